@@ -1,0 +1,85 @@
+"""The rules of the layout, checked on the syntax trees of the sources."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import uaitools
+
+ROOT = Path(uaitools.__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+COMPONENTS = frozenset(
+    f"uaitools.{name}" for name in ("proxy", "hub", "memory", "insight", "registry")
+)
+SHARED = [
+    *(path for path in ROOT.glob("*.py") if path.name not in ("__init__.py", "__main__.py")),
+    *ROOT.glob("traffic/*.py"),
+]
+# Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
+# removed is renamed or removed here, too.
+PURE_IN_PROXY: tuple[str, ...] = ()
+PURE = [
+    *ROOT.glob("traffic/*.py"),
+    *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
+]
+IMPURE = frozenset(
+    {"aiohttp", "asyncio", "datetime", "select", "selectors", "socket", "ssl", "time", "uvloop"}
+)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT.parent))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it; `from a import b` counts as a and a.b."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, packages: frozenset[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", SHARED, ids=name)
+def test_shared_modules_import_no_component(path: Path) -> None:
+    assert [module for module in imported(path) if within(module, COMPONENTS)] == []
+
+
+@pytest.mark.parametrize("path", PURE, ids=name)
+def test_pure_modules_import_neither_io_nor_a_clock(path: Path) -> None:
+    assert [module for module in imported(path) if within(module, IMPURE)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_tasks_are_made_in_tasks_only(path: Path) -> None:
+    if path == ROOT / "tasks.py":
+        return
+    calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
+    called = [getattr(call.func, "attr", getattr(call.func, "id", "")) for call in calls]
+
+    assert not {"create_task", "ensure_future"} & set(called)
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=name)
+def test_every_package_begins_with_a_map_of_under_25_lines(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_bytes()))
+
+    assert text is not None
+    assert text.count("\n") < 24
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.name != "__main__.py"], ids=name)
+def test_what_runs_is_the_source_and_no_stale_build_of_it(path: Path) -> None:
+    module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+    assert importlib.import_module(module).__file__ == str(path)

@@ -1,0 +1,22 @@
+"""uaitools: an edge for AI services, in Python. Five small servers that are also one library.
+
+The components, each a package and a program (`python -m uaitools.proxy`):
+
+    proxy       API gateway: routing, balancing, pooled upstreams, circuit breakers, streaming
+
+What they stand on, one concept a file:
+
+    config      TOML file < environment < flags -> the components' frozen models
+    errors      ServiceError, and its JSON on the wire
+    log         one JSON line an event on standard error
+    metrics     hot-path integers, read at scrape time, summed over worker processes
+    tasks       the only place where tasks are made; WorkerPool
+    lifecycle   start, reload, drain and stop of services; signals
+    web         the aiohttp application of every component: /health, /metrics, errors
+    traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, retries)
+
+Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock
+(tests/test_architecture.py). Nothing is imported here, so that one component loads no other.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,53 @@
+"""Errors of the whole toolkit: one class, one shape on the wire.
+
+`ServiceError` carries the HTTP status, a message that says what to do, and the service that
+speaks. Whatever a component raises on purpose is one of these; `error_body` is the only place
+that turns it into the JSON which clients see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+
+class ServiceError(Exception):
+    """A failure that a client is told about.
+
+    code: HTTP status, 400-599. message: what went wrong and what to do, without internal
+    addresses. service: the component or the proxied service that failed. retry_after: seconds
+    after which the same call may succeed. details: one mapping for each bad field.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        service: str,
+        *,
+        retry_after: float | None = None,
+        details: Sequence[Mapping[str, object]] | None = None,
+    ) -> None:
+        super().__init__(code, message, service)
+        self.code = code
+        self.message = message
+        self.service = service
+        self.retry_after = retry_after
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"[{self.service}] {self.code}: {self.message}"
+
+
+def error_body(error: ServiceError, request_id: str) -> bytes:
+    """The JSON document of an error: code, message, service, request_id and, if any, details."""
+    document: dict[str, object] = {
+        "code": error.code,
+        "message": error.message,
+        "service": error.service,
+        "request_id": request_id,
+    }
+    if error.details:
+        document["details"] = [dict(detail) for detail in error.details]
+    return orjson.dumps(document)

@@ -1,0 +1,584 @@
+"""One client connection: requests parsed in order, answers framed for the client's version.
+
+The protocol of a client's transport from accept to close, for proxied and native requests alike.
+It owns the client's wire: where a request ends, how an answer is framed, when to read and when
+the connection is over. What happens to a request is the exchange's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from email.utils import formatdate
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from uaitools.errors import ServiceError, error_body
+from uaitools.proxy.exchange import Exchange
+from uaitools.proxy.headers import CONTINUE, announced, error_head
+from uaitools.proxy.http1.body import ChunkedBody, LengthBody, encode_chunk, encode_last_chunk
+from uaitools.proxy.http1.grammar import MessageError
+from uaitools.proxy.http1.request import CHUNKED, check_partial_head
+from uaitools.proxy.http1.response import ResponseHead
+from uaitools.proxy.sockets import abort
+from uaitools.proxy.sweep import NEVER
+from uaitools.proxy.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uaitools.proxy.gateway import Gateway
+    from uaitools.proxy.http1.fields import Field
+    from uaitools.proxy.upstream import Upstream
+
+PIPELINE_BYTES: Final = (
+    64 * 1024
+)  # held of requests that wait for their turn, before we stop reading
+PIPELINE_TURN: Final = 16  # pipelined requests begun in one turn of the loop
+DRAIN_LIMIT: Final = 256 * 1024  # of a request's body that is read only to keep the connection
+_LINGER_SECONDS: Final = 5.0
+
+
+class Phase(enum.IntEnum):
+    """What the next bytes from the client are."""
+
+    HEAD = 0  # a request head
+    BODY = 1  # the body of the request under way
+    WAIT = 2  # a later request; it has to wait for the one under way
+    DRAIN = 3  # the rest of a body whose request has been answered
+    LINGER = 4  # nothing of interest: we have answered for the last time
+    TUNNEL = 5  # the tunnel's
+
+
+# Module constants: reading an enum's member costs two look-ups each time.
+_HEAD, _BODY, _WAIT, _DRAIN, _LINGER, _TUNNEL = Phase
+
+
+class Downstream(asyncio.Protocol):
+    """The protocol of one client connection. deadline: for the sweep."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_chunked",
+        "_drained",
+        "_eof",
+        "_exchange",
+        "_full",
+        "_gateway",
+        "_keep",
+        "_phase",
+        "_pumping",
+        "_reading",
+        "_transport",
+        "_trusted",
+        "_tunnel",
+        "_write",
+        "address",
+        "deadline",
+    )
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._transport: asyncio.Transport | None = None
+        self._write: Callable[[bytes], None] = _discard
+        self._phase: int = _HEAD
+        self._exchange: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._body: LengthBody | ChunkedBody | None = None
+        self._buffer = b""
+        self._drained = 0
+        self._chunked = False
+        self._keep = True
+        self._eof = False
+        self._full = False  # the client does not read: its transport has asked us to pause
+        self._reading = True
+        self._pumping = False
+        self._trusted = False
+        self.address = b""
+        self.deadline = NEVER
+
+    def __repr__(self) -> str:
+        return f"<Downstream {self.address.decode()} {Phase(self._phase).name.lower()}>"
+
+    @property
+    def full(self) -> bool:
+        """The client does not read as fast as its answer comes."""
+        return self._full
+
+    # -- connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclass of asyncio.Transport, though they do what it says.
+        self._transport = cast("asyncio.Transport", transport)
+        self._write = self._transport.write
+        gateway = self._gateway
+        peer = transport.get_extra_info("peername")
+        if peer:  # '' for a unix socket
+            self.address, self._trusted = gateway.peer(peer[0])
+        self.deadline = monotonic() + gateway.client.idle
+        if not gateway.accepted(self):
+            self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # First of all: a write on either side would raise from here on (feasibility.md 6).
+        exchange, self._exchange = self._exchange, None
+        tunnel, self._tunnel = self._tunnel, None
+        self._transport = None
+        self._write = _discard
+        self._buffer = b""
+        self._phase = _LINGER
+        self._gateway.departed(self)
+        if tunnel is not None:
+            tunnel.client_lost()
+        elif exchange is not None:
+            exchange.cancel()
+
+    def eof_received(self) -> bool:
+        """The client sends no more: answer what is under way, then close."""
+        self._eof = True
+        if self._phase == _TUNNEL and self._tunnel is not None:
+            return self._tunnel.client_eof()
+        return self._phase == _WAIT or (self._phase == _HEAD and self._full)
+
+    # -- requests ---------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        if phase == _HEAD:
+            if self._buffer or self._full:
+                self._buffer += data
+                self._pump()
+            else:
+                self._begin(data)
+        elif phase == _BODY:
+            self._receive_body(data)
+        elif phase == _WAIT:
+            self._buffer += data
+            if len(self._buffer) > PIPELINE_BYTES:
+                self.pause_reading()
+        elif phase == _DRAIN:
+            self._drain(data)
+        elif phase == _LINGER:
+            self._drained += len(data)
+            if self._drained > DRAIN_LIMIT:
+                self._abort()
+        elif self._tunnel is not None:
+            self._tunnel.from_client(data)
+
+    def _begin(self, data: bytes) -> None:
+        """Begin the request at the start of `data`, or keep what there is of its head."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._receive_partial(data)
+            return
+        site = self._gateway.site
+        raw = data[:end]
+        plan = (site.trusted_plans if self._trusted else site.plans).young.get(raw)
+        if plan is None:
+            try:
+                plan = site.plan(raw.removeprefix(b"\r\n"), trusted=self._trusted)
+            except MessageError as error:
+                self._refuse(error)
+                return
+        now = monotonic()
+        self.deadline = NEVER
+        exchange = self._exchange = Exchange(self, plan, now)
+        self._keep = plan.keep_alive
+        end += 4
+        if plan.body == 0:
+            self._phase = _WAIT
+            self._buffer = data[end:] if end < len(data) else b""
+            exchange.start(now)
+        else:
+            self._buffer = b""
+            self._begin_body(exchange, data[end:], now)
+
+    def _receive_partial(self, data: bytes) -> None:
+        if not self._buffer:
+            self.deadline = monotonic() + self._gateway.client.header
+        self._buffer = data
+        if self._eof:
+            self._close()
+            return
+        try:
+            check_partial_head(data)
+        except MessageError as error:
+            self._refuse(error)
+
+    def _begin_body(self, exchange: Exchange, data: bytes, now: float) -> None:
+        size = exchange.plan.body
+        body = self._body = ChunkedBody(400) if size == CHUNKED else LengthBody(size)
+        self._phase = _BODY
+        try:
+            payload = body.feed(data) if data else b""
+        except MessageError as error:
+            self._keep = False
+            exchange.reject(error)
+            return
+        trailers: tuple[Field, ...] = ()
+        if body.done:
+            self._end_body(body)
+            trailers = self._announced(exchange, body)
+        else:
+            self.deadline = now + self._gateway.client.body
+        exchange.start_with_body(payload, now, done=body.done, trailers=trailers)
+
+    def _receive_body(self, data: bytes) -> None:
+        exchange, body = self._exchange, self._body
+        assert exchange is not None and body is not None
+        if not self._full:
+            self.deadline = monotonic() + self._gateway.client.body
+        try:
+            payload = body.feed(data)
+        except MessageError as error:
+            self._keep = False
+            exchange.reject(error)
+            return
+        if body.done:
+            self.deadline = NEVER
+            self._end_body(body)
+            exchange.body(payload, done=True, trailers=self._announced(exchange, body))
+        elif payload:
+            exchange.body(payload, done=False)
+
+    def _end_body(self, body: LengthBody | ChunkedBody) -> None:
+        self._phase = _WAIT
+        self._body = None
+        self._buffer = body.rest
+
+    @staticmethod
+    def _announced(exchange: Exchange, body: LengthBody | ChunkedBody) -> tuple[Field, ...]:
+        if isinstance(body, ChunkedBody) and body.trailers:
+            return announced(body.trailers, exchange.plan.head.trailers)
+        return ()
+
+    def _drain(self, data: bytes) -> None:
+        """Read the rest of a body only to find the next request behind it."""
+        body = self._body
+        assert body is not None
+        self._drained += len(data)
+        try:
+            body.feed(data)
+        except MessageError:
+            self._close()
+            return
+        if body.done:
+            self._end_body(body)
+            self._await_request(monotonic())
+        elif self._drained > DRAIN_LIMIT:
+            self._close()
+
+    def _pump(self) -> None:
+        """Begin requests that came pipelined, as long as each is answered at once."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            for _ in range(PIPELINE_TURN):
+                if self._phase != _HEAD or not self._buffer or self._full:
+                    return
+                data, before = self._buffer, len(self._buffer)
+                self._begin(data)
+                if self._phase == _HEAD and len(self._buffer) == before:
+                    return  # the head is not complete yet
+        finally:
+            self._pumping = False
+        # Others have their turn before a client that sent a hundred requests at once goes on.
+        asyncio.get_running_loop().call_soon(self._pump)
+
+    # -- answers ----------------------------------------------------------------------------
+
+    def respond(
+        self, exchange: Exchange, head: ResponseHead, payload: bytes, now: float, done: bool
+    ) -> None:
+        """Send a final head with the first piece of its body."""
+        if (
+            self._keep
+            and not self._eof
+            and self._phase == _WAIT
+            and head.body >= 0
+            and not self._gateway.draining
+            and exchange.plan.head.minor
+        ):
+            self._chunked = False
+            lines = head.length
+        else:
+            lines = self._framing(exchange, head, done=done)
+            if self._chunked:
+                payload = encode_chunk(payload) if payload else b""
+                if done:
+                    payload += encode_last_chunk(self._trailers(exchange))
+        self._write(
+            b"".join(
+                (
+                    head.start,
+                    lines,
+                    b"X-Request-Id: ",
+                    exchange.request_id,
+                    b"\r\n\r\n",
+                    payload,
+                )
+            )
+        )
+        if done:
+            self._finish(now)
+
+    def relay(self, exchange: Exchange, payload: bytes, now: float, *, done: bool) -> None:
+        """Send more of the body."""
+        if self._chunked:
+            payload = encode_chunk(payload) if payload else b""
+            if done:
+                payload += encode_last_chunk(self._trailers(exchange))
+        if payload:
+            self._write(payload)
+        if done:
+            self._finish(now)
+
+    def inform(self, head: ResponseHead) -> None:
+        """Send a 1xx response, which HTTP/1.0 does not know."""
+        exchange = self._exchange
+        if exchange is not None and exchange.plan.head.minor:
+            self._write(head.start + b"\r\n")
+
+    def proceed(self) -> None:
+        """Begin to read the request's body; answers `Expect: 100-continue`."""
+        exchange = self._exchange
+        if exchange is not None and exchange.plan.head.expects_continue:
+            self._write(CONTINUE)
+
+    def upgrade(self, exchange: Exchange, head: ResponseHead, upstream: Upstream) -> Tunnel:
+        """Send the 101 and become the client's side of a tunnel."""
+        tunnel = self._tunnel = Tunnel(self, upstream, self._gateway.client.tunnel, self)
+        self._exchange = None
+        self._phase = _TUNNEL
+        self._write(
+            b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n"
+            % (head.start, exchange.request_id)
+        )
+        self.deadline = tunnel.deadline
+        early, self._buffer = self._buffer, b""
+        if early:
+            tunnel.from_client(early)
+        self.resume_reading()
+        return tunnel
+
+    def _framing(self, exchange: Exchange, head: ResponseHead, *, done: bool) -> bytes:
+        """The framing and Connection lines; decides whether the connection stays open."""
+        request = exchange.plan.head
+        keep = self._keep and not self._gateway.draining
+        if self._eof and not self._buffer:
+            keep = False
+        if self._phase == _BODY and (done or request.expects_continue):
+            keep = keep and self._can_drain()
+        sized = head.body >= 0 or exchange.plan.is_head
+        self._chunked = not sized and request.minor == 1
+        lines = head.length
+        if self._chunked:
+            lines += b"Transfer-Encoding: chunked\r\n"
+            if head.trailers and request.accepts_trailers:
+                lines += b"Trailer: %b\r\n" % b", ".join(sorted(head.trailers))
+        elif not sized:
+            keep = False  # only the end of the connection can end this body
+        if not keep:
+            lines += b"Connection: close\r\n"
+        elif not request.minor:
+            lines += b"Connection: keep-alive\r\n"
+        self._keep = keep
+        return lines
+
+    @staticmethod
+    def _trailers(exchange: Exchange) -> tuple[Field, ...]:
+        if not exchange.plan.head.accepts_trailers:
+            return ()
+        return exchange.response_trailers
+
+    def _finish(self, now: float) -> None:
+        """The answer is written: on to the next request, or to the end."""
+        self._exchange = None
+        if self._keep and self._phase == _WAIT and self._reading and not self._full:
+            # The common case of _await_request, without the call.
+            self._phase = _HEAD
+            self.deadline = now + self._gateway.client.idle
+            if self._buffer:
+                self._await_request(now)
+            return
+        if self._phase == _BODY:
+            if not self._keep:
+                self._linger(now)
+                return
+            self._phase = _DRAIN
+            self._drained = 0
+            self.resume_reading()
+            self.deadline = now + self._gateway.client.body
+            return
+        if not self._keep:
+            self._linger(now) if self._buffer else self._close()
+            return
+        self._await_request(now)
+
+    def _await_request(self, now: float) -> None:
+        """The connection is ready for the next request, which may be here already."""
+        self._phase = _HEAD
+        client = self._gateway.client
+        if self._full:
+            self.deadline = now + client.write
+        elif self._buffer:
+            self.deadline = now + client.header
+        else:
+            self.deadline = now + client.idle
+        if not self._reading and len(self._buffer) <= PIPELINE_BYTES:
+            self.resume_reading()
+        if self._buffer and not self._pumping:
+            self._pump()
+
+    def _can_drain(self) -> bool:
+        """Whether the rest of the request's body is known to be small enough to read away."""
+        return isinstance(self._body, LengthBody) and self._body.remaining <= DRAIN_LIMIT
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Answer bytes that are no request, and end the connection."""
+        self._gateway.malformed(error.code)
+        content = error_body(error, self._gateway.new_request_id())
+        head = error_head(error, len(content), formatdate(usegmt=True).encode())
+        self._write(b"%b%bConnection: close\r\n\r\n%b" % (head.start, head.length, content))
+        self._linger(monotonic())
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """A deadline has passed; what it means depends on what we waited for."""
+        self.deadline = NEVER
+        phase = self._phase
+        if self._full or phase in (_LINGER, _DRAIN):
+            self._abort()
+        elif phase == _TUNNEL:
+            self._close()
+            if self._tunnel is not None:
+                self._tunnel.client_lost()
+        elif phase == _BODY and self._exchange is not None:
+            self._keep = False
+            self._exchange.reject(MessageError(408, "the request body did not arrive in time"))
+        elif phase == _HEAD and self._buffer:
+            self._refuse(MessageError(408, "the request head did not arrive in time"))
+        else:
+            self._close()
+
+    def drain(self) -> None:
+        """The gateway ends: close now if idle, else after the answer under way."""
+        if self._phase == _HEAD and not self._buffer and not self._full:
+            self._close()
+
+    def abort(self) -> None:
+        """End the connection so that a truncated answer cannot look whole."""
+        self._exchange = None
+        self._abort()
+
+    def buffered(self) -> int:
+        """Bytes written to the client that its kernel has not taken."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def _linger(self, now: float) -> None:
+        """Send FIN and read on for a while: a close with unread bytes would reset the answer."""
+        self._phase = _LINGER
+        self._drained = 0
+        self._buffer = b""
+        self._body = None
+        if self._transport is None:
+            return
+        if self._eof:
+            self._close()
+            return
+        self._transport.write_eof()
+        self.resume_reading()
+        self.deadline = now + _LINGER_SECONDS
+
+    def _close(self) -> None:
+        self._phase = _LINGER
+        self._buffer = b""
+        if self._transport is not None:
+            self._transport.close()
+            # What the client does not take in this time is not taken at all.
+            self.deadline = monotonic() + self._gateway.client.write
+
+    def _abort(self) -> None:
+        self._phase = _LINGER
+        if self._transport is not None:
+            abort(self._transport)
+
+    # -- flow control -----------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self.deadline = monotonic() + self._gateway.client.write
+        if self._tunnel is not None:
+            self._tunnel.client_full()
+        elif self._exchange is not None:
+            self._exchange.client_full()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._tunnel is not None:
+            self.deadline = self._tunnel.deadline
+            self._tunnel.client_drained()
+        elif self._exchange is not None:
+            receiving = self._phase == _BODY and self._reading
+            self.deadline = monotonic() + self._gateway.client.body if receiving else NEVER
+            self._exchange.client_drained()
+        elif self._phase == _HEAD:
+            self._await_request(monotonic())
+
+    def hold(self) -> None:
+        """The upstream does not keep up with the body: it is its deadline that counts now."""
+        if self._phase == _BODY:
+            if not self._full:
+                self.deadline = NEVER
+            self.pause_reading()
+
+    def release(self) -> None:
+        """The upstream keeps up again."""
+        if self._phase == _BODY and not self._reading:
+            if not self._full:
+                self.deadline = monotonic() + self._gateway.client.body
+            self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Read nothing from the client."""
+        if self._reading and self._transport is not None and not self._eof:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again; never after EOF, which would be delivered anew each time."""
+        if not self._reading and self._transport is not None and not self._eof:
+            self._reading = True
+            self._transport.resume_reading()
+
+    # -- as one side of a tunnel ------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the tunnel."""
+        self._write(data)
+
+    def write_eof(self) -> None:
+        """The tunnel's upstream sends no more."""
+        if self._transport is not None:
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """The tunnel is over."""
+        self._tunnel = None
+        self._close()
+
+    def tunnel_active(self, deadline: float) -> None:
+        """Bytes went through the tunnel."""
+        if not self._full:
+            self.deadline = deadline
+
+    def tunnel_ended(self) -> None:
+        """Both sides of the tunnel are closed."""
+        self._tunnel = None
+
+
+def _discard(data: bytes) -> None:
+    """Write to a connection that is gone."""

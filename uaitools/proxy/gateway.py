@@ -1,0 +1,312 @@
+"""The gateway: listens, holds the site in force, and swaps it when the configuration changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from ipaddress import ip_address
+from random import getrandbits
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from uaitools import web as component
+from uaitools.config import Address
+from uaitools.log import get_logger
+from uaitools.metrics import Snapshot
+from uaitools.proxy import native, status
+from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.directory import Directory, Ejection
+from uaitools.proxy.downstream import Downstream
+from uaitools.proxy.pool import Pool
+from uaitools.proxy.report import Report
+from uaitools.proxy.routing import Route, Router
+from uaitools.proxy.service import Service, ServicePolicy
+from uaitools.proxy.site import Requests, Site
+from uaitools.proxy.sockets import listening_socket
+from uaitools.proxy.sweep import Sweep
+from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
+from uaitools.traffic.endpoint import Endpoint
+
+_log = get_logger(__name__)
+_SPARE_FILES: Final = 256  # descriptors for everything that is no client's connection
+_ADDRESSES: Final = 4096  # peer addresses whose trust is remembered
+_UNLIMITED: Final = 1 << 30
+# The gateway's own application is never taken out: its 503 is an answer, not a failure.
+_NATIVE_POLICY: Final = ServicePolicy(
+    connections=_UNLIMITED,
+    requests=_UNLIMITED,
+    breaker=BreakerPolicy(failures=_UNLIMITED, connect_errors=_UNLIMITED, minimum=_UNLIMITED),
+)
+
+
+class Gateway:
+    """A reverse proxy inside one's own program.
+
+        async with Gateway(config) as gateway:
+            print(gateway.address)
+
+    app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
+    answered here and win over routes. sockets: listening ones to serve instead of opening
+    `config.listen`. gather: asked for the report of all workers instead of only this process.
+    on_ejection: told of every endpoint that this process takes out.
+    """
+
+    def __init__(
+        self,
+        config: ProxyConfig,
+        *,
+        app: web.Application | None = None,
+        sockets: Sequence[socket.socket] = (),
+        gather: Callable[[], Awaitable[Report]] | None = None,
+        on_ejection: Callable[[Ejection], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.client = config.client
+        self.draining = False
+        self.requests = Requests()
+        self.malformed_counts: dict[int, int] = {}
+        self._sockets = list(sockets)
+        self._gather = gather or self._gather_own
+        self._sweep = Sweep()
+        self._sweep.hooks.append(self._enforce_buffer_budget)
+        self._directory = Directory(self._sweep, on_ejection)
+        self._clients: set[Downstream] = set()
+        self._peers: dict[str, tuple[bytes, bool]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._metrics = status.registry(self)
+        self._runner = web.AppRunner(
+            self._application(app), handle_signals=False, handler_cancellation=True, access_log=None
+        )
+        self._native = Service(native.SERVICE, _NATIVE_POLICY, monotonic())
+        self._idle = asyncio.Event()
+        self._connection_limit = _connection_limit()
+        self.site = Site(Router(()), {}, self._native, self.requests)
+
+    def __repr__(self) -> str:
+        return f"<Gateway {self.config.listen} clients={self.clients} {self.site!r}>"
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Resolve endpoints, then listen. Raises OSError when the address cannot be had."""
+        await self._runner.setup()
+        server = self._runner.server
+        assert server is not None
+        endpoint = Endpoint(
+            "in process", 1, CircuitBreaker(_NATIVE_POLICY.breaker), _NATIVE_POLICY.requests
+        )
+        connect = native.connector(server)
+        self._native.replace({endpoint: Pool(endpoint, self._native, connect, self._sweep)})
+        await self.reload(self.config)
+        self._sweep.start()
+        await self._directory.start()
+        if not self._sockets:
+            address = self.config.listen
+            self._sockets.append(listening_socket(address.host, address.port))
+        loop = asyncio.get_running_loop()
+        for listener in self._sockets:
+            self._servers.append(
+                await loop.create_server(lambda: Downstream(self), sock=listener, backlog=4096)
+            )
+        _log.info("listening", address=str(self.address))
+
+    async def drain(self, deadline: float) -> None:
+        """Accept nobody new, finish what is under way, close connections as they become idle.
+
+        deadline: on the loop's clock; by then the caller stops waiting.
+        """
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for downstream in tuple(self._clients):
+            downstream.drain()
+        _log.info("draining", clients=self.clients)
+        if self._clients:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Release everything at once."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for downstream in tuple(self._clients):
+            downstream.abort()
+        await self._sweep.stop()
+        await self._directory.stop()
+        self._native.replace({})
+        await self._runner.cleanup()
+        for listener in self._sockets:
+            with contextlib.suppress(OSError):
+                listener.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def address(self) -> Address:
+        """Where the gateway listens; the real port when `listen` asked for any free one."""
+        if not self._sockets:
+            return self.config.listen
+        host, port = self._sockets[0].getsockname()[:2]
+        return Address(host, port)
+
+    # -- configuration ----------------------------------------------------------------------
+
+    async def reload(self, config: ProxyConfig) -> None:
+        """Make `config` the one in force, at once and whole; connections and tunnels stay.
+
+        listen and workers need a restart and are kept as they were.
+        """
+        await self._directory.resolve(config.services)
+        self._directory.apply(config.services, [route.service for route in config.routes])
+        for name in self._directory.services:
+            if not config.services.get(name):
+                _log.warning("a route names a service without settings", target=name)
+        if (config.listen, config.workers) != (self.config.listen, self.config.workers):
+            _log.warning("listen and workers change with a restart only")
+        self._peers.clear()
+        self.client = config.client
+        self.config = config
+        self.site = Site(
+            Router(
+                [_route(settings) for settings in config.routes],
+                native.native_routes(self._runner.app),
+            ),
+            dict(self._directory.services),
+            self._native,
+            self.requests,
+        )
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The services in force, by name."""
+        return self._directory.services
+
+    def labels_of(self, service: str) -> frozenset[str]:
+        """The `endpoint` labels of the routes to a service."""
+        return frozenset(route.path for route in self.config.routes if route.service == service)
+
+    def eject(self, ejection: Ejection) -> None:
+        """Take an endpoint out that another worker found bad."""
+        self._directory.eject(ejection)
+
+    # -- clients ----------------------------------------------------------------------------
+
+    @property
+    def clients(self) -> int:
+        """Open client connections."""
+        return len(self._clients)
+
+    def accepted(self, downstream: Downstream) -> bool:
+        """A client has connected; False when there are too many."""
+        self._clients.add(downstream)
+        self._sweep.connections.add(downstream)
+        return len(self._clients) <= (self.client.connections or self._connection_limit)
+
+    def departed(self, downstream: Downstream) -> None:
+        """A client's connection has ended."""
+        self._clients.discard(downstream)
+        self._sweep.connections.discard(downstream)
+        if not self._clients:
+            self._idle.set()
+
+    def peer(self, host: str) -> tuple[bytes, bool]:
+        """A peer's address as X-Forwarded-For names it, and whether it is a trusted proxy."""
+        known = self._peers.get(host)
+        if known is None:
+            address = ip_address(host.partition("%")[0])
+            trusted = any(address in network for network in self.config.trusted_proxies)
+            known = (str(address).encode(), trusted)
+            if len(self._peers) >= _ADDRESSES:
+                self._peers.clear()
+            self._peers[host] = known
+        return known
+
+    def malformed(self, code: int) -> None:
+        """Count bytes that were no request."""
+        self.malformed_counts[code] = self.malformed_counts.get(code, 0) + 1
+
+    def new_request_id(self) -> str:
+        """An id for an answer to what was no request."""
+        return f"{getrandbits(128):032x}"
+
+    def _enforce_buffer_budget(self, now: float) -> None:
+        """Cut off those who hold most, until what all slow readers hold is within the budget."""
+        full = [client for client in self._clients if client.full]
+        held = sum(client.buffered() for client in full)
+        if held <= self.client.buffer:
+            return
+        for client in sorted(full, key=Downstream.buffered, reverse=True):
+            _log.warning("buffer budget spent, a slow reader is cut off", held=held)
+            held -= client.buffered()
+            client.abort()
+            if held <= self.client.buffer:
+                return
+
+    # -- native paths -----------------------------------------------------------------------
+
+    def _application(self, mounted: web.Application | None) -> web.Application:
+        async def snapshot() -> Snapshot:
+            return (await self._gather()).metrics
+
+        async def get_status(_request: web.Request) -> web.Response:
+            return component.json_response(status.document(await self._gather()))
+
+        app = component.application("proxy", health=self._health, snapshot=snapshot)
+        app.middlewares.insert(0, native.forwarded)
+        app.router.add_get("/api/status", get_status)
+        if mounted is not None:
+            native.mount(app, mounted)
+        return app
+
+    def report(self) -> Report:
+        """What this process has to tell of itself."""
+        return status.report(self, self._metrics)
+
+    async def _gather_own(self) -> Report:
+        return self.report()
+
+    def _health(self) -> component.Health:
+        now = monotonic()
+        available = {
+            name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)
+            for name, service in self.services.items()
+        }
+        return component.Health(available, draining=self.draining)
+
+
+def _route(settings: RouteSettings) -> Route:
+    return Route(
+        path=settings.path.encode(),
+        service=settings.service,
+        methods=frozenset(method.encode() for method in settings.methods),
+        rewrite=None if settings.rewrite is None else settings.rewrite.encode(),
+        max_body=settings.max_body,
+        label=settings.path,
+    )
+
+
+def _connection_limit() -> int:
+    """As many clients as leave a descriptor for the upstream side of most of them."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, (files - _SPARE_FILES) * 3 // 4)

@@ -1,0 +1,52 @@
+"""A bounded memo of two generations: what is asked for again stays, what is not is forgotten.
+
+Keep-alive clients repeat their heads byte for byte, so strict parsing is paid once a head
+(performance.md: 0.15 us for a hit against 5 us for a parse). An entry read from the old
+generation moves to the young one; when the young one is full it becomes the old one. At most
+twice `capacity` entries live, and eviction costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Memo(Generic[V]):
+    """bytes -> V, at most `2 * capacity` entries with keys of at most `key_limit` bytes.
+
+    young: the generation in use, for a look-up without a call where 0.05 us count.
+    """
+
+    __slots__ = ("_capacity", "_key_limit", "_old", "young")
+
+    def __init__(self, capacity: int, key_limit: int) -> None:
+        self._capacity = capacity
+        self._key_limit = key_limit
+        self.young: dict[bytes, V] = {}
+        self._old: dict[bytes, V] = {}
+
+    def __repr__(self) -> str:
+        return f"<Memo young={len(self.young)} old={len(self._old)} capacity={self._capacity}>"
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+    def get(self, key: bytes) -> V | None:
+        """The value kept for `key`, or None."""
+        value = self.young.get(key)
+        if value is None and self._old:
+            value = self._old.get(key)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: bytes, value: V) -> None:
+        """Keep `value` unless its key is too large to be worth it."""
+        if len(key) > self._key_limit:
+            return
+        if len(self.young) >= self._capacity:
+            self._old = self.young
+            self.young = {}
+        self.young[key] = value

@@ -1,0 +1,194 @@
+"""The gateway's own aiohttp application as one more endpoint, connected in process.
+
+A connection to it is a pair of facade transports, each of which hands what is written to the
+other side's protocol. So framing, pipelining, header rules, metrics and tunnels exist once, for
+native and proxied requests alike (measured against four other ways, feasibility.md section 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from uaitools.proxy.routing import NativeRoute, Route
+
+if TYPE_CHECKING:
+    from uaitools.proxy.upstream import Upstream
+
+SERVICE = "proxy"  # the native service's name in the router
+_HIGH_WATER = 64 * 1024
+
+
+class FacadeTransport(asyncio.Transport):
+    """One end of an in-process connection: what is written arrives at `peer`'s protocol.
+
+    Data written while the other end reads nothing is kept until it does; its writer is asked to
+    pause as a socket would ask it.
+    """
+
+    __slots__ = ("_closing", "_eof", "_held", "_loop", "_paused", "_protocol", "peer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__()
+        self._loop = loop
+        self._protocol: asyncio.BaseProtocol | None = protocol
+        self._held: list[bytes] = []
+        self._paused = False  # this end reads nothing; what arrives is held
+        self._closing = False
+        self._eof = False
+        self.peer: FacadeTransport | None = None
+
+    def __repr__(self) -> str:
+        return f"<FacadeTransport closing={self._closing} held={sum(map(len, self._held))}>"
+
+    # -- writing: arrives at the peer -------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.peer is not None and not self._closing:
+            self.peer.deliver(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.write(b"".join(list_of_data))
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if self.peer is not None and not self._closing:
+            self.peer.deliver_eof()
+
+    def get_write_buffer_size(self) -> int:
+        return sum(map(len, self.peer._held)) if self.peer is not None else 0
+
+    # -- reading: what the peer has written -------------------------------------------------
+
+    def deliver(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        if self._paused:
+            before = sum(map(len, self._held))
+            self._held.append(data)
+            if before <= _HIGH_WATER < before + len(data):
+                self._tell_writer("pause_writing")
+        elif isinstance(self._protocol, asyncio.Protocol):
+            self._protocol.data_received(data)
+
+    def deliver_eof(self) -> None:
+        """The peer writes no more."""
+        self._eof = True
+        if not self._paused and isinstance(self._protocol, asyncio.Protocol):
+            if not self._protocol.eof_received():
+                self.close()
+
+    def is_reading(self) -> bool:
+        return not self._paused and not self._closing
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        if not self._paused:
+            return
+        self._paused = False
+        held, self._held = self._held, []
+        for index, data in enumerate(held):
+            if self._paused:
+                self._held = held[index:] + self._held
+                return
+            self.deliver(data)
+        if held:
+            self._tell_writer("resume_writing")
+        if self._eof and not self._closing:
+            self.deliver_eof()
+
+    def _tell_writer(self, what: str) -> None:
+        if self.peer is not None and self.peer._protocol is not None:
+            getattr(self.peer._protocol, what)()
+
+    # -- closing ----------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._loop.call_soon(self._lose)
+        if self.peer is not None:
+            # The peer sees what was written before the close, then the end.
+            self._loop.call_soon(self.peer.close)
+
+    def abort(self) -> None:
+        self._held.clear()
+        self.close()
+
+    def _lose(self) -> None:
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            for data in self._held:
+                if isinstance(protocol, asyncio.Protocol):
+                    protocol.data_received(data)
+            self._held.clear()
+            protocol.connection_lost(None)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        assert self._protocol is not None
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+
+def connector(server: web.Server) -> Callable[[Callable[[], Upstream]], Awaitable[None]]:
+    """How the pool opens connections to `server`, the protocol factory of an AppRunner."""
+
+    async def connect(factory: Callable[[], Upstream]) -> None:
+        loop = asyncio.get_running_loop()
+        upstream, handler = factory(), server()
+        ours = FacadeTransport(loop, upstream)
+        theirs = FacadeTransport(loop, handler)
+        ours.peer, theirs.peer = theirs, ours
+        handler.connection_made(theirs)
+        upstream.connection_made(ours)
+
+    return connect
+
+
+def native_routes(app: web.Application) -> list[NativeRoute]:
+    """The paths that `app` answers, which win over configured routes."""
+    found: list[NativeRoute] = []
+    for resource in app.router.resources():
+        info = resource.get_info()
+        route = Route(path=b"/", service=SERVICE, label=resource.canonical)
+        if "path" in info:
+            found.append(NativeRoute(info["path"].encode(), route))
+        elif "pattern" in info:
+            found.append(NativeRoute(re.compile(info["pattern"].pattern.encode()), route))
+        else:
+            prefix = re.escape(info["prefix"].rstrip("/"))
+            found.append(NativeRoute(re.compile(f"{prefix}(?:/.*)?".encode()), route))
+    return found
+
+
+@web.middleware
+async def forwarded(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give handlers the real client: a pooled connection would show the first one for ever."""
+    client = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return await handler(
+        request.clone(
+            remote=client,
+            scheme=request.headers.get("X-Forwarded-Proto", "http"),
+            host=request.headers.get("X-Forwarded-Host", request.host),
+        )
+    )
+
+
+def mount(app: web.Application, mounted: web.Application) -> None:
+    """Serve the routes of `mounted` beside our own, under its paths, middlewares and lifetime."""
+    app.add_subapp("/", mounted)

@@ -1,0 +1,167 @@
+"""The connections to one endpoint: idle ones last in first out, a limit, and a bounded queue.
+
+Decisions are synchronous: an exchange pops `idle` itself or is enqueued for the next connection
+that is opened or returned. Warm connections stay warm because
+the last one returned is the first one used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
+
+from uaitools.proxy.failure import Failure
+from uaitools.proxy.http1.response import IDLE_SECONDS
+from uaitools.proxy.upstream import Upstream
+from uaitools.tasks import spawn
+from uaitools.traffic.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from uaitools.proxy.service import Service
+    from uaitools.proxy.sweep import Sweep
+
+IDLE_LIMIT: Final = 128  # idle connections kept for one endpoint
+REQUEST_LIMIT: Final = 1000  # requests on one connection
+AGE_LIMIT: Final = 3600.0  # seconds that one connection lives
+
+Connector = Callable[[Callable[[], Upstream]], Awaitable[object]]
+
+
+class Waiter(Protocol):
+    """An exchange as the pool sees it."""
+
+    waiting_since: float
+
+    def attach(self, upstream: Upstream, now: float) -> None:
+        """Take the connection and send the request on it."""
+
+    def upstream_failed(self, failure: Failure, message: str | None = None) -> None:
+        """There will be no connection."""
+
+
+class Pool:
+    """Connections to `endpoint`, opened by `connect`, within the limits of `service.policy`."""
+
+    __slots__ = (
+        "_connect",
+        "_connecting",
+        "_request_limit",
+        "endpoint",
+        "idle",
+        "open",
+        "opened",
+        "reused",
+        "service",
+        "sweep",
+        "waiters",
+    )
+
+    def __init__(
+        self, endpoint: Endpoint, service: Service, connect: Connector, sweep: Sweep
+    ) -> None:
+        self.endpoint = endpoint
+        self.service = service
+        self.sweep = sweep
+        self._connect = connect
+        self._connecting = 0
+        self._request_limit = REQUEST_LIMIT
+        self.idle: list[Upstream] = []
+        self.waiters: deque[Waiter] = deque()
+        self.open = 0  # connections that exist or are being made
+        self.opened = 0
+        self.reused = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool {self.endpoint.address} open={self.open} idle={len(self.idle)} "
+            f"waiting={len(self.waiters)}>"
+        )
+
+    def enqueue(self, waiter: Waiter, now: float) -> bool:
+        """Let `waiter` have the next connection; False when the queue is full."""
+        policy = self.service.policy
+        if self.open < policy.connections:
+            self._open()
+        elif len(self.waiters) - self._connecting >= policy.pending:
+            return False
+        waiter.waiting_since = now
+        self.waiters.append(waiter)
+        return True
+
+    def forget(self, waiter: Waiter) -> None:
+        """`waiter` no longer wants a connection."""
+        if waiter in self.waiters:
+            self.waiters.remove(waiter)
+
+    def checkin(self, upstream: Upstream, now: float, idle: float) -> None:
+        """Take a connection back whose exchange has ended cleanly, for `idle` seconds at most."""
+        if upstream.served >= self._request_limit or now > upstream.retires:
+            upstream.close()
+        elif self.waiters:
+            self.waiters.popleft().attach(upstream, now)
+        elif len(self.idle) < IDLE_LIMIT:
+            upstream.deadline = now + idle
+            self.idle.append(upstream)
+        else:
+            upstream.close()
+
+    def lost(self, upstream: Upstream) -> None:
+        """A connection has ended, for whatever reason."""
+        self.open -= 1
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+        self._open_for_waiters()
+
+    def retire(self) -> None:
+        """Close idle connections now and the others when their exchange ends."""
+        self._request_limit = 0
+        for upstream in self.idle.copy():
+            upstream.close()
+
+    def fail_waiters(self, failure: Failure) -> None:
+        """Send everyone in the queue elsewhere: the endpoint was ejected."""
+        waiting, self.waiters = self.waiters, deque()
+        for waiter in waiting:
+            waiter.upstream_failed(failure)
+
+    def expire_waiters(self, now: float) -> None:
+        """Fail those that have waited longer than the service's first_byte timeout."""
+        patience = self.service.policy.first_byte
+        while self.waiters and now - self.waiters[0].waiting_since > patience:
+            self.waiters.popleft().upstream_failed(Failure.QUEUE_TIMEOUT)
+
+    def _open(self) -> None:
+        self.open += 1
+        self._connecting += 1
+        spawn(self._make_connection(), name=f"connect {self.endpoint.address}")
+
+    def _open_for_waiters(self) -> None:
+        limit = self.service.policy.connections
+        while len(self.waiters) > self._connecting and self.open < limit:
+            self._open()
+
+    async def _make_connection(self) -> None:
+        upstream = Upstream(self)
+        failure: Failure | None = None
+        try:
+            async with asyncio.timeout(self.service.policy.connect):
+                await self._connect(lambda: upstream)
+        except TimeoutError:
+            failure = Failure.CONNECT_TIMEOUT
+        except OSError:
+            failure = Failure.CONNECT
+        finally:
+            self._connecting -= 1
+            if not upstream.connected:
+                self.open -= 1
+        if failure is not None:
+            if self.waiters:
+                self.waiters.popleft().upstream_failed(failure)
+            self._open_for_waiters()
+        elif upstream.usable:
+            self.opened += 1
+            self.checkin(upstream, monotonic(), IDLE_SECONDS)
+        # Else it was closed again before it could be used; `lost` has seen to the waiters.

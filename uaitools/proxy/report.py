@@ -1,0 +1,166 @@
+"""What one process knows about its services, as a plain value: summed over workers, then shown.
+
+The document of /api/status is made from it. Counts add; of a circuit's states the worst counts,
+because an operator asks where the trouble is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from uaitools.metrics import HistogramValue, Snapshot
+
+_SEVERITY: Final = ("healthy", "ramping", "probing", "ejected")
+_GAUGES: Final = ("in_flight", "waiting", "connections", "idle")
+_COUNTS: Final = ("successes", "failures", "opened", "reused")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReport:
+    """One endpoint: its state, the gauges of now and the counts since the start."""
+
+    weight: int
+    state: str
+    cause: str | None
+    numbers: Mapping[str, int]
+
+    def merge(self, other: EndpointReport) -> EndpointReport:
+        """This worker's view and another's."""
+        worst = max(self, other, key=lambda report: _SEVERITY.index(report.state))
+        sums = {k: self.numbers.get(k, 0) + other.numbers.get(k, 0) for k in _GAUGES + _COUNTS}
+        return EndpointReport(worst.weight, worst.state, worst.cause, sums)
+
+    def remains(self) -> EndpointReport:
+        """What a worker that died leaves: its counts."""
+        kept = {k: v for k, v in self.numbers.items() if k in _COUNTS}
+        return EndpointReport(self.weight, "healthy", None, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReport:
+    """One service: its endpoints by address, its counts, its latency in seconds."""
+
+    endpoints: Mapping[str, EndpointReport]
+    requests: int
+    retries: int
+    errors: Mapping[str, int]
+    last_error: str | None
+    latency: HistogramValue
+
+    def merge(self, other: ServiceReport) -> ServiceReport:
+        """This worker's view and another's."""
+        mine, theirs = self.endpoints, other.endpoints
+        endpoints = {
+            a: mine[a].merge(theirs[a]) if a in mine and a in theirs else mine.get(a) or theirs[a]
+            for a in {**mine, **theirs}
+        }
+        errors = {
+            label: self.errors.get(label, 0) + other.errors.get(label, 0)
+            for label in {**self.errors, **other.errors}
+        }
+        return ServiceReport(
+            endpoints,
+            self.requests + other.requests,
+            self.retries + other.retries,
+            errors,
+            self.last_error or other.last_error,
+            self.latency + other.latency,
+        )
+
+    def remains(self) -> ServiceReport:
+        """What a worker that died leaves: its counts."""
+        return ServiceReport(
+            {address: endpoint.remains() for address, endpoint in self.endpoints.items()},
+            self.requests,
+            self.retries,
+            self.errors,
+            self.last_error,
+            self.latency,
+        )
+
+    def document(self) -> dict[str, object]:
+        """As /api/status shows it; latencies in milliseconds, null before the first request."""
+        opened = sum(e.numbers.get("opened", 0) for e in self.endpoints.values())
+        reused = sum(e.numbers.get("reused", 0) for e in self.endpoints.values())
+        measured = any(self.latency.counts)
+        return {
+            "requests": self.requests,
+            "retries": self.retries,
+            "successes": sum(e.numbers.get("successes", 0) for e in self.endpoints.values()),
+            "failures": sum(e.numbers.get("failures", 0) for e in self.endpoints.values()),
+            "in_flight": sum(e.numbers.get("in_flight", 0) for e in self.endpoints.values()),
+            "errors": dict(self.errors),
+            "last_error": self.last_error,
+            "latency_ms": {
+                name: round(self.latency.quantile(q) * 1000, 3) if measured else None
+                for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+            },
+            "pool_reuse_ratio": round(reused / (reused + opened), 4) if reused + opened else None,
+            "endpoints": [
+                {
+                    "address": address,
+                    "state": endpoint.state,
+                    "cause": endpoint.cause,
+                    "weight": endpoint.weight,
+                    **{name: endpoint.numbers.get(name, 0) for name in _GAUGES + _COUNTS},
+                }
+                for address, endpoint in sorted(self.endpoints.items())
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that one process, or all of them together, has to tell."""
+
+    metrics: Snapshot
+    services: Mapping[str, ServiceReport]
+    workers: int = 1
+
+    def merge(self, other: Report) -> Report:
+        """This worker's view and another's."""
+        mine, theirs = self.services, other.services
+        services = {
+            n: mine[n].merge(theirs[n]) if n in mine and n in theirs else mine.get(n) or theirs[n]
+            for n in {**mine, **theirs}
+        }
+        return Report(self.metrics.merge(other.metrics), services, self.workers + other.workers)
+
+    def remains(self) -> Report:
+        """What a worker that died leaves, so that sums never fall."""
+        services = {name: service.remains() for name, service in self.services.items()}
+        return Report(self.metrics.without_gauges(), services, 0)
+
+    def to_json(self) -> bytes:
+        """For another process, which reads it with `from_json`."""
+        return orjson.dumps(
+            {
+                "metrics": orjson.Fragment(self.metrics.to_json()),
+                "services": self.services,
+                "workers": self.workers,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Report:
+        """The report that `to_json` wrote."""
+        document = orjson.loads(text)
+        return cls(
+            Snapshot.from_json(orjson.dumps(document["metrics"])),
+            {name: _service(fields) for name, fields in document["services"].items()},
+            document["workers"],
+        )
+
+
+def _service(fields: dict[str, Any]) -> ServiceReport:
+    latency = fields.pop("latency")
+    endpoints = fields.pop("endpoints")
+    return ServiceReport(
+        endpoints={address: EndpointReport(**one) for address, one in endpoints.items()},
+        latency=HistogramValue(tuple(latency["bounds"]), tuple(latency["counts"]), latency["sum"]),
+        **fields,
+    )

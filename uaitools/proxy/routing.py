@@ -1,0 +1,103 @@
+"""Which route a request takes: native paths first, then the longest prefix.
+
+Prefixes match on segment boundaries: `/api/chat` takes `/api/chat` and `/api/chat/7`, not
+`/api/chats`. Paths arrive normalised (http1.target), so a rule sees what the upstream will see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from uaitools.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where requests go whose path begins with `path`.
+
+    methods: those allowed, all when empty; GET includes HEAD. service: by name. rewrite: what
+    replaces the prefix, or None. max_body: bytes, or None for any size. label: the `endpoint`
+    label of metrics.
+    """
+
+    path: bytes
+    service: str
+    methods: frozenset[bytes] = frozenset()
+    rewrite: bytes | None = None
+    max_body: int | None = None
+    label: str = ""
+
+    def allows(self, method: bytes) -> bool:
+        """Whether requests with `method` may take this route."""
+        return (
+            not self.methods
+            or method in self.methods
+            or (method == b"HEAD" and b"GET" in self.methods)
+        )
+
+    def upstream_path(self, path: bytes) -> bytes:
+        """The path that the upstream is asked for."""
+        if self.rewrite is None:
+            return path
+        return self.rewrite.rstrip(b"/") + path[len(self.path.rstrip(b"/")) :] or b"/"
+
+
+@dataclass(frozen=True, slots=True)
+class NativeRoute:
+    """Paths that the gateway's own application answers: one path, or a pattern of them."""
+
+    path: bytes | re.Pattern[bytes]
+    route: Route
+
+
+class RouteError(ServiceError):
+    """No route for a request; `allow` lists the methods to name in Allow for a 405."""
+
+    def __init__(self, code: int, message: str, allow: Iterable[bytes] = ()) -> None:
+        super().__init__(code, message, "proxy")
+        self.allow = b", ".join(sorted(allow))
+
+
+class Router:
+    """An immutable table of routes."""
+
+    __slots__ = ("_depth", "_patterns", "_paths", "_prefixes")
+
+    def __init__(self, routes: Iterable[Route], native: Sequence[NativeRoute] = ()) -> None:
+        self._paths = {n.path: n.route for n in native if isinstance(n.path, bytes)}
+        self._patterns = tuple([(n.path, n.route) for n in native if not isinstance(n.path, bytes)])
+        self._prefixes: dict[bytes, list[Route]] = {}
+        for route in routes:
+            self._prefixes.setdefault(route.path.rstrip(b"/"), []).append(route)
+        self._depth = max((prefix.count(b"/") for prefix in self._prefixes), default=0)
+
+    def __repr__(self) -> str:
+        return f"<Router prefixes={len(self._prefixes)} native={len(self._paths) + len(self._patterns)}>"
+
+    def match(self, method: bytes, path: bytes) -> Route:
+        """The route for a request. Raises RouteError 404 or 405."""
+        own = self._paths.get(path)
+        if own is not None:
+            return own
+        for pattern, route in self._patterns:
+            if pattern.fullmatch(path) is not None:
+                return route
+        # Only as many segments as the deepest prefix has can matter.
+        segments = path.split(b"/", self._depth + 1)[: self._depth + 1]
+        for count in range(len(segments), 0, -1):
+            routes = self._prefixes.get(b"/".join(segments[:count]))
+            if routes is not None:
+                return _allowed(routes, method)
+        raise RouteError(404, "no route matches this path; see the routes in the configuration")
+
+
+def _allowed(routes: list[Route], method: bytes) -> Route:
+    for route in routes:
+        if route.allows(method):
+            return route
+    allow = frozenset().union(*(route.methods for route in routes))
+    if b"GET" in allow:
+        allow |= {b"HEAD"}
+    raise RouteError(405, "this path does not take this method; see Allow", allow)

@@ -1,0 +1,105 @@
+"""A proxied service at run time: its endpoints with their pools, its balancer and its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from uaitools.errors import ServiceError
+from uaitools.proxy.failure import Failure
+from uaitools.proxy.pool import Pool
+from uaitools.traffic.balancing import Balancer, RoundRobin
+from uaitools.traffic.breaker import BreakerPolicy
+from uaitools.traffic.endpoint import Endpoint
+from uaitools.traffic.retry import RetryBudget, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePolicy:
+    """How a service is called: patience in seconds, bounds an endpoint, and what to do on failure."""
+
+    connect: float = 3.0
+    first_byte: float = 60.0
+    between_bytes: float = 60.0
+    connections: int = 128
+    pending: int = 1024
+    requests: int = 1024
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Service:
+    """One upstream service. Endpoints come and go; counts and the budget stay."""
+
+    __slots__ = (
+        "balancer",
+        "budget",
+        "errors",
+        "hint",
+        "last_error",
+        "name",
+        "policy",
+        "pools",
+        "requests",
+        "retries",
+    )
+
+    def __init__(self, name: str, policy: ServicePolicy, now: float) -> None:
+        self.name = name
+        self.policy = policy
+        self.pools: dict[Endpoint, Pool] = {}
+        self.balancer: Balancer = RoundRobin(())
+        self.budget = RetryBudget(policy.retry.budget, now)
+        self.requests = 0
+        self.retries = 0
+        self.errors: dict[str, int] = {}
+        self.last_error: str | None = None
+        # What an operator has to set when there is no endpoint at all.
+        self.hint = f"set proxy.services.{name}.endpoints or register an instance named {name}"
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} endpoints={len(self.pools)} requests={self.requests}>"
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """The endpoints in force."""
+        return tuple(self.pools)
+
+    def replace(self, pools: Mapping[Endpoint, Pool]) -> None:
+        """Swap in another set of endpoints; pools that are no longer in it close when idle."""
+        retired = [pool for endpoint, pool in self.pools.items() if endpoint not in pools]
+        self.pools = dict(pools)
+        self.balancer = RoundRobin(self.endpoints)
+        for pool in retired:
+            pool.retire()
+
+    def is_last(self, endpoint: Endpoint, now: float) -> bool:
+        """Whether no endpoint but this one is available."""
+        return not any(
+            other is not endpoint and other.breaker.share(now) > 0 for other in self.pools
+        )
+
+    def note(self, failure: Failure, endpoint: Endpoint) -> None:
+        """Count a failure for metrics and /api/status."""
+        self.errors[failure.label] = self.errors.get(failure.label, 0) + 1
+        self.last_error = f"{failure.label} at {endpoint.address}"
+
+    def unavailable(self, now: float) -> ServiceError:
+        """The error when no endpoint can take a request, with when to come back."""
+        if not self.pools:
+            return ServiceError(503, f"the service has no endpoint; {self.hint}", self.name)
+        waits = [
+            endpoint.breaker.until - now
+            for endpoint in self.pools
+            if endpoint.breaker.cause is not None
+        ]
+        if len(waits) < len(self.pools):
+            return ServiceError(
+                503, "every endpoint has its limit of requests in flight", self.name, retry_after=1
+            )
+        return ServiceError(
+            503,
+            "every endpoint is ejected after failures; see /api/status",
+            self.name,
+            retry_after=max(0.0, min(waits)),
+        )

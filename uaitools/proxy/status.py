@@ -1,0 +1,136 @@
+"""The gateway's own view of itself: metrics read from plain integers, and the report for status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from uaitools.metrics import Family, Histogram, HistogramValue, Registry, Sample, process
+from uaitools.proxy.report import EndpointReport, Report, ServiceReport
+from uaitools.traffic.breaker import State
+
+if TYPE_CHECKING:
+    from uaitools.proxy.gateway import Gateway
+    from uaitools.proxy.pool import Pool
+    from uaitools.proxy.service import Service
+    from uaitools.proxy.site import Requests
+    from uaitools.traffic.endpoint import Endpoint
+
+_REQUESTS: Final = Family("http_requests_total", "counter", "Requests answered.")
+_DURATION: Final = Family(
+    "http_request_duration_seconds", "histogram", "Seconds from a request's head to its answer."
+)
+_MALFORMED: Final = Family(
+    "proxy_malformed_requests_total", "counter", "Connections closed over what was no request."
+)
+_CLIENTS: Final = Family("proxy_client_connections", "gauge", "Open client connections.")
+_IN_FLIGHT: Final = Family("proxy_endpoint_in_flight", "gauge", "Requests in flight.")
+_STATE: Final = Family(
+    "proxy_endpoint_ejected", "gauge", "Workers that have the endpoint ejected or probing."
+)
+_OUTCOMES: Final = Family("proxy_endpoint_outcomes_total", "counter", "Ends of requests.")
+_CONNECTIONS: Final = Family("proxy_pool_connections", "gauge", "Upstream connections.")
+_CHECKOUTS: Final = Family(
+    "proxy_pool_checkouts_total", "counter", "Connections taken: opened for it, or reused."
+)
+_RETRIES: Final = Family("proxy_retries_total", "counter", "Requests sent again.")
+_ERRORS: Final = Family("proxy_upstream_errors_total", "counter", "Failures by their kind.")
+
+
+def registry(gateway: Gateway) -> Registry:
+    """Every metric of a gateway and its process."""
+    sources = Registry()
+    sources.add(process)
+    sources.add(lambda: _request_samples(gateway.requests))
+    sources.add(lambda: _gateway_samples(gateway))
+    return sources
+
+
+def report(gateway: Gateway, sources: Registry) -> Report:
+    """This process's report."""
+    return Report(
+        sources.snapshot(),
+        {
+            name: _service_report(service, gateway.labels_of(name), gateway.requests)
+            for name, service in gateway.services.items()
+        },
+    )
+
+
+def document(whole: Report) -> dict[str, object]:
+    """The answer of GET /api/status."""
+    return {
+        "service": "proxy",
+        "workers": whole.workers,
+        "services": {name: one.document() for name, one in sorted(whole.services.items())},
+    }
+
+
+def _request_samples(requests: Requests) -> Iterator[Sample]:
+    for (method, endpoint), series in requests.items():
+        labels = (("method", method), ("endpoint", endpoint))
+        for status, count in series.statuses.items():
+            yield Sample(_REQUESTS, (*labels, ("status", str(status))), count)
+        yield Sample(_DURATION, labels, series.latency.value())
+
+
+def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
+    yield Sample(_CLIENTS, (), gateway.clients)
+    for status, count in gateway.malformed_counts.items():
+        yield Sample(_MALFORMED, (("status", str(status)),), count)
+    for name, service in gateway.services.items():
+        label = ("service", name)
+        yield Sample(_RETRIES, (label,), service.retries)
+        for kind, count in service.errors.items():
+            yield Sample(_ERRORS, (label, ("kind", kind)), count)
+        yield from _endpoint_samples(service, label)
+
+
+def _endpoint_samples(service: Service, label: tuple[str, str]) -> Iterator[Sample]:
+    for endpoint, pool in service.pools.items():
+        labels = (label, ("address", endpoint.address))
+        breaker = endpoint.breaker
+        out = breaker.state in (State.EJECTED, State.PROBING)
+        yield Sample(_IN_FLIGHT, labels, endpoint.in_flight)
+        yield Sample(_STATE, labels, int(out))
+        yield Sample(_OUTCOMES, (*labels, ("outcome", "success")), breaker.successes)
+        yield Sample(_OUTCOMES, (*labels, ("outcome", "failure")), breaker.failures)
+        yield Sample(_CONNECTIONS, (*labels, ("state", "open")), pool.open)
+        yield Sample(_CONNECTIONS, (*labels, ("state", "idle")), len(pool.idle))
+        yield Sample(_CHECKOUTS, (*labels, ("how", "opened")), pool.opened)
+        yield Sample(_CHECKOUTS, (*labels, ("how", "reused")), pool.reused)
+
+
+def _service_report(service: Service, labels: frozenset[str], requests: Requests) -> ServiceReport:
+    latency: HistogramValue = Histogram().value()
+    for series in requests.of_endpoints(labels):
+        latency += series.latency.value()
+    return ServiceReport(
+        endpoints={
+            endpoint.address: EndpointReport(
+                weight=endpoint.weight,
+                state=endpoint.breaker.state.value,
+                cause=endpoint.breaker.cause.value if endpoint.breaker.cause else None,
+                numbers=_numbers(endpoint, pool),
+            )
+            for endpoint, pool in service.pools.items()
+        },
+        requests=service.requests,
+        retries=service.retries,
+        errors=dict(service.errors),
+        last_error=service.last_error,
+        latency=latency,
+    )
+
+
+def _numbers(endpoint: Endpoint, pool: Pool) -> Mapping[str, int]:
+    return {
+        "in_flight": endpoint.in_flight,
+        "waiting": len(pool.waiters),
+        "connections": pool.open,
+        "idle": len(pool.idle),
+        "successes": endpoint.breaker.successes,
+        "failures": endpoint.breaker.failures,
+        "opened": pool.opened,
+        "reused": pool.reused,
+    }

@@ -1,0 +1,152 @@
+"""A tunnel after a 101: bytes both ways, half-close, back-pressure, and an idle limit."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final, Protocol
+
+HALF_CLOSED_SECONDS: Final = 60.0  # silence after which a tunnel with one side closed is ended
+
+
+class Side(Protocol):
+    """One end of a tunnel: a connection that bytes can be written to."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def write_eof(self) -> None:
+        """Say that no more will come."""
+
+    def pause_reading(self) -> None:
+        """Stop reading from this side."""
+
+    def resume_reading(self) -> None:
+        """Read from this side again."""
+
+    def close(self) -> None:
+        """Close when everything is written."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Tunnel:
+    """Relays between a client and an upstream until both have closed.
+
+    idle: seconds without a byte either way before the sweep ends it. `ended` is called once.
+    """
+
+    __slots__ = (
+        "_client",
+        "_client_eof",
+        "_ended",
+        "_idle",
+        "_listener",
+        "_upstream",
+        "_upstream_eof",
+    )
+
+    def __init__(self, client: Side, upstream: Side, idle: float, listener: Listener) -> None:
+        self._client: Side | None = client
+        self._upstream: Side | None = upstream
+        self._client_eof = False
+        self._upstream_eof = False
+        self._ended = False
+        self._idle = idle
+        self._listener = listener
+
+    def __repr__(self) -> str:
+        state = "ended" if self._ended else "half" if self.half_closed else "open"
+        return f"<Tunnel {state}>"
+
+    @property
+    def half_closed(self) -> bool:
+        """One side has said that it will send no more."""
+        return self._client_eof or self._upstream_eof
+
+    @property
+    def deadline(self) -> float:
+        """When silence from now on ends the tunnel."""
+        idle = min(self._idle, HALF_CLOSED_SECONDS) if self.half_closed else self._idle
+        return monotonic() + idle
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._listener.tunnel_active(self.deadline)
+        if self._upstream is not None:
+            self._upstream.write(data)
+
+    def from_upstream(self, data: bytes) -> None:
+        """Bytes from the upstream."""
+        self._listener.tunnel_active(self.deadline)
+        if self._client is not None:
+            self._client.write(data)
+
+    def client_eof(self) -> bool:
+        """The client sends no more; True keeps its connection open for what comes back."""
+        self._client_eof = True
+        return self._half_close(self._upstream)
+
+    def upstream_eof(self) -> bool:
+        """The upstream sends no more."""
+        self._upstream_eof = True
+        return self._half_close(self._client)
+
+    def client_full(self) -> None:
+        """The client does not keep up."""
+        if self._upstream is not None and not self._upstream_eof:
+            self._upstream.pause_reading()
+
+    def client_drained(self) -> None:
+        """The client keeps up again; after EOF a resume would only deliver the EOF anew."""
+        if self._upstream is not None and not self._upstream_eof:
+            self._upstream.resume_reading()
+
+    def upstream_full(self) -> None:
+        """The upstream does not keep up."""
+        if self._client is not None and not self._client_eof:
+            self._client.pause_reading()
+
+    def upstream_drained(self) -> None:
+        """The upstream keeps up again."""
+        if self._client is not None and not self._client_eof:
+            self._client.resume_reading()
+
+    def client_lost(self) -> None:
+        """The client's connection is gone."""
+        self._client = None
+        self._end()
+
+    def upstream_lost(self) -> None:
+        """The upstream's connection is gone."""
+        self._upstream = None
+        self._end()
+
+    def _half_close(self, other: Side | None) -> bool:
+        self._listener.tunnel_active(self.deadline)
+        if self._client_eof and self._upstream_eof:
+            # Nothing calls connection_lost once both ends have sent EOF; close ourselves.
+            self._end()
+        elif other is not None:
+            other.write_eof()
+        return True
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        for side in (self._client, self._upstream):
+            if side is not None:
+                side.close()
+        self._client = self._upstream = None
+        self._listener.tunnel_ended()
+
+
+class Listener(Protocol):
+    """Who is told about a tunnel's life."""
+
+    def tunnel_active(self, deadline: float) -> None:
+        """Bytes went through; silence until `deadline` is too long."""
+
+    def tunnel_ended(self) -> None:
+        """Both sides are closed."""

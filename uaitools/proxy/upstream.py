@@ -1,0 +1,380 @@
+"""One connection to an upstream: requests go out framed by us, responses come in parsed strictly.
+
+Between exchanges it sits idle in its pool. It returns there only if both bodies are complete,
+nothing else arrived, and neither side wants to close; bytes or EOF while idle discard it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from uaitools.proxy.failure import Failure
+from uaitools.proxy.http1.body import (
+    ChunkedBody,
+    CloseBody,
+    LengthBody,
+    encode_chunk,
+    encode_last_chunk,
+)
+from uaitools.proxy.http1.grammar import MessageError
+from uaitools.proxy.http1.request import CHUNKED
+from uaitools.proxy.http1.response import (
+    UNTIL_CLOSE,
+    ResponseHead,
+    check_partial_response,
+    parse_response,
+)
+from uaitools.proxy.memo import Memo
+from uaitools.proxy.sockets import abort
+from uaitools.proxy.sweep import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uaitools.proxy.exchange import Exchange
+    from uaitools.proxy.pool import Pool
+    from uaitools.proxy.tunnel import Tunnel
+
+RETRIED_STATUSES: Final = frozenset((502, 503, 504))
+INTERIM_LIMIT: Final = 16  # 1xx responses before a final one
+AGE_LIMIT: Final = 3600.0  # seconds that one connection lives
+_CLOSE_SECONDS: Final = 2.0  # a close that has not finished by then is an abort
+
+# Equal response heads are parsed once, like request heads.
+_heads: Final[Memo[ResponseHead]] = Memo(capacity=512, key_limit=2048)
+_known_head: Final = _heads.get
+
+
+class Upstream(asyncio.Protocol):
+    """The protocol of one upstream connection.
+
+    served: exchanges begun on it. retires: when it is too old for another, monotonic. sent: the
+    request is out completely. deadline: for the sweep.
+    """
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_closing",
+        "_idle",
+        "_interims",
+        "_keep",
+        "_pool",
+        "_transport",
+        "_tunnel",
+        "connected",
+        "deadline",
+        "exchange",
+        "retires",
+        "sent",
+        "served",
+        "write",
+    )
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self.write: Callable[[bytes], None] = _discard
+        self._body: LengthBody | ChunkedBody | CloseBody | None = None
+        self._tunnel: Tunnel | None = None
+        self._buffer = b""
+        self._closing = False
+        self._keep = False
+        self._idle = 0.0
+        self._interims = 0
+        self.retires = 0.0
+        self.connected = False
+        self.deadline = NEVER
+        self.exchange: Exchange | None = None
+        self.sent = True
+        self.served = 0
+
+    def __repr__(self) -> str:
+        state = "busy" if self.exchange is not None else "idle"
+        return f"<Upstream {self._pool.endpoint.address} {state} served={self.served}>"
+
+    @property
+    def usable(self) -> bool:
+        """Connected, and nothing has closed it."""
+        return self._transport is not None and not self._closing
+
+    # -- the life of a connection, in order -------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclass of asyncio.Transport, though they do what it says.
+        self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
+        self.retires = monotonic() + AGE_LIMIT
+        self.connected = True
+        self._pool.sweep.connections.add(self)
+
+    def begin(self, exchange: Exchange, head: bytes, deadline: float) -> None:
+        """Send a request without a body, whose response has to begin by `deadline`."""
+        self.exchange = exchange
+        self.served += 1
+        self.sent = True
+        self._interims = 0
+        self.deadline = deadline
+        self.write(head)
+
+    def begin_with_body(
+        self, exchange: Exchange, head: bytes, payload: bytes, deadline: float, *, done: bool
+    ) -> None:
+        """Send a request's head with what there is of its body."""
+        self.begin(exchange, head + _framed(exchange, payload, done=done), deadline)
+        self.sent = done
+
+    def send(self, payload: bytes, *, done: bool) -> None:
+        """Send more of the request's body."""
+        assert self.exchange is not None
+        self.sent = done
+        if self._body is None:
+            self.deadline = monotonic() + self._pool.service.policy.first_byte
+        data = _framed(self.exchange, payload, done=done)
+        if data:
+            self.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            if self._tunnel is not None:
+                self._tunnel.from_upstream(data)
+            else:
+                self.close()  # bytes that nobody asked for: no response on here can be trusted
+            return
+        if self._body is not None:
+            self._receive_body(exchange, data)
+            return
+        if self._buffer:
+            data = self._buffer + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._receive_partial(exchange, data)
+            return
+        raw = data[:end]
+        head = _heads.young.get(raw) or _known_head(raw)
+        if head is None:
+            try:
+                head = parse_response(raw)
+            except MessageError as error:
+                self._fail(exchange, Failure.PROTOCOL, error.message)
+                return
+            _heads.put(raw, head)
+        if head.status < 200:
+            self._buffer = b""
+            self._receive_interim(exchange, head, data[end + 4 :])
+            return
+        size = 0 if exchange.plan.is_head else head.body
+        start = end + 4
+        extra = len(data) - start - size
+        if size >= 0 and extra >= 0:
+            # The whole response came at once: the common case, and the fast one.
+            payload = data[start : start + size] if extra else data[start:]
+            now = monotonic()
+            if head.status in RETRIED_STATUSES and exchange.wants_another_try(now):
+                self._release(now, head.idle, keep=head.keep_alive and not extra)
+                exchange.try_again(now)
+                return
+            if head.keep_alive and not extra and self.sent and not self._closing:
+                self._buffer = b""
+                self.exchange = None
+                self._pool.checkin(self, now, head.idle)
+            else:
+                self.close()
+            exchange.respond(head, payload, now, True)
+        else:
+            self._begin_body(exchange, head, size, data[start:])
+
+    def _receive_partial(self, exchange: Exchange, data: bytes) -> None:
+        self._buffer = data
+        try:
+            check_partial_response(data)
+        except MessageError as error:
+            self._fail(exchange, Failure.PROTOCOL, error.message)
+
+    def _receive_interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        """RFC 9110 15.2. A 101 begins a tunnel, if one was asked for; 100 is ours to send."""
+        if head.status == 101:
+            if not (exchange.plan.head.websocket and head.websocket):
+                self._fail(exchange, Failure.PROTOCOL, "the service switched protocols unasked")
+                return
+            self.exchange = None
+            self.deadline = NEVER
+            self._tunnel = exchange.upgrade(self, head, rest)
+            return
+        self._interims += 1
+        if self._interims > INTERIM_LIMIT:
+            self._fail(exchange, Failure.PROTOCOL, "the service sent too many 1xx responses")
+            return
+        if head.status != 100:
+            exchange.inform(head)
+        if rest and self.exchange is exchange:
+            self.data_received(rest)
+
+    def _begin_body(self, exchange: Exchange, head: ResponseHead, size: int, rest: bytes) -> None:
+        now = monotonic()
+        if head.status in RETRIED_STATUSES and exchange.wants_another_try(now):
+            self.close()
+            exchange.try_again(now)
+            return
+        self._buffer = b""
+        self._keep = head.keep_alive
+        self._idle = head.idle
+        if size == UNTIL_CLOSE:
+            self._body = CloseBody()
+            self._keep = False
+        else:
+            self._body = ChunkedBody(502) if size == CHUNKED else LengthBody(size)
+        self.deadline = now + self._pool.service.policy.between_bytes
+        self._receive_body(exchange, rest, head)
+
+    def _receive_body(
+        self, exchange: Exchange, data: bytes, head: ResponseHead | None = None
+    ) -> None:
+        """Relay what is body; `head` goes out with the first piece."""
+        body = self._body
+        assert body is not None
+        now = monotonic()
+        self.deadline = now + self._pool.service.policy.between_bytes
+        try:
+            payload = body.feed(data)
+        except MessageError as error:
+            if head is not None:
+                exchange.respond(head, b"", now, False)
+            self._fail(exchange, Failure.PROTOCOL, error.message)
+            return
+        done = body.done
+        if done:
+            self._body = None
+            if isinstance(body, ChunkedBody):
+                exchange.response_trailers = body.trailers
+            self._release(now, self._idle, keep=self._keep and not body.rest)
+        if head is not None:
+            exchange.respond(head, payload, now, done)
+        elif payload or done:
+            exchange.relay(payload, now, done=done)
+
+    def eof_received(self) -> bool:
+        if self._tunnel is not None:
+            return self._tunnel.upstream_eof()
+        return False  # close; connection_lost says what it meant
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # First of all: a write on either side would raise from here on (feasibility.md 6).
+        exchange, self.exchange = self.exchange, None
+        tunnel, self._tunnel = self._tunnel, None
+        self._transport = None
+        self.write = _discard
+        self._pool.sweep.connections.discard(self)
+        self._pool.lost(self)
+        if tunnel is not None:
+            tunnel.upstream_lost()
+        elif exchange is not None:
+            self._end_with_connection(exchange, exc)
+
+    def _end_with_connection(self, exchange: Exchange, exc: Exception | None) -> None:
+        if isinstance(self._body, CloseBody) and exc is None:
+            exchange.relay(b"", monotonic(), done=True)
+        elif self._body is not None:
+            exchange.truncated(Failure.TRUNCATED)
+        elif self._buffer:
+            exchange.upstream_failed(Failure.RESET)
+        else:
+            exchange.upstream_failed(Failure.RESET, stale=self.served > 1)
+
+    # -- flow control -----------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.upstream_full()
+        elif self.exchange is not None:
+            self.exchange.upstream_full()
+
+    def resume_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.upstream_drained()
+        elif self.exchange is not None:
+            self.deadline = monotonic() + self._pool.service.policy.first_byte
+            self.exchange.upstream_drained()
+
+    def pause_reading(self) -> None:
+        """The client does not keep up; it is its deadline that counts now."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+            self.deadline = NEVER
+
+    def resume_reading(self) -> None:
+        """The client keeps up again."""
+        if self._transport is not None and not self._transport.is_reading():
+            if self.exchange is not None:
+                self.deadline = monotonic() + self._pool.service.policy.between_bytes
+            self._transport.resume_reading()
+
+    def write_eof(self) -> None:
+        """Tell the upstream that a tunnel's client sends no more."""
+        if self._transport is not None:
+            self._transport.write_eof()
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """The upstream has been silent for too long, or idle long enough."""
+        self.deadline = NEVER
+        exchange, self.exchange = self.exchange, None
+        if exchange is None and not self._closing:
+            self.close()
+            return
+        self.abort()
+        if exchange is None:
+            return
+        if self._body is not None:
+            exchange.truncated(Failure.TIMEOUT)
+        else:
+            exchange.upstream_failed(Failure.TIMEOUT)
+
+    def close(self) -> None:
+        """Close a connection that no exchange uses any more."""
+        self.exchange = None
+        if self in self._pool.idle:
+            self._pool.idle.remove(self)
+        if self._transport is not None:
+            self._closing = True
+            self._transport.close()
+            self.deadline = monotonic() + _CLOSE_SECONDS
+
+    def abort(self) -> None:
+        """End the connection with a reset: its exchange was cancelled or has failed."""
+        self.exchange = None
+        if self._transport is not None:
+            abort(self._transport)
+
+    def _fail(self, exchange: Exchange, failure: Failure, message: str) -> None:
+        streaming = self._body is not None
+        self.abort()
+        if streaming:
+            exchange.truncated(failure)
+        else:
+            exchange.upstream_failed(failure, message)
+
+    def _release(self, now: float, idle: float, *, keep: bool) -> None:
+        """The response is complete: back to the pool, or closed."""
+        self.exchange = None
+        self._buffer = b""
+        if keep and self.sent and not self._closing:
+            self._pool.checkin(self, now, idle)
+        else:
+            self.close()
+
+
+def _framed(exchange: Exchange, payload: bytes, *, done: bool) -> bytes:
+    """`payload` as the request's framing wants it."""
+    if exchange.plan.body != CHUNKED:
+        return payload
+    data = encode_chunk(payload) if payload else b""
+    return data + encode_last_chunk(exchange.request_trailers) if done else data
+
+
+def _discard(data: bytes) -> None:
+    """Write to a connection that is gone; its connection_lost has told the exchange."""

@@ -1,0 +1,10 @@
+"""Where a call may go, and whether: the decisions of balancing, without I/O and without a clock.
+
+    breaker     one endpoint's health as a state machine: healthy, ejected, probing, ramping
+    endpoint    one address with its weight, its breaker and its counts
+    balancing   which of several endpoints takes the next call
+    retry       whether a failed call may be tried again, and when
+
+Every function that depends on time takes `now`, seconds of one monotonic clock. The proxy and
+the registry's client stand on these; nothing here knows either.
+"""

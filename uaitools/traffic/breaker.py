@@ -1,0 +1,248 @@
+"""The circuit breaker: one state machine that takes every kind of evidence about an endpoint.
+
+    HEALTHY --failures, ratio, connect errors, check, registry--> EJECTED
+    EJECTED --its time is up, one call admitted--> PROBING
+    PROBING --success--> RAMPING      PROBING --failure--> EJECTED, longer
+    RAMPING --ramp over--> HEALTHY    RAMPING --failure--> EJECTED, longer
+
+HEALTHY is the closed circuit, EJECTED the open one, PROBING half-open. Because passive outcomes,
+active checks and the registry all speak to this one machine, they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+NEVER: Final = float("inf")
+_MARKS: Final = 10  # samples kept of the window; the ratio is exact to a tenth of it
+
+
+class State(enum.Enum):
+    """The breaker's states; the value is the word used in /api/status and in metrics."""
+
+    HEALTHY = "healthy"
+    EJECTED = "ejected"
+    PROBING = "probing"
+    RAMPING = "ramping"
+
+
+class Cause(enum.Enum):
+    """Why an endpoint was ejected."""
+
+    FAILURES = "consecutive failures"
+    CONNECT = "connect errors"
+    RATIO = "failure ratio"
+    CHECK = "active check"
+    REGISTRY = "registry"
+
+
+# In a panic these may be readmitted; an endpoint that failed call after call may not.
+READMISSIBLE: Final = frozenset((Cause.RATIO, Cause.CHECK, Cause.REGISTRY))
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When to eject, and for how long.
+
+    failures: consecutive ones. connect_errors: in a row. ratio: of failures among at least
+    `minimum` outcomes of the last `window` seconds. eject: seconds of the first ejection,
+    doubled for each one that follows, at most eject_max. ramp: seconds to full share.
+    """
+
+    failures: int = 5
+    connect_errors: int = 3
+    ratio: float = 0.5
+    window: float = 10.0
+    minimum: int = 20
+    eject: float = 10.0
+    eject_max: float = 300.0
+    ramp: float = 10.0
+
+
+Transition = Callable[["CircuitBreaker", State, State], None]
+
+
+class CircuitBreaker:
+    """The health of one endpoint.
+
+    Ask `share(now)` whether calls may go, `admit(now)` before each call, and report its end with
+    `success`, `failure` or `abandon`, passing the ticket that `admit` gave: the outcome of a
+    call that began before an ejection says nothing about the time after it and is ignored.
+    `ticket` is the one in force, which `admit` returns as it is while the state is HEALTHY.
+    `on_transition(breaker, old, new)` is told of every change of state.
+    """
+
+    __slots__ = (
+        "_connect_errors",
+        "_consecutive",
+        "_ejections",
+        "_mark_due",
+        "_marks",
+        "_penalty",
+        "_policy",
+        "_random",
+        "_since",
+        "cause",
+        "failures",
+        "on_transition",
+        "state",
+        "successes",
+        "ticket",
+        "until",
+    )
+
+    def __init__(
+        self,
+        policy: BreakerPolicy | None = None,
+        on_transition: Transition | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy or BreakerPolicy()
+        self.on_transition = on_transition
+        self._random = jitter
+        self.state = State.HEALTHY
+        self.cause: Cause | None = None
+        self.until = NEVER  # when an ejection ends
+        self.successes = 0
+        self.failures = 0
+        self._consecutive = 0
+        self._connect_errors = 0
+        self._ejections = 0
+        self._penalty = 0.0  # seconds of the last ejection
+        self._since = -NEVER  # when the present state began
+        self.ticket = 0
+        self._mark_due = -NEVER
+        self._marks: deque[tuple[float, int, int]] = deque(maxlen=_MARKS)
+
+    def __repr__(self) -> str:
+        return (
+            f"<CircuitBreaker {self.state.value} successes={self.successes} "
+            f"failures={self.failures} ejections={self._ejections}>"
+        )
+
+    @property
+    def policy(self) -> BreakerPolicy:
+        """The rules in force; setting new ones keeps the state."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: BreakerPolicy) -> None:
+        self._policy = policy
+
+    def share(self, now: float) -> float:
+        """The part of its weight that the endpoint may get: 0 none, 1 all.
+
+        An ejected endpoint whose time is up gets 1, for one call: the probe.
+        """
+        if self.state is State.HEALTHY:
+            return 1.0
+        if self.state is State.EJECTED:
+            return 1.0 if now >= self.until else 0.0
+        if self.state is State.PROBING:
+            return 0.0
+        ramped = (now - self._since) / self._policy.ramp if self._policy.ramp > 0 else 1.0
+        if ramped >= 1.0:
+            self._enter(State.HEALTHY, now)
+            return 1.0
+        return max(ramped, 0.05)  # else the first moments of a ramp would admit nobody
+
+    def admit(self, now: float) -> int:
+        """Count a call in and return its ticket; the first after an ejection is the probe."""
+        if self.state is State.EJECTED and now >= self.until:
+            self.ticket += 1
+            self._enter(State.PROBING, now)
+        return self.ticket
+
+    def success(self, ticket: int, now: float) -> None:
+        """A call ended well."""
+        self.successes += 1
+        if now >= self._mark_due:
+            self._mark(now)
+        if ticket != self.ticket:
+            return
+        self._consecutive = 0
+        self._connect_errors = 0
+        if self.state is State.PROBING:
+            self._enter(State.RAMPING, now)
+
+    def failure(
+        self, ticket: int, now: float, *, connect: bool = False, last: bool = False
+    ) -> None:
+        """A call failed.
+
+        connect: no connection could be made. last: no other endpoint is available, so that a
+        bad ratio alone must not take this one out as well.
+        """
+        self.failures += 1
+        if now >= self._mark_due:
+            self._mark(now)
+        if ticket != self.ticket or self.state is State.EJECTED:
+            return
+        self._consecutive += 1
+        self._connect_errors = self._connect_errors + 1 if connect else 0
+        policy = self._policy
+        if self.state is not State.HEALTHY:
+            self.eject(now, self.cause or Cause.FAILURES)
+        elif self._connect_errors >= policy.connect_errors:
+            self.eject(now, Cause.CONNECT)
+        elif self._consecutive >= policy.failures:
+            self.eject(now, Cause.FAILURES)
+        elif not last and self._ratio_exceeded(now):
+            self.eject(now, Cause.RATIO)
+
+    def abandon(self, ticket: int, now: float) -> None:
+        """A call ended without saying anything (its client left); a probe may be sent again."""
+        if self.state is State.PROBING and ticket == self.ticket:
+            self.ticket += 1
+            self.until = now
+            self._enter(State.EJECTED, now)
+
+    def eject(self, now: float, cause: Cause, until: float | None = None) -> None:
+        """Take the endpoint out, until the given time or for the policy's next longer one."""
+        if self.state is State.HEALTHY and now - self._since >= self._penalty:
+            self._ejections = 0  # forgiven: it was healthy for as long as it had been out
+        if until is None:
+            policy = self._policy
+            doubled = policy.eject * 2.0 ** min(self._ejections, 30)
+            # Jitter keeps many gateways from probing in step.
+            self._penalty = min(doubled * (0.9 + 0.2 * self._random()), policy.eject_max)
+            until = now + self._penalty
+        self._ejections += 1
+        self.ticket += 1
+        self._consecutive = 0
+        self._connect_errors = 0
+        self._marks.clear()
+        self._mark_due = -NEVER
+        self.cause = cause
+        self.until = until
+        self._enter(State.EJECTED, now)
+
+    def _enter(self, state: State, now: float) -> None:
+        old = self.state
+        self.state = state
+        self._since = now
+        if state is State.HEALTHY:
+            self.cause = None
+            self.until = NEVER
+        if self.on_transition is not None and old is not state:
+            self.on_transition(self, old, state)
+
+    def _mark(self, now: float) -> None:
+        self._marks.append((now, self.successes, self.failures))
+        self._mark_due = now + self._policy.window / _MARKS
+
+    def _ratio_exceeded(self, now: float) -> bool:
+        horizon = now - self._policy.window
+        while self._marks and self._marks[0][0] < horizon:
+            self._marks.popleft()
+        if not self._marks:
+            return False
+        _, successes, failures = self._marks[0]
+        failed = self.failures - failures + 1  # the mark counts its own outcome
+        outcomes = failed + self.successes - successes
+        return outcomes >= self._policy.minimum and failed >= self._policy.ratio * outcomes

@@ -1,0 +1,164 @@
+"""The aiohttp application that every component starts from: /health, /metrics and errors.
+
+Whatever goes wrong in a handler is answered in one shape, `errors.error_body`, by one middleware
+that stands outermost. A component adds its routes and, further in, its own middlewares.
+"""
+
+import math
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from pydantic import ValidationError
+
+import uaitools
+from uaitools import log, metrics
+from uaitools.errors import ServiceError, error_body
+
+REQUEST_ID = web.RequestKey("request_id", str)
+_REQUEST_ID_HEADER = "X-Request-Id"
+# A client's identifier is repeated in answers and logs: printable, and of a bounded length.
+_ACCEPTED_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_logger = log.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a service is.
+
+    dependencies: whether each works, by name. required: those without which no request can be
+    served. draining: the service is about to stop and wants no new work.
+    """
+
+    dependencies: Mapping[str, bool]
+    required: frozenset[str] = frozenset()
+    draining: bool = False
+
+    @property
+    def status(self) -> Literal["healthy", "degraded", "draining"]:
+        """Draining before degraded: who asks has to go elsewhere, whatever else is wrong."""
+        if self.draining:
+            return "draining"
+        return "healthy" if all(self.dependencies.values()) else "degraded"
+
+    @property
+    def available(self) -> bool:
+        """Whether requests should be sent here."""
+        works = all(self.dependencies.get(name, False) for name in self.required)
+        return works and not self.draining
+
+
+def application(
+    service: str,
+    *,
+    health: Callable[[], Health],
+    snapshot: Callable[[], Awaitable[metrics.Snapshot]],
+) -> web.Application:
+    """Build an application that answers GET /health, GET /metrics and every error.
+
+    service: the name in answers and logs. health, snapshot: asked at each request.
+    """
+    started = time.monotonic()
+
+    async def get_health(_request: web.Request) -> web.Response:
+        now = health()
+        document = {
+            "status": now.status,
+            "service": service,
+            "timestamp": round(time.time(), 3),
+            "version": uaitools.__version__,
+            "uptime": round(time.monotonic() - started, 3),
+            "dependencies": {
+                name: "healthy" if works else "unhealthy"
+                for name, works in now.dependencies.items()
+            },
+        }
+        return json_response(document, status=200 if now.available else 503)
+
+    async def get_metrics(_request: web.Request) -> web.Response:
+        text = metrics.render(await snapshot())
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
+
+    app = web.Application(middlewares=[_errors(service)])
+    app.router.add_get("/health", get_health)
+    app.router.add_get("/metrics", get_metrics)
+    return app
+
+
+def json_response(document: object, *, status: int = 200) -> web.Response:
+    """Answer with a document that orjson can write."""
+    return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
+
+
+def _errors(service: str) -> Middleware:
+    @web.middleware
+    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID] = _request_id(request)
+        try:
+            return await handler(request)
+        except Exception as error:
+            if request.writer.output_size > 0:
+                raise  # the answer has begun: aiohttp logs this and breaks off the connection
+            if isinstance(error, web.HTTPException) and error.status < 400:
+                raise  # a redirect is no error
+            return _answer(_translate(error, request, service), error, request[REQUEST_ID])
+
+    return errors
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get(_REQUEST_ID_HEADER, "")
+    return given if _ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _translate(error: Exception, request: web.Request, service: str) -> ServiceError:
+    """Say what a handler raised in the words of a client; what is our fault goes to the log."""
+    match error:
+        case ServiceError():
+            return error
+        case web.HTTPException():
+            return ServiceError(error.status, _http_message(error, request), service)
+        case ValidationError():
+            details = [
+                {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
+                for one in error.errors(include_url=False, include_input=False)
+            ]
+            return ServiceError(422, "the request has invalid fields", service, details=details)
+    _logger.error(
+        "request failed",
+        method=request.method,
+        path=request.path,
+        request_id=request[REQUEST_ID],
+        exc_info=error,
+    )
+    return ServiceError(500, "internal error; the log has it under the request_id", service)
+
+
+def _http_message(error: web.HTTPException, request: web.Request) -> str:
+    match error:
+        case web.HTTPMethodNotAllowed():
+            return f"{request.method} is not allowed here, only {error.headers[hdrs.ALLOW]}"
+        case web.HTTPNotFound() if error.text == f"404: {error.reason}":
+            return f"nothing is served at {request.path}"
+    return (error.text or error.reason).removeprefix(f"{error.status}: ")
+
+
+def _answer(error: ServiceError, cause: Exception, request_id: str) -> web.Response:
+    """The response of an error, with the headers that aiohttp's own carried (Allow and others)."""
+    response = web.Response(
+        status=error.code, body=error_body(error, request_id), content_type="application/json"
+    )
+    if isinstance(cause, web.HTTPException):
+        ours = {hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH}
+        response.headers.extend((k, v) for k, v in cause.headers.items() if k not in ours)
+    if error.retry_after is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.retry_after))
+    return response
