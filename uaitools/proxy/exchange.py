@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from uaitools.errors import ServiceError, error_body
-from uaitools.proxy.failure import Failure
+from uaitools.proxy.failure import OVERFLOW, RESET, STATUS, Failure
 from uaitools.proxy.headers import error_head
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HOLD_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
 CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
+_RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
 
@@ -71,8 +72,9 @@ class Client(Protocol):
 class Exchange:
     """One request on its way.
 
-    status: of the answer, 0 before it begins. ids: 48 random hex digits, of which the first 32
-    are request id and trace id unless the request brought its own, the last 16 the span id.
+    status: of the answer, 0 before it begins. request_id: what X-Request-Id says, to the upstream
+    and to the client. ids: 48 random hex digits, of which the first 32 are request id and trace id
+    unless the request brought its own, the last 16 the span id.
     """
 
     __slots__ = (
@@ -90,6 +92,7 @@ class Exchange:
         "_tried",
         "_upstream",
         "plan",
+        "request_id",
         "request_trailers",
         "response_trailers",
         "status",
@@ -100,7 +103,9 @@ class Exchange:
         self._client = client
         self.plan = plan
         self._started = now
-        self._ids = ("%048x" % getrandbits(192)).encode()
+        ids = ("%048x" % getrandbits(192)).encode()
+        self._ids = ids
+        self.request_id = plan.request_id or ids[:32]
         self.status = 0
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
@@ -115,11 +120,6 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
-
-    @property
-    def request_id(self) -> bytes:
-        """What X-Request-Id says, to the upstream and to the client."""
-        return self.plan.request_id or self._ids[:32]
 
     # -- the request ------------------------------------------------------------------------
 
@@ -158,25 +158,24 @@ class Exchange:
             pool.reused += 1
             self.attach(idle.pop(), now)
         elif not pool.enqueue(self, now):
-            service.note(Failure.OVERFLOW, endpoint)
+            service.note(OVERFLOW, endpoint)
             self._release_endpoint(now)
-            self._answer(Failure.OVERFLOW.error(service.name), now)
+            self._answer(OVERFLOW.error(service.name), now)
 
     def attach(self, upstream: Upstream, now: float) -> None:
         """Take a connection and send the request on it."""
         self._upstream = upstream
         plan = self.plan
         ids = self._ids
-        trace = ids[:32]
         # A join of nine costs half of what the same `%` formatting does.
         head = b"".join(
             (
                 plan.prefix,
                 self._client.address,
                 b"\r\nX-Request-Id: ",
-                plan.request_id or trace,
+                self.request_id,
                 b"\r\ntraceparent: 00-",
-                plan.trace or trace,
+                plan.trace or ids[:32],
                 b"-",
                 ids[32:],
                 plan.trace_flags,
@@ -231,7 +230,7 @@ class Exchange:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
             else:
-                self._report_failure(Failure.STATUS, now)
+                self._report_failure(STATUS, now)
             self._upstream = self._pool = None
             endpoint.in_flight -= 1
             self.plan.series.observe(status, now - self._started)
@@ -260,14 +259,14 @@ class Exchange:
 
     # -- failures ---------------------------------------------------------------------------
 
-    def wants_another_try(self, now: float) -> bool:
+    def wants_another_try(self, status: int, now: float) -> bool:
         """Whether to drop a response that says "not now" and ask another endpoint instead."""
-        return self._may_try_again(Failure.STATUS, now)
+        return status in _RETRIED_STATUSES and self._may_try_again(STATUS, now)
 
     def try_again(self, now: float) -> None:
         """The response that was not wanted is gone: count it and go elsewhere."""
         self._upstream = None
-        self._report_failure(Failure.STATUS, now)
+        self._report_failure(STATUS, now)
         self._release_endpoint(now)
         self._schedule_retry()
 
@@ -286,10 +285,7 @@ class Exchange:
         if self._may_try_again(failure, now):
             self._schedule_retry()
             return
-        error = failure.error(self.plan.service.name)
-        if message is not None:
-            error.message = message
-        self._answer(error, now)
+        self._answer(failure.error(self.plan.service.name, message), now)
 
     def truncated(self, failure: Failure) -> None:
         """The response broke off within its body."""
@@ -364,7 +360,7 @@ class Exchange:
         """Send again, free and once: the upstream closed an idle connection as we used it."""
         self._replayed = True
         if self._pool is None or not self._pool.enqueue(self, now):
-            self.upstream_failed(Failure.RESET)
+            self.upstream_failed(RESET)
 
     # -- the outcome ------------------------------------------------------------------------
 
@@ -373,7 +369,7 @@ class Exchange:
         if self.status < 500:
             endpoint.breaker.success(self._ticket, now)
         else:
-            self._report_failure(Failure.STATUS, now)
+            self._report_failure(STATUS, now)
 
     def _report_failure(self, failure: Failure, now: float) -> None:
         if self._pool is None:

@@ -1,48 +1,66 @@
-"""What can go wrong with an upstream before its response begins, and what the client is told."""
+"""What can go wrong with an upstream, what the client is told, and whether a retry may help."""
 
 from __future__ import annotations
 
-import enum
+from dataclasses import dataclass
+from typing import Final
 
 from uaitools.errors import ServiceError
 
 
-class Failure(enum.Enum):
-    """A kind of failure: (label in metrics, status, message)."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A kind of failure.
 
-    CONNECT = ("connect", 502, "no connection to the service could be made; try again")
-    CONNECT_TIMEOUT = ("connect_timeout", 504, "the service did not accept a connection in time")
-    QUEUE_TIMEOUT = ("queue_timeout", 503, "no connection to the service became free in time")
-    OVERFLOW = ("overflow", 503, "too many requests wait for the service; try again")
-    TIMEOUT = ("timeout", 504, "the service did not answer in time")
-    RESET = ("reset", 502, "the service closed the connection before it answered")
-    PROTOCOL = ("protocol", 502, "the service sent an invalid response")
-    STATUS = ("status", 502, "the service answered with an error")
-    TRUNCATED = ("truncated", 502, "the service closed the connection within its answer")
+    label: in metrics. status, message: for the client. before_write: the request surely never
+    reached the upstream. connecting: evidence about making connections. retry_after: seconds, or
+    None when waiting does not help.
+    """
 
-    def __init__(self, label: str, status: int, message: str) -> None:
-        self.label = label
-        self.status = status
-        self.message = message
+    label: str
+    status: int
+    message: str
+    before_write: bool = False
+    connecting: bool = False
+    retry_after: float | None = None
 
-    @property
-    def before_write(self) -> bool:
-        """Whether the request surely never reached the upstream."""
-        return self in _BEFORE_WRITE
-
-    @property
-    def connecting(self) -> bool:
-        """Whether it is evidence about making connections."""
-        return self is Failure.CONNECT or self is Failure.CONNECT_TIMEOUT
-
-    def error(self, service: str) -> ServiceError:
+    def error(self, service: str, message: str | None = None) -> ServiceError:
         """The error for the client, in the name of the proxied service."""
-        overloaded = self is Failure.OVERFLOW or self is Failure.QUEUE_TIMEOUT
         return ServiceError(
-            self.status, self.message, service, retry_after=1 if overloaded else None
+            self.status, message or self.message, service, retry_after=self.retry_after
         )
 
 
-_BEFORE_WRITE = frozenset(
-    (Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.QUEUE_TIMEOUT, Failure.OVERFLOW)
+CONNECT: Final = Failure(
+    "connect",
+    502,
+    "no connection to the service could be made; try again",
+    before_write=True,
+    connecting=True,
 )
+CONNECT_TIMEOUT: Final = Failure(
+    "connect_timeout",
+    504,
+    "the service did not accept a connection in time",
+    before_write=True,
+    connecting=True,
+)
+QUEUE_TIMEOUT: Final = Failure(
+    "queue_timeout",
+    503,
+    "no connection to the service became free in time",
+    before_write=True,
+    retry_after=1,
+)
+OVERFLOW: Final = Failure(
+    "overflow",
+    503,
+    "too many requests wait for the service; try again",
+    before_write=True,
+    retry_after=1,
+)
+TIMEOUT: Final = Failure("timeout", 504, "the service did not answer in time")
+RESET: Final = Failure("reset", 502, "the service closed the connection before it answered")
+PROTOCOL: Final = Failure("protocol", 502, "the service sent an invalid response")
+STATUS: Final = Failure("status", 502, "the service answered with an error")
+TRUNCATED: Final = Failure("truncated", 502, "the service closed the connection within its answer")

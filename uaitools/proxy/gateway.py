@@ -22,7 +22,7 @@ from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
 from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.directory import Directory, Ejection
-from uaitools.proxy.downstream import Downstream
+from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
 from uaitools.proxy.routing import Route, Router
@@ -67,7 +67,7 @@ class Gateway:
         on_ejection: Callable[[Ejection], None] | None = None,
     ) -> None:
         self.config = config
-        self.client = config.client
+        self.client = ClientPolicy(**config.client.model_dump())
         self.draining = False
         self.requests = Requests()
         self.malformed_counts: dict[int, int] = {}
@@ -185,7 +185,7 @@ class Gateway:
         if (config.listen, config.workers) != (self.config.listen, self.config.workers):
             _log.warning("listen and workers change with a restart only")
         self._peers.clear()
-        self.client = config.client
+        self.client = ClientPolicy(**config.client.model_dump())
         self.config = config
         self.site = Site(
             Router(

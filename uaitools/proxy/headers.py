@@ -20,11 +20,8 @@ from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
 
 _BEGUN: Final = b"-01\r\n\r\n"  # the end of a head with a trace that begins here: sampled
-VIA: Final = b"Via: 1.1 uaitools\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@\-]{1,128}")
-_FORWARDED_PROTO: Final = b"x-forwarded-proto"
-_FORWARDED_HOST: Final = b"x-forwarded-host"
 # Methods whose requests say how long their content is, even when there is none (RFC 9110 8.6).
 _WITH_CONTENT: Final = frozenset((b"POST", b"PUT", b"PATCH"))
 
@@ -44,36 +41,8 @@ class Outgoing(NamedTuple):
 
 def outgoing(head: RequestHead, path: bytes, *, trusted: bool) -> Outgoing:
     """The upstream's head for `head`, to be sent to `path`; trusted: the peer is a known proxy."""
-    own: list[bytes] = []
-    chain: list[bytes] = []
-    traces: list[bytes] = []
-    states: list[bytes] = []
-    request_id: bytes | None = None
-    proto = host = False
-    for field in head.trust:
-        kind = field.kind
-        if kind == f.TRACEPARENT:
-            traces.append(field.value)
-        elif kind == f.TRACESTATE:
-            states.append(field.line)
-        elif not trusted:
-            continue
-        elif kind == f.FORWARDED_FOR:
-            chain.append(field.value)
-        elif kind == f.FORGEABLE:
-            own.append(field.line)
-            proto = proto or field.name == _FORWARDED_PROTO
-            host = host or field.name == _FORWARDED_HOST
-        elif kind == f.REQUEST_ID and _REQUEST_ID.fullmatch(field.value) is not None:
-            request_id = field.value
-
-    trace, flags = _continued_trace(traces) if traces else (None, _BEGUN)
-    if trace is not None:
-        own += states
-    if not proto:
-        own.append(b"X-Forwarded-Proto: http\r\n")
-    if not host and head.host:
-        own.append(b"X-Forwarded-Host: %b\r\n" % head.host)
+    host = head.host
+    trust = _Trust(head.trust, trusted=trusted) if head.trust else _NOTHING
     prefix = b"".join(
         (
             head.method,
@@ -81,21 +50,62 @@ def outgoing(head: RequestHead, path: bytes, *, trusted: bool) -> Outgoing:
             path,
             head.query,
             b" HTTP/1.1\r\nHost: ",
-            head.host,
+            host,
             b"\r\n",
             _message_lines(head),
             head.lines,
-            *own,
-            VIA,
-            b"X-Forwarded-For: ",
-            *[value + b", " for value in chain if value],
+            trust.lines,
+            b"" if trust.proto else b"X-Forwarded-Proto: http\r\n",
+            b"" if trust.host or not host else b"X-Forwarded-Host: %b\r\n" % host,
+            b"Via: 1.1 uaitools\r\nX-Forwarded-For: ",
+            trust.chain,
         )
     )
-    return Outgoing(prefix, request_id, trace, flags)
+    return Outgoing(prefix, trust.request_id, trust.trace, trust.trace_flags)
+
+
+class _Trust:
+    """What is kept of the fields that a client could forge, and of its trace context.
+
+    lines: to forward, in wire form. chain: X-Forwarded-For so far, ended by ", " unless empty.
+    """
+
+    __slots__ = ("chain", "host", "lines", "proto", "request_id", "trace", "trace_flags")
+
+    def __init__(self, fields: tuple[Field, ...], *, trusted: bool) -> None:
+        self.lines = self.chain = b""
+        self.proto = self.host = False
+        self.request_id: bytes | None = None
+        traces: list[bytes] = []
+        states = b""
+        for field in fields:
+            if field.kind == f.TRACEPARENT:
+                traces.append(field.value)
+            elif field.kind == f.TRACESTATE:
+                states += field.line
+            elif trusted:
+                self._believe(field)
+        self.trace, self.trace_flags = _continued_trace(traces)
+        if self.trace is not None:
+            self.lines += states
+
+    def _believe(self, field: Field) -> None:
+        if field.kind == f.FORWARDED_FOR:
+            if field.value:
+                self.chain += field.value + b", "
+        elif field.kind == f.REQUEST_ID:
+            if _REQUEST_ID.fullmatch(field.value) is not None:
+                self.request_id = field.value
+        else:
+            self.lines += field.line
+            self.proto = self.proto or field.name == b"x-forwarded-proto"
+            self.host = self.host or field.name == b"x-forwarded-host"
 
 
 def _message_lines(head: RequestHead) -> bytes:
     """Framing and Connection, decided by us."""
+    if head.body == 0 and not head.websocket and not head.accepts_trailers:
+        return b"Content-Length: 0\r\n" if head.method in _WITH_CONTENT else b""
     if head.websocket:
         return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     lines = b"Connection: TE\r\nTE: trailers\r\n" if head.accepts_trailers else b""
@@ -118,6 +128,9 @@ def _continued_trace(values: list[bytes]) -> tuple[bytes | None, bytes]:
         if match is not None and match[1].strip(b"0") and match[2].strip(b"0"):
             return match[1], b"-%b\r\n\r\n" % match[3]
     return None, _BEGUN
+
+
+_NOTHING: Final = _Trust((), trusted=False)
 
 
 def error_head(error: ServiceError, length: int, date: bytes) -> ResponseHead:

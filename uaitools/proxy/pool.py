@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-from uaitools.proxy.failure import Failure
+from uaitools.proxy.failure import CONNECT, CONNECT_TIMEOUT, QUEUE_TIMEOUT, Failure
 from uaitools.proxy.http1.response import IDLE_SECONDS
 from uaitools.proxy.upstream import Upstream
 from uaitools.tasks import spawn
@@ -131,7 +131,7 @@ class Pool:
         """Fail those that have waited longer than the service's first_byte timeout."""
         patience = self.service.policy.first_byte
         while self.waiters and now - self.waiters[0].waiting_since > patience:
-            self.waiters.popleft().upstream_failed(Failure.QUEUE_TIMEOUT)
+            self.waiters.popleft().upstream_failed(QUEUE_TIMEOUT)
 
     def _open(self) -> None:
         self.open += 1
@@ -150,9 +150,9 @@ class Pool:
             async with asyncio.timeout(self.service.policy.connect):
                 await self._connect(lambda: upstream)
         except TimeoutError:
-            failure = Failure.CONNECT_TIMEOUT
+            failure = CONNECT_TIMEOUT
         except OSError:
-            failure = Failure.CONNECT
+            failure = CONNECT
         finally:
             self._connecting -= 1
             if not upstream.connected:

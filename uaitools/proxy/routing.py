@@ -63,7 +63,7 @@ class RouteError(ServiceError):
 class Router:
     """An immutable table of routes."""
 
-    __slots__ = ("_depth", "_patterns", "_paths", "_prefixes")
+    __slots__ = ("_depth", "_paths", "_patterns", "_prefixes")
 
     def __init__(self, routes: Iterable[Route], native: Sequence[NativeRoute] = ()) -> None:
         self._paths = {n.path: n.route for n in native if isinstance(n.path, bytes)}

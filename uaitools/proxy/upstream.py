@@ -10,7 +10,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from uaitools.proxy.failure import Failure
+from uaitools.proxy.failure import PROTOCOL, RESET, TIMEOUT, TRUNCATED, Failure
 from uaitools.proxy.http1.body import (
     ChunkedBody,
     CloseBody,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.tunnel import Tunnel
 
-RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 INTERIM_LIMIT: Final = 16  # 1xx responses before a final one
 AGE_LIMIT: Final = 3600.0  # seconds that one connection lives
 _CLOSE_SECONDS: Final = 2.0  # a close that has not finished by then is an abort
@@ -159,7 +158,7 @@ class Upstream(asyncio.Protocol):
             try:
                 head = parse_response(raw)
             except MessageError as error:
-                self._fail(exchange, Failure.PROTOCOL, error.message)
+                self._fail(exchange, PROTOCOL, error.message)
                 return
             _heads.put(raw, head)
         if head.status < 200:
@@ -173,7 +172,7 @@ class Upstream(asyncio.Protocol):
             # The whole response came at once: the common case, and the fast one.
             payload = data[start : start + size] if extra else data[start:]
             now = monotonic()
-            if head.status in RETRIED_STATUSES and exchange.wants_another_try(now):
+            if head.status >= 502 and exchange.wants_another_try(head.status, now):
                 self._release(now, head.idle, keep=head.keep_alive and not extra)
                 exchange.try_again(now)
                 return
@@ -192,13 +191,13 @@ class Upstream(asyncio.Protocol):
         try:
             check_partial_response(data)
         except MessageError as error:
-            self._fail(exchange, Failure.PROTOCOL, error.message)
+            self._fail(exchange, PROTOCOL, error.message)
 
     def _receive_interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         """RFC 9110 15.2. A 101 begins a tunnel, if one was asked for; 100 is ours to send."""
         if head.status == 101:
             if not (exchange.plan.head.websocket and head.websocket):
-                self._fail(exchange, Failure.PROTOCOL, "the service switched protocols unasked")
+                self._fail(exchange, PROTOCOL, "the service switched protocols unasked")
                 return
             self.exchange = None
             self.deadline = NEVER
@@ -206,7 +205,7 @@ class Upstream(asyncio.Protocol):
             return
         self._interims += 1
         if self._interims > INTERIM_LIMIT:
-            self._fail(exchange, Failure.PROTOCOL, "the service sent too many 1xx responses")
+            self._fail(exchange, PROTOCOL, "the service sent too many 1xx responses")
             return
         if head.status != 100:
             exchange.inform(head)
@@ -215,7 +214,7 @@ class Upstream(asyncio.Protocol):
 
     def _begin_body(self, exchange: Exchange, head: ResponseHead, size: int, rest: bytes) -> None:
         now = monotonic()
-        if head.status in RETRIED_STATUSES and exchange.wants_another_try(now):
+        if head.status >= 502 and exchange.wants_another_try(head.status, now):
             self.close()
             exchange.try_again(now)
             return
@@ -243,7 +242,7 @@ class Upstream(asyncio.Protocol):
         except MessageError as error:
             if head is not None:
                 exchange.respond(head, b"", now, False)
-            self._fail(exchange, Failure.PROTOCOL, error.message)
+            self._fail(exchange, PROTOCOL, error.message)
             return
         done = body.done
         if done:
@@ -278,11 +277,11 @@ class Upstream(asyncio.Protocol):
         if isinstance(self._body, CloseBody) and exc is None:
             exchange.relay(b"", monotonic(), done=True)
         elif self._body is not None:
-            exchange.truncated(Failure.TRUNCATED)
+            exchange.truncated(TRUNCATED)
         elif self._buffer:
-            exchange.upstream_failed(Failure.RESET)
+            exchange.upstream_failed(RESET)
         else:
-            exchange.upstream_failed(Failure.RESET, stale=self.served > 1)
+            exchange.upstream_failed(RESET, stale=self.served > 1)
 
     # -- flow control -----------------------------------------------------------------------
 
@@ -330,9 +329,9 @@ class Upstream(asyncio.Protocol):
         if exchange is None:
             return
         if self._body is not None:
-            exchange.truncated(Failure.TIMEOUT)
+            exchange.truncated(TIMEOUT)
         else:
-            exchange.upstream_failed(Failure.TIMEOUT)
+            exchange.upstream_failed(TIMEOUT)
 
     def close(self) -> None:
         """Close a connection that no exchange uses any more."""

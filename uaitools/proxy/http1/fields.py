@@ -1,15 +1,15 @@
 """One header line: validated, classified and remembered.
 
-A line is checked once and then recognised by its bytes (performance.md: 0.7 us for eight lines
-against 2.4 with a check of each). `kind` says what the proxy has to do about the field, so that
-heads are walked with one comparison a line.
+A line is checked once and then recognised by its bytes: 0.05 us against 0.5. `kind` says what the
+proxy has to do about the field; most fields of a request are only passed on, and these share one
+Field, because their bytes are at hand already.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from uaitools.proxy.http1.grammar import FIELD_LINE, MessageError
+from uaitools.proxy.http1.grammar import AUTHORITY, FIELD_VALUE, TOKEN, MessageError, list_members
 from uaitools.proxy.memo import Memo
 
 # What a field means to the proxy. PLAIN fields are forwarded as they are.
@@ -71,68 +71,101 @@ _NEVER_TRAILERS: Final = frozenset(_REQUEST) | {
 }
 
 
+_LISTS: Final = frozenset((CONNECTION, UPGRADE, TE, TRAILER))
 _FORGEABLE_PREFIXES: Final = (b"x-forwarded-", b"x-user-")
 
 
 class Field(NamedTuple):
-    """A header field: lower-case name, value without outer space, kind, and its line with CR LF."""
+    """A header field: lower-case name, value without outer space, kind, its line with CR LF.
+
+    members: of a Connection, Upgrade, TE or Trailer field, the members of its list, lower-case.
+    """
 
     name: bytes
     value: bytes
     kind: int
     line: bytes
+    members: tuple[bytes, ...] = ()
 
+
+# What stands for every field that is only forwarded: nobody asks for its name or value.
+FORWARDED: Final = Field(b"", b"", PLAIN, b"")
 
 request_lines: Final[Memo[Field]] = Memo(capacity=2048, key_limit=512)
-response_lines: Final[Memo[Field]] = Memo(capacity=2048, key_limit=512)
+_response_lines: Final[Memo[Field]] = Memo(capacity=2048, key_limit=512)
+_request_names: Final[Memo[tuple[bytes, int]]] = Memo(capacity=512, key_limit=128)
 
 
 def parse_request_field(line: bytes) -> Field:
-    """The field of one line of a request head, known or new; 400 when it is not a field line."""
+    """The field of one line of a request head, FORWARDED for those that are only passed on.
+
+    Raises MessageError 400 when it is not a field line or its value is not what its name needs.
+    """
     known = request_lines.get(line)
     if known is not None:
         return known
-    match = FIELD_LINE.fullmatch(line)
-    if match is None:
+    name, colon, value = line.partition(b":")
+    named = _request_names.young.get(name) or _classify(name)
+    if not colon or FIELD_VALUE.fullmatch(value) is None:
         raise _malformed(400)
-    name, value = match.groups()
-    name = name.lower()
-    kind = _REQUEST.get(name, PLAIN)
-    if b"_" in name:
-        # Servers with CGI-like variables cannot tell X_User_Id from X-User-Id.
-        kind = DROP
-    elif kind == PLAIN and name.startswith(_FORGEABLE_PREFIXES):
-        kind = FORGEABLE
-    field = Field(name, value.strip(b" \t"), kind, line + b"\r\n")
+    if named[1] == PLAIN:
+        field = FORWARDED
+    else:
+        field = _special(named[0], value.strip(b" \t"), named[1], line + b"\r\n")
+        if named[1] == HOST and AUTHORITY.fullmatch(field.value) is None:
+            raise MessageError(400, "the Host header is not a host with an optional port")
     request_lines.put(line, field)
     return field
 
 
 def parse_response_field(line: bytes) -> Field:
-    """The field of one line of a response head, known or new; 502 when it is not a field line."""
-    known = response_lines.get(line)
+    """The field of one line of a response head; MessageError 502 when it is not a field line."""
+    known = _response_lines.get(line)
     if known is not None:
         return known
-    match = FIELD_LINE.fullmatch(line)
-    if match is None:
-        raise _malformed(502)
-    name, value = match.groups()
-    name = name.lower()
-    field = Field(name, value.strip(b" \t"), _RESPONSE.get(name, PLAIN), line + b"\r\n")
-    response_lines.put(line, field)
+    name, value = _split(line, 502)
+    kind = _RESPONSE.get(name, PLAIN)
+    field = _special(name, value, kind, line + b"\r\n")
+    _response_lines.put(line, field)
     return field
 
 
 def parse_trailer(line: bytes, code: int) -> Field | None:
     """Parse one trailer line; None when it must not be relayed, MessageError when malformed."""
-    match = FIELD_LINE.fullmatch(line)
-    if match is None:
-        raise _malformed(code)
-    name, value = match.groups()
-    name = name.lower()
+    name, value = _split(line, code)
     if b"_" in name or name in _NEVER_TRAILERS or name.startswith(_FORGEABLE_PREFIXES):
         return None
-    return Field(name, value.strip(b" \t"), PLAIN, line + b"\r\n")
+    return Field(name, value, PLAIN, line + b"\r\n")
+
+
+def _classify(name: bytes) -> tuple[bytes, int]:
+    """A request field's name in lower case and its kind, remembered by its spelling."""
+    known = _request_names.get(name)
+    if known is not None:
+        return known
+    if TOKEN.fullmatch(name) is None:
+        raise _malformed(400)
+    lower = name.lower()
+    kind = _REQUEST.get(lower, PLAIN)
+    if b"_" in lower:
+        # Servers with CGI-like variables cannot tell X_User_Id from X-User-Id.
+        kind = DROP
+    elif kind == PLAIN and lower.startswith(_FORGEABLE_PREFIXES):
+        kind = FORGEABLE
+    _request_names.put(name, (lower, kind))
+    return lower, kind
+
+
+def _special(name: bytes, value: bytes, kind: int, line: bytes) -> Field:
+    members = tuple(list_members(value)) if kind in _LISTS else ()
+    return Field(name, value, kind, line, members)
+
+
+def _split(line: bytes, code: int) -> tuple[bytes, bytes]:
+    name, colon, value = line.partition(b":")
+    if not colon or TOKEN.fullmatch(name) is None or FIELD_VALUE.fullmatch(value) is None:
+        raise _malformed(code)
+    return name.lower(), value.strip(b" \t")
 
 
 def _malformed(code: int) -> MessageError:

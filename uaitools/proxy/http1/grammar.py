@@ -16,13 +16,13 @@ REQUEST_LINE_LIMIT: Final = 8 * 1024
 HEAD_LIMIT: Final = 16 * 1024
 FIELD_COUNT_LIMIT: Final = 100
 
-# RFC 9110 5.6.2 token; 5.5 field-value: no CTL but HTAB, obs-text allowed.
-FIELD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
+# RFC 9110 5.6.2.
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# RFC 9112 3. The target excludes CTL, space, '#' and everything from 0x80 on.
-REQUEST_LINE: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])"
-)
+# RFC 9110 5.5: no CTL but HTAB, obs-text allowed.
+FIELD_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+# RFC 9112 3.2, before its forms are told apart: no CTL, no space, no '#', nothing from 0x80 on.
+TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")
+VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 # RFC 9112 4. Servers exist that leave out the reason and its space; nothing hides in that.
 STATUS_LINE: Final = re.compile(
     rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?"

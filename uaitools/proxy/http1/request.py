@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from uaitools.proxy.http1 import fields as f
-from uaitools.proxy.http1.fields import Field, parse_request_field, request_lines
+from uaitools.proxy.http1.fields import FORWARDED, Field, parse_request_field, request_lines
 from uaitools.proxy.http1.grammar import (
-    AUTHORITY,
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
-    REQUEST_LINE,
     REQUEST_LINE_LIMIT,
     TOKEN,
+    VERSION,
     MessageError,
-    list_members,
 )
 from uaitools.proxy.http1.target import parse_target
 
 CHUNKED: Final = -1  # value of `RequestHead.body` when the length is not known beforehand
+_MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_COMMON_METHODS: Final = frozenset(
+    (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+)
+_NONE: Final[frozenset[bytes]] = frozenset()
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 # Tokens of Connection that name no header to strip (RFC 9110 7.6.1).
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 
 
-class RequestHead(NamedTuple):
-    """A request head that is valid and can be understood in one way only.
+@dataclass(slots=True)
+class RequestHead:
+    """A request head that is valid and can be understood in one way only; never changed.
 
-    path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. fields: all of them.
-    lines: those to forward as they are, in wire form. trust: those that are believed from some
+    path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. block: all header
+    lines. lines: those to forward as they are, in wire form. trust: those that are believed from some
     peers only, and the trace context. Neither holds what Connection names. body: bytes of
     Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
     Idempotency-Key may be sent again. trailers: names announced by Trailer.
@@ -40,7 +45,7 @@ class RequestHead(NamedTuple):
     query: bytes
     minor: int
     host: bytes
-    fields: tuple[Field, ...]
+    block: bytes
     lines: bytes
     trust: tuple[Field, ...]
     body: int
@@ -67,34 +72,28 @@ def parse_request(head: bytes) -> RequestHead:
     line, _, block = head.partition(b"\r\n")
     method, target, minor = _request_line(line)
     path, query, authority = parse_target(target, method)
-    known = request_lines.young.get
-    fields = (
-        [known(raw) or parse_request_field(raw) for raw in block.split(b"\r\n")] if block else []
-    )
-    if len(fields) > FIELD_COUNT_LIMIT:
+    raw_lines = block.split(b"\r\n") if block else []
+    if len(raw_lines) > FIELD_COUNT_LIMIT:
         raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
-    special = _Special(fields, method)
-    plain, trust = special.plain, special.trust
-    strip = frozenset(special.options) - _OPTIONS if special.options else None
-    if strip:
-        plain = [field for field in plain if field.name not in strip]
-        trust = [field for field in trust if field.name not in strip]
+    special = _Special(raw_lines, method)
+    options = special.options
     body = _framing(special.length, special.transfer, minor)
+    plain = special.plain
+    plain.append(b"")
     return RequestHead(
         method,
         path,
         query,
         minor,
         _host(special.host, authority, minor),
-        tuple(fields),
-        b"".join([field.line for field in plain]),
-        tuple(trust),
+        block,
+        b"\r\n".join(plain),
+        tuple(special.trust),
         body,
-        _keep_alive(special.options, minor),
+        _keep_alive(options, minor),
         # RFC 6455 4.1: GET, HTTP/1.1, no body; every other upgrade is ignored, never tunnelled.
-        special.upgrade != b""
-        and b"upgrade" in special.options
-        and list_members(special.upgrade) == [b"websocket"]
+        special.upgrade == (b"websocket",)
+        and b"upgrade" in options
         and method == b"GET"
         and minor == 1
         and body == 0,
@@ -122,64 +121,81 @@ class _Special:
         "upgrade",
     )
 
-    def __init__(self, fields: list[Field], method: bytes) -> None:
+    def __init__(self, raw_lines: list[bytes], method: bytes) -> None:
         self.host: bytes | None = None
         self.length: bytes | None = None
         self.transfer: bytes | None = None
-        self.upgrade = b""
-        self.options: list[bytes] = []
-        self.plain: list[Field] = []
+        self.upgrade: tuple[bytes, ...] = ()
+        self.options: tuple[bytes, ...] = ()
         self.trust: list[Field] = []
-        self.trailers: frozenset[bytes] = frozenset()
+        self.trailers: frozenset[bytes] = _NONE
         self.te = self.expects = False
         self.replayable = method in _IDEMPOTENT
-        for field in fields:
-            if field.kind == f.PLAIN:
-                self.plain.append(field)
-            elif field.kind >= f.FORGEABLE:
-                self.trust.append(field)
+        plain: list[bytes] = []
+        self.plain = plain
+        known = request_lines.young.get
+        for raw in raw_lines:
+            field = known(raw) or parse_request_field(raw)
+            if field is FORWARDED:
+                plain.append(raw)
+            elif field.kind == f.HOST:
+                self.host = _once(self.host, field)
             else:
-                self._add(field)
+                self._add(field, raw)
+        if self.options:
+            self._strip()
 
-    def _add(self, field: Field) -> None:
+    def _add(self, field: Field, raw: bytes) -> None:
         kind = field.kind
-        if kind == f.HOST:
-            self.host = _once(self.host, field)
+        if kind >= f.FORGEABLE:
+            self.trust.append(field)
         elif kind == f.LENGTH:
             self.length = _once(self.length, field)
         elif kind == f.TRANSFER:
             self.transfer = _once(self.transfer, field)
         elif kind == f.CONNECTION:
-            self.options += list_members(field.value)
+            self.options += field.members
         elif kind == f.UPGRADE:
-            self.upgrade += b"," + field.value
+            self.upgrade += field.members
         elif kind == f.EXPECT:
             self.expects = _expectation(field.value)
         elif kind == f.TE:
-            self.te = self.te or b"trailers" in list_members(field.value)
+            self.te = self.te or b"trailers" in field.members
         elif kind == f.TRAILER:
-            self.trailers |= frozenset(list_members(field.value))
+            self.trailers |= frozenset(field.members)
         elif kind == f.IDEMPOTENCY:
             self.replayable = True
-            self.plain.append(field)
+            self.plain.append(raw)
+
+    def _strip(self) -> None:
+        """RFC 9110 7.6.1: drop every field that Connection names (CVE-2024-45410)."""
+        names = frozenset(self.options) - _OPTIONS
+        if names:
+            self.plain = [raw for raw in self.plain if raw.partition(b":")[0].lower() not in names]
+            self.trust = [field for field in self.trust if field.name not in names]
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
-    match = REQUEST_LINE.fullmatch(line)
-    if match is None:
-        raise _bad_request_line(line)
-    method, target, major, minor = match.groups()
-    if major != b"1" or minor not in b"01":
-        raise MessageError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-    if method in (b"CONNECT", b"TRACE"):
-        raise MessageError(405, f"{method.decode()} is not available through this gateway")
-    return method, target, 1 if minor == b"1" else 0
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise _bad_request_line(parts)
+    method, target, version = parts
+    minor = _MINOR.get(version)
+    if minor is None:
+        if VERSION.fullmatch(version) is not None:
+            raise MessageError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise _bad_request_line(parts)
+    if method not in _COMMON_METHODS:
+        if TOKEN.fullmatch(method) is None:
+            raise _bad_request_line(parts)
+        if method in (b"CONNECT", b"TRACE"):
+            raise MessageError(405, f"{method.decode()} is not available through this gateway")
+    return method, target, minor
 
 
-def _bad_request_line(line: bytes) -> MessageError:
-    method, space, target = line.partition(b" ")
+def _bad_request_line(parts: list[bytes]) -> MessageError:
     # RFC 1945: `GET /path` alone was HTTP/0.9.
-    if space and TOKEN.fullmatch(method) and target.startswith(b"/") and b" " not in target:
+    if len(parts) == 2 and TOKEN.fullmatch(parts[0]) and parts[1].startswith(b"/"):
         return MessageError(505, "HTTP/0.9 is not spoken here")
     return MessageError(400, "malformed request line: send 'METHOD /path HTTP/1.1'")
 
@@ -218,14 +234,12 @@ def _host(host: bytes | None, authority: bytes | None, minor: int) -> bytes:
         if minor == 1:
             raise MessageError(400, "HTTP/1.1 requests need a Host header")
         return authority or b""
-    if AUTHORITY.fullmatch(host) is None:
-        raise MessageError(400, "the Host header is not a host with an optional port")
     if authority is not None and authority.lower() != host.lower():
         raise MessageError(400, "the authority of the request target differs from Host")
     return host
 
 
-def _keep_alive(options: list[bytes], minor: int) -> bool:
+def _keep_alive(options: tuple[bytes, ...], minor: int) -> bool:
     if b"close" in options:
         return False
     return minor == 1 or b"keep-alive" in options

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from uaitools.proxy.http1 import fields as f
-from uaitools.proxy.http1.fields import Field, parse_response_field, response_lines
+from uaitools.proxy.http1.fields import Field, parse_response_field
 from uaitools.proxy.http1.grammar import (
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
     STATUS_LINE,
     MessageError,
-    list_members,
 )
 
 CHUNKED: Final = -1
@@ -24,8 +24,9 @@ _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade"))
 _TIMEOUT: Final = re.compile(rb"(?:.*[,; ])?timeout=([0-9]{1,6})(?:[,; ].*)?", re.IGNORECASE)
 
 
-class ResponseHead(NamedTuple):
-    """A valid response head.
+@dataclass(slots=True)
+class ResponseHead:
+    """A valid response head; shared by equal ones, so it is never changed.
 
     body: bytes of Content-Length, 0 for none, CHUNKED or UNTIL_CLOSE; a HEAD request has none
     whatever stands here. start: status line and the fields to forward, in wire form without
@@ -63,18 +64,15 @@ def parse_response(head: bytes) -> ResponseHead:
         raise MessageError(502, "the upstream speaks an HTTP version other than 1.0 and 1.1")
     minor = 1 if minor_digit == b"1" else 0
     status = int(code)
-    known = response_lines.young.get
-    parsed = (
-        [known(raw) or parse_response_field(raw) for raw in block.split(b"\r\n")] if block else []
-    )
+    parsed = [parse_response_field(raw) for raw in block.split(b"\r\n")] if block else []
     if len(parsed) > FIELD_COUNT_LIMIT:
         raise MessageError(502, f"the upstream sent more than {FIELD_COUNT_LIMIT} header fields")
 
     length: bytes | None = None
     transfer: bytes | None = None
-    upgrade = b""
+    upgrade: tuple[bytes, ...] = ()
     idle = IDLE_SECONDS
-    options: list[bytes] = []
+    options: tuple[bytes, ...] = ()
     trailers: frozenset[bytes] = frozenset()
     forwarded: list[Field] = []
     for field in parsed:
@@ -86,11 +84,11 @@ def parse_response(head: bytes) -> ResponseHead:
         elif kind == f.TRANSFER:
             transfer = _once(transfer, field)
         elif kind == f.CONNECTION:
-            options += list_members(field.value)
+            options += field.members
         elif kind == f.UPGRADE:
-            upgrade += b"," + field.value
+            upgrade += field.members
         elif kind == f.TRAILER:
-            trailers |= frozenset(list_members(field.value))
+            trailers |= frozenset(field.members)
         elif kind == f.KEEP_ALIVE:
             timeout = _TIMEOUT.fullmatch(field.value)
             if timeout:
@@ -112,7 +110,7 @@ def parse_response(head: bytes) -> ResponseHead:
         body=body,
         keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
         idle=idle,
-        websocket=b"upgrade" in options and list_members(upgrade) == [b"websocket"],
+        websocket=b"upgrade" in options and upgrade == (b"websocket",),
         trailers=trailers,
     )
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from uaitools.proxy.http1.grammar import AUTHORITY, MessageError
+from uaitools.proxy.http1.grammar import AUTHORITY, TARGET, MessageError
 
-_SUSPECT: Final = re.compile(rb"[%\\;]|//|/\.")
+# A target that is normal already, which most are.
+_NORMAL: Final = re.compile(rb"(/[A-Za-z0-9\-._~!$&'()*+,=:@/]*)(\?[\x21\x22\x24-\x7e]*)?")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _UNRESERVED: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
@@ -28,6 +29,13 @@ def parse_target(target: bytes, method: bytes) -> tuple[bytes, bytes, bytes | No
 
     Origin form, absolute form, and `*` for OPTIONS. Raises MessageError 400 for anything else.
     """
+    normal = _NORMAL.fullmatch(target)
+    if normal is not None:
+        path, query = normal.groups(b"")
+        if b"//" not in path and b"/." not in path:
+            return path, query, None
+    elif TARGET.fullmatch(target) is None:
+        raise MessageError(400, "the request target has a character that must be percent-encoded")
     authority: bytes | None = None
     if not target.startswith(b"/"):
         if target == b"*" and method == b"OPTIONS":
@@ -40,9 +48,7 @@ def parse_target(target: bytes, method: bytes) -> tuple[bytes, bytes, bytes | No
         if target.startswith(b"?"):
             target = b"/" + target
     path, mark, query = target.partition(b"?")
-    if _SUSPECT.search(path) is not None:
-        path = normalise(path)
-    return path, mark + query, authority
+    return normalise(path), mark + query, authority
 
 
 def normalise(path: bytes) -> bytes:
