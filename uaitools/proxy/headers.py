@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1 import fields as f
@@ -26,24 +26,14 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@\-]{1,128}")
 _WITH_CONTENT: Final = frozenset((b"POST", b"PUT", b"PATCH"))
 
 
-class Outgoing(NamedTuple):
-    """A request head for the upstream, up to what differs from request to request.
+def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
+    """The upstream's head for `head`, sent to `path`, up to what differs between equal requests.
 
-    The whole head is: prefix, the client's address, X-Request-Id, and traceparent, which ends in
-    trace_flags. request_id and trace (32 hex digits) are None when they begin here.
+    It ends within X-Forwarded-For, where the client's address follows; then come X-Request-Id and
+    traceparent.
     """
-
-    prefix: bytes
-    request_id: bytes | None
-    trace: bytes | None
-    trace_flags: bytes
-
-
-def outgoing(head: RequestHead, path: bytes, *, trusted: bool) -> Outgoing:
-    """The upstream's head for `head`, to be sent to `path`; trusted: the peer is a known proxy."""
-    host = head.host
-    trust = _Trust(head.trust, trusted=trusted) if head.trust else _NOTHING
-    prefix = b"".join(
+    host = head.host or b""
+    return b"".join(
         (
             head.method,
             b" ",
@@ -61,18 +51,19 @@ def outgoing(head: RequestHead, path: bytes, *, trusted: bool) -> Outgoing:
             trust.chain,
         )
     )
-    return Outgoing(prefix, trust.request_id, trust.trace, trust.trace_flags)
 
 
-class _Trust:
+class Trust:
     """What is kept of the fields that a client could forge, and of its trace context.
 
     lines: to forward, in wire form. chain: X-Forwarded-For so far, ended by ", " unless empty.
+    request_id and trace (32 hex digits): None when they begin here. trace_flags: what follows the
+    span id in traceparent, up to the end of the head.
     """
 
     __slots__ = ("chain", "host", "lines", "proto", "request_id", "trace", "trace_flags")
 
-    def __init__(self, fields: tuple[Field, ...], *, trusted: bool) -> None:
+    def __init__(self, fields: list[Field], *, trusted: bool) -> None:
         self.lines = self.chain = b""
         self.proto = self.host = False
         self.request_id: bytes | None = None
@@ -130,7 +121,7 @@ def _continued_trace(values: list[bytes]) -> tuple[bytes | None, bytes]:
     return None, _BEGUN
 
 
-_NOTHING: Final = _Trust((), trusted=False)
+NOTHING: Final = Trust([], trusted=False)  # of a head without any such field
 
 
 def error_head(error: ServiceError, length: int, date: bytes) -> ResponseHead:
@@ -141,15 +132,10 @@ def error_head(error: ServiceError, length: int, date: bytes) -> ResponseHead:
     if isinstance(error, RouteError) and error.allow:
         lines += b"Allow: %b\r\n" % error.allow
     return ResponseHead(
-        status=error.code,
-        fields=(),
-        start=b"HTTP/1.1 %d %b\r\n%b" % (error.code, _reason(error.code), lines),
-        length=b"Content-Length: %d\r\n" % length,
-        body=length,
-        keep_alive=True,
-        idle=0.0,
-        websocket=False,
-        trailers=frozenset(),
+        error.code,
+        b"HTTP/1.1 %d %b\r\n%b" % (error.code, _reason(error.code), lines),
+        b"Content-Length: %d\r\n" % length,
+        length,
     )
 
 

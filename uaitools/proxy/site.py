@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.headers import outgoing
+from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead, parse_request
 from uaitools.proxy.memo import Memo
-from uaitools.proxy.routing import Route, RouteError, Router
+from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Series
 from uaitools.proxy.service import Service
 
@@ -22,11 +22,37 @@ _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"O
 _UNMATCHED = "unmatched"
 
 
+class Destination:
+    """Where requests of one method and path go.
+
+    refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
+    """
+
+    __slots__ = ("max_body", "path", "refusal", "series", "service")
+
+    def __init__(
+        self,
+        service: Service,
+        series: Series,
+        path: bytes,
+        max_body: int | None = None,
+        refusal: ServiceError | None = None,
+    ) -> None:
+        self.service = service
+        self.series = series
+        self.path = path
+        self.max_body = max_body
+        self.refusal = refusal
+
+    def __repr__(self) -> str:
+        return f"<Destination {self.service.name} {self.path!r}>"
+
+
 class Plan:
     """What to do with every request that has this head; never changed once built.
 
-    refusal: the error that answers such requests, else None. prefix, request_id, trace and
-    trace_flags: the outgoing head, see headers.Outgoing. body and keep_alive: as in RequestHead.
+    refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
+    headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
     """
 
     __slots__ = (
@@ -44,32 +70,28 @@ class Plan:
         "trace_flags",
     )
 
-    def __init__(
-        self,
-        head: RequestHead,
-        service: Service,
-        series: Series,
-        *,
-        route: Route | None,
-        trusted: bool,
-        refusal: ServiceError | None,
-    ) -> None:
-        path = route.upstream_path(head.path) if route is not None else head.path
+    def __init__(self, head: RequestHead, destination: Destination, *, trusted: bool) -> None:
         self.head = head
-        self.service = service
-        self.series = series
-        self.refusal = refusal
+        self.service = destination.service
+        self.series = destination.series
+        self.refusal = destination.refusal
+        self.max_body = destination.max_body
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
         self.is_head = head.method == b"HEAD"
-        self.max_body = route.max_body if route is not None else None
-        self.prefix, self.request_id, self.trace, self.trace_flags = outgoing(
-            head, path, trusted=trusted
-        )
+        if self.max_body is not None and self.body > self.max_body:
+            self.refusal = ServiceError(
+                413, f"the body is over this route's {self.max_body} bytes", "proxy"
+            )
+        trust = Trust(head.trust, trusted=trusted) if head.trust else NOTHING
+        self.prefix = outgoing(head, destination.path, trust)
+        self.request_id = trust.request_id
+        self.trace = trust.trace
+        self.trace_flags = trust.trace_flags
 
     def __repr__(self) -> str:
-        return f"<Plan {self.head.method.decode()} {self.head.path!r} -> {self.service.name}>"
+        return f"<Plan {self.head!r} -> {self.service.name}>"
 
 
 class Requests:
@@ -103,7 +125,15 @@ class Requests:
 class Site:
     """Router and services, with a memo of plans for trusted and one for other peers."""
 
-    __slots__ = ("_requests", "_router", "native", "plans", "services", "trusted_plans")
+    __slots__ = (
+        "_destinations",
+        "_requests",
+        "_router",
+        "native",
+        "plans",
+        "services",
+        "trusted_plans",
+    )
 
     def __init__(
         self,
@@ -116,6 +146,7 @@ class Site:
         self._requests = requests
         self.services = services
         self.native = native
+        self._destinations: Memo[Destination] = Memo(capacity=512, key_limit=1024)
         self.plans: Memo[Plan] = Memo(capacity=512, key_limit=2048)
         self.trusted_plans: Memo[Plan] = Memo(capacity=512, key_limit=2048)
 
@@ -133,20 +164,22 @@ class Site:
 
     def plan_for(self, head: RequestHead, *, trusted: bool) -> Plan:
         """Route and rewrite a head that is parsed already."""
-        route: Route | None = None
-        refusal: ServiceError | None = None
-        label = _UNMATCHED
-        service = self.native
+        key = head.method + b" " + head.path
+        destination = self._destinations.young.get(key) or self._destinations.get(key)
+        if destination is None:
+            destination = self._route(head.method, head.path)
+            self._destinations.put(key, destination)
+        return Plan(head, destination, trusted=trusted)
+
+    def _route(self, method: bytes, path: bytes) -> Destination:
         try:
-            route = self._router.match(head.method, head.path)
+            route = self._router.match(method, path)
         except RouteError as error:
-            refusal = error
-        else:
-            label = route.label
-            service = self.services.get(route.service, self.native)
-            if route.max_body is not None and head.body > route.max_body:
-                refusal = ServiceError(
-                    413, f"the body is over this route's {route.max_body} bytes", "proxy"
-                )
-        series = self._requests.series(head.method, label)
-        return Plan(head, service, series, route=route, trusted=trusted, refusal=refusal)
+            series = self._requests.series(method, _UNMATCHED)
+            return Destination(self.native, series, path, refusal=error)
+        return Destination(
+            self.services.get(route.service, self.native),
+            self._requests.series(method, route.label),
+            route.upstream_path(path),
+            route.max_body,
+        )

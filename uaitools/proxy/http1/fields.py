@@ -7,7 +7,7 @@ Field, because their bytes are at hand already.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from uaitools.proxy.http1.grammar import AUTHORITY, FIELD_VALUE, TOKEN, MessageError, list_members
 from uaitools.proxy.memo import Memo
@@ -75,17 +75,25 @@ _LISTS: Final = frozenset((CONNECTION, UPGRADE, TE, TRAILER))
 _FORGEABLE_PREFIXES: Final = (b"x-forwarded-", b"x-user-")
 
 
-class Field(NamedTuple):
+class Field:
     """A header field: lower-case name, value without outer space, kind, its line with CR LF.
 
     members: of a Connection, Upgrade, TE or Trailer field, the members of its list, lower-case.
     """
 
-    name: bytes
-    value: bytes
-    kind: int
-    line: bytes
-    members: tuple[bytes, ...] = ()
+    __slots__ = ("kind", "line", "members", "name", "value")
+
+    def __init__(
+        self, name: bytes, value: bytes, kind: int, line: bytes, members: tuple[bytes, ...] = ()
+    ) -> None:
+        self.name = name
+        self.value = value
+        self.kind = kind
+        self.line = line
+        self.members = members
+
+    def __repr__(self) -> str:
+        return f"<Field {self.line!r}>"
 
 
 # What stands for every field that is only forwarded: nobody asks for its name or value.

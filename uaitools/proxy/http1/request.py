@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
@@ -29,32 +28,151 @@ _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 
 
-@dataclass(slots=True)
 class RequestHead:
     """A request head that is valid and can be understood in one way only; never changed.
 
     path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. block: all header
-    lines. lines: those to forward as they are, in wire form. trust: those that are believed from some
-    peers only, and the trace context. Neither holds what Connection names. body: bytes of
+    lines. lines: those to forward as they are, in wire form. trust: those that are believed from
+    some peers only, and the trace context. Neither holds what Connection names. body: bytes of
     Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
     Idempotency-Key may be sent again. trailers: names announced by Trailer.
+
+    Made by `parse_request`. Written out, and one walk over the lines, because heads that differ
+    from request to request are parsed each time.
     """
 
-    method: bytes
-    path: bytes
-    query: bytes
-    minor: int
-    host: bytes
-    block: bytes
-    lines: bytes
-    trust: tuple[Field, ...]
-    body: int
-    keep_alive: bool
-    websocket: bool
-    expects_continue: bool
-    accepts_trailers: bool
-    replayable: bool
-    trailers: frozenset[bytes]
+    __slots__ = (
+        "_length",
+        "_options",
+        "_transfer",
+        "_upgrade",
+        "accepts_trailers",
+        "block",
+        "body",
+        "expects_continue",
+        "host",
+        "keep_alive",
+        "lines",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "replayable",
+        "trailers",
+        "trust",
+        "websocket",
+    )
+
+    def __init__(self, line: bytes, block: bytes) -> None:
+        self.method, target, self.minor = _request_line(line)
+        self.path, self.query, authority = parse_target(target, self.method)
+        self.block = block
+        self.host: bytes | None = None
+        self.replayable = self.method in _IDEMPOTENT
+        self.expects_continue = self.accepts_trailers = False
+        self.trailers = _NONE
+        self.trust: list[Field] = []
+        self._length: bytes | None = None
+        self._transfer: bytes | None = None
+        self._options: tuple[bytes, ...] = ()
+        self._upgrade: tuple[bytes, ...] = ()
+        plain = self._walk(block.split(b"\r\n") if block else [])
+        if self._options:
+            plain = self._strip(plain)
+        plain.append(b"")
+        self.lines = b"\r\n".join(plain)
+        self._check_host(authority)
+        self.body = self._framing()
+        self.keep_alive = b"close" not in self._options and (
+            self.minor == 1 or b"keep-alive" in self._options
+        )
+        self.expects_continue = self.expects_continue and self.minor == 1 and self.body != 0
+        self.websocket = self._may_upgrade()
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method.decode()} {self.path.decode()} body={self.body}>"
+
+    def _walk(self, lines: list[bytes]) -> list[bytes]:
+        """Act on each field; returns the lines that are only forwarded."""
+        if len(lines) > FIELD_COUNT_LIMIT:
+            raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
+        plain: list[bytes] = []
+        known = request_lines.young.get
+        for line in lines:
+            field = known(line) or parse_request_field(line)
+            if field is FORWARDED:
+                plain.append(line)
+            elif field.kind == f.HOST:
+                self.host = _once(self.host, field)
+            elif field.kind >= f.FORGEABLE:
+                self.trust.append(field)
+            elif field.kind == f.IDEMPOTENCY:
+                self.replayable = True
+                plain.append(line)
+            else:
+                self._note(field)
+        return plain
+
+    def _note(self, field: Field) -> None:
+        """A field about this message or this connection."""
+        kind = field.kind
+        if kind == f.LENGTH:
+            self._length = _once(self._length, field)
+        elif kind == f.TRANSFER:
+            self._transfer = _once(self._transfer, field)
+        elif kind == f.CONNECTION:
+            self._options += field.members
+        elif kind == f.UPGRADE:
+            self._upgrade += field.members
+        elif kind == f.EXPECT:
+            self.expects_continue = _expectation(field.value)
+        elif kind == f.TE:
+            self.accepts_trailers = self.accepts_trailers or b"trailers" in field.members
+        elif kind == f.TRAILER:
+            self.trailers |= frozenset(field.members)
+
+    def _strip(self, plain: list[bytes]) -> list[bytes]:
+        """RFC 9110 7.6.1: drop every field that Connection names (CVE-2024-45410)."""
+        names = frozenset(self._options) - _OPTIONS
+        if not names:
+            return plain
+        self.trust = [field for field in self.trust if field.name not in names]
+        return [line for line in plain if line.partition(b":")[0].lower() not in names]
+
+    def _check_host(self, authority: bytes | None) -> None:
+        if self.host is None:
+            if self.minor == 1:
+                raise MessageError(400, "HTTP/1.1 requests need a Host header")
+            self.host = authority
+        elif authority is not None and authority.lower() != self.host.lower():
+            raise MessageError(400, "the authority of the request target differs from Host")
+
+    def _framing(self) -> int:
+        """RFC 9112 6.1-6.3, without its leniencies: what could be read in two ways is refused."""
+        length, transfer = self._length, self._transfer
+        if transfer is not None:
+            if length is not None:
+                raise MessageError(400, "send either Content-Length or Transfer-Encoding, not both")
+            if self.minor == 0:
+                raise MessageError(400, "Transfer-Encoding needs HTTP/1.1")
+            if transfer.lower() != b"chunked":
+                raise MessageError(400, "the only Transfer-Encoding accepted is chunked")
+            return CHUNKED
+        if length is None:
+            return 0
+        if CONTENT_LENGTH.fullmatch(length) is None:
+            raise MessageError(400, "Content-Length must be one decimal number")
+        return int(length)
+
+    def _may_upgrade(self) -> bool:
+        """RFC 6455 4.1: GET, HTTP/1.1, no body; other upgrades are ignored, never tunnelled."""
+        return (
+            self._upgrade == (b"websocket",)
+            and b"upgrade" in self._options
+            and self.method == b"GET"
+            and self.minor == 1
+            and self.body == 0
+        )
 
 
 def check_partial_head(data: bytes) -> None:
@@ -70,109 +188,7 @@ def parse_request(head: bytes) -> RequestHead:
     if len(head) > REQUEST_LINE_LIMIT:
         check_partial_head(head)
     line, _, block = head.partition(b"\r\n")
-    method, target, minor = _request_line(line)
-    path, query, authority = parse_target(target, method)
-    raw_lines = block.split(b"\r\n") if block else []
-    if len(raw_lines) > FIELD_COUNT_LIMIT:
-        raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
-    special = _Special(raw_lines, method)
-    options = special.options
-    body = _framing(special.length, special.transfer, minor)
-    plain = special.plain
-    plain.append(b"")
-    return RequestHead(
-        method,
-        path,
-        query,
-        minor,
-        _host(special.host, authority, minor),
-        block,
-        b"\r\n".join(plain),
-        tuple(special.trust),
-        body,
-        _keep_alive(options, minor),
-        # RFC 6455 4.1: GET, HTTP/1.1, no body; every other upgrade is ignored, never tunnelled.
-        special.upgrade == (b"websocket",)
-        and b"upgrade" in options
-        and method == b"GET"
-        and minor == 1
-        and body == 0,
-        special.expects and minor == 1 and body != 0,
-        special.te,
-        special.replayable,
-        special.trailers,
-    )
-
-
-class _Special:
-    """One walk over the fields: what the proxy has to act on, apart from what it only forwards."""
-
-    __slots__ = (
-        "expects",
-        "host",
-        "length",
-        "options",
-        "plain",
-        "replayable",
-        "te",
-        "trailers",
-        "transfer",
-        "trust",
-        "upgrade",
-    )
-
-    def __init__(self, raw_lines: list[bytes], method: bytes) -> None:
-        self.host: bytes | None = None
-        self.length: bytes | None = None
-        self.transfer: bytes | None = None
-        self.upgrade: tuple[bytes, ...] = ()
-        self.options: tuple[bytes, ...] = ()
-        self.trust: list[Field] = []
-        self.trailers: frozenset[bytes] = _NONE
-        self.te = self.expects = False
-        self.replayable = method in _IDEMPOTENT
-        plain: list[bytes] = []
-        self.plain = plain
-        known = request_lines.young.get
-        for raw in raw_lines:
-            field = known(raw) or parse_request_field(raw)
-            if field is FORWARDED:
-                plain.append(raw)
-            elif field.kind == f.HOST:
-                self.host = _once(self.host, field)
-            else:
-                self._add(field, raw)
-        if self.options:
-            self._strip()
-
-    def _add(self, field: Field, raw: bytes) -> None:
-        kind = field.kind
-        if kind >= f.FORGEABLE:
-            self.trust.append(field)
-        elif kind == f.LENGTH:
-            self.length = _once(self.length, field)
-        elif kind == f.TRANSFER:
-            self.transfer = _once(self.transfer, field)
-        elif kind == f.CONNECTION:
-            self.options += field.members
-        elif kind == f.UPGRADE:
-            self.upgrade += field.members
-        elif kind == f.EXPECT:
-            self.expects = _expectation(field.value)
-        elif kind == f.TE:
-            self.te = self.te or b"trailers" in field.members
-        elif kind == f.TRAILER:
-            self.trailers |= frozenset(field.members)
-        elif kind == f.IDEMPOTENCY:
-            self.replayable = True
-            self.plain.append(raw)
-
-    def _strip(self) -> None:
-        """RFC 9110 7.6.1: drop every field that Connection names (CVE-2024-45410)."""
-        names = frozenset(self.options) - _OPTIONS
-        if names:
-            self.plain = [raw for raw in self.plain if raw.partition(b":")[0].lower() not in names]
-            self.trust = [field for field in self.trust if field.name not in names]
+    return RequestHead(line, block)
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
@@ -210,36 +226,3 @@ def _expectation(value: bytes) -> bool:
     if value.lower() != b"100-continue":
         raise MessageError(417, "the only expectation understood is 100-continue")
     return True
-
-
-def _framing(length: bytes | None, transfer: bytes | None, minor: int) -> int:
-    """RFC 9112 6.1-6.3, without its leniencies: what could be read in two ways is refused."""
-    if transfer is not None:
-        if length is not None:
-            raise MessageError(400, "send either Content-Length or Transfer-Encoding, not both")
-        if minor == 0:
-            raise MessageError(400, "Transfer-Encoding needs HTTP/1.1")
-        if transfer.lower() != b"chunked":
-            raise MessageError(400, "the only Transfer-Encoding accepted is chunked")
-        return CHUNKED
-    if length is None:
-        return 0
-    if CONTENT_LENGTH.fullmatch(length) is None:
-        raise MessageError(400, "Content-Length must be one decimal number")
-    return int(length)
-
-
-def _host(host: bytes | None, authority: bytes | None, minor: int) -> bytes:
-    if host is None:
-        if minor == 1:
-            raise MessageError(400, "HTTP/1.1 requests need a Host header")
-        return authority or b""
-    if authority is not None and authority.lower() != host.lower():
-        raise MessageError(400, "the authority of the request target differs from Host")
-    return host
-
-
-def _keep_alive(options: tuple[bytes, ...], minor: int) -> bool:
-    if b"close" in options:
-        return False
-    return minor == 1 or b"keep-alive" in options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
@@ -24,7 +23,6 @@ _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade"))
 _TIMEOUT: Final = re.compile(rb"(?:.*[,; ])?timeout=([0-9]{1,6})(?:[,; ].*)?", re.IGNORECASE)
 
 
-@dataclass(slots=True)
 class ResponseHead:
     """A valid response head; shared by equal ones, so it is never changed.
 
@@ -35,15 +33,43 @@ class ResponseHead:
     from `Keep-Alive: timeout=`.
     """
 
-    status: int
-    fields: tuple[Field, ...]
-    start: bytes
-    length: bytes
-    body: int
-    keep_alive: bool
-    idle: float
-    websocket: bool
-    trailers: frozenset[bytes]
+    __slots__ = (
+        "body",
+        "fields",
+        "idle",
+        "keep_alive",
+        "length",
+        "start",
+        "status",
+        "trailers",
+        "websocket",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        start: bytes,
+        length: bytes,
+        body: int,
+        *,
+        fields: tuple[Field, ...] = (),
+        keep_alive: bool = True,
+        idle: float = IDLE_SECONDS,
+        websocket: bool = False,
+        trailers: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.status = status
+        self.start = start
+        self.length = length
+        self.body = body
+        self.fields = fields
+        self.keep_alive = keep_alive
+        self.idle = idle
+        self.websocket = websocket
+        self.trailers = trailers
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status} body={self.body}>"
 
 
 def check_partial_response(data: bytes) -> None:
@@ -100,17 +126,17 @@ def parse_response(head: bytes) -> ResponseHead:
         forwarded = [field for field in forwarded if field.name not in strip]
     body = _framing(status, length, transfer, minor)
     return ResponseHead(
-        status=status,
-        fields=tuple(parsed),
-        start=b"HTTP/1.1 %d %b\r\n%b"
+        status,
+        b"HTTP/1.1 %d %b\r\n%b"
         % (status, reason or b"", b"".join([field.line for field in forwarded])),
-        length=b"Content-Length: %d\r\n" % int(length)
+        b"Content-Length: %d\r\n" % int(length)
         if length is not None and transfer is None and status >= 200 and status != 204
         else b"",
-        body=body,
+        body,
+        fields=tuple(parsed),
         keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
         idle=idle,
-        websocket=b"upgrade" in options and upgrade == (b"websocket",),
+        websocket=upgrade == (b"websocket",) and b"upgrade" in options,
         trailers=trailers,
     )
 
