@@ -61,10 +61,12 @@ def application(
     *,
     health: Callable[[], Health],
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
+    app: web.Application | None = None,
 ) -> web.Application:
-    """Build an application that answers GET /health, GET /metrics and every error.
+    """An application that answers GET /health, GET /metrics and every error.
 
-    service: the name in answers and logs. health, snapshot: asked at each request.
+    service: the name in answers and logs. health, snapshot: asked at each request. app: one that
+    is not running yet, to add this to instead of a new one.
     """
     started = time.monotonic()
 
@@ -87,7 +89,8 @@ def application(
         text = metrics.render(await snapshot())
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
-    app = web.Application(middlewares=[_errors(service)])
+    app = app if app is not None else web.Application()
+    app.middlewares.insert(0, _errors(service))
     app.router.add_get("/health", get_health)
     app.router.add_get("/metrics", get_metrics)
     return app

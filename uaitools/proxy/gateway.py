@@ -95,6 +95,19 @@ class Gateway:
 
     async def start(self) -> None:
         """Resolve endpoints, then listen. Raises OSError when the address cannot be had."""
+        await self.open()
+        if not self._sockets:
+            address = self.config.listen
+            self._sockets.append(listening_socket(address.host, address.port))
+        loop = asyncio.get_running_loop()
+        for listener in self._sockets:
+            self._servers.append(
+                await loop.create_server(lambda: Downstream(self), sock=listener, backlog=4096)
+            )
+        _log.info("listening", address=str(self.address))
+
+    async def open(self) -> None:
+        """Resolve endpoints and be ready for exchanges, without a listener of our own."""
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
@@ -106,15 +119,6 @@ class Gateway:
         await self.reload(self.config)
         self._sweep.start()
         await self._directory.start()
-        if not self._sockets:
-            address = self.config.listen
-            self._sockets.append(listening_socket(address.host, address.port))
-        loop = asyncio.get_running_loop()
-        for listener in self._sockets:
-            self._servers.append(
-                await loop.create_server(lambda: Downstream(self), sock=listener, backlog=4096)
-            )
-        _log.info("listening", address=str(self.address))
 
     async def drain(self, deadline: float) -> None:
         """Accept nobody new, finish what is under way, close connections as they become idle.
@@ -272,11 +276,11 @@ class Gateway:
         async def get_status(_request: web.Request) -> web.Response:
             return component.json_response(status.document(await self._gather()))
 
-        app = component.application("proxy", health=self._health, snapshot=snapshot)
+        app = component.application(
+            "proxy", health=self._health, snapshot=snapshot, app=mounted
+        )
         app.middlewares.insert(0, native.forwarded)
         app.router.add_get("/api/status", get_status)
-        if mounted is not None:
-            native.mount(app, mounted)
         return app
 
     def report(self) -> Report:

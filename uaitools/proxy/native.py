@@ -187,8 +187,3 @@ async def forwarded(
             host=request.headers.get("X-Forwarded-Host", request.host),
         )
     )
-
-
-def mount(app: web.Application, mounted: web.Application) -> None:
-    """Serve the routes of `mounted` beside our own, under its paths, middlewares and lifetime."""
-    app.add_subapp("/", mounted)

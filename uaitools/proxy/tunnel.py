@@ -26,9 +26,6 @@ class Side(Protocol):
     def close(self) -> None:
         """Close when everything is written."""
 
-    def abort(self) -> None:
-        """Close at once."""
-
 
 class Tunnel:
     """Relays between a client and an upstream until both have closed.

@@ -1,0 +1,40 @@
+"""Every example runs as a program and says what its reader is promised."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+PROMISES = {
+    "circuit_breaker.py": [
+        "0.0 ejected 0.0",
+        "10.0 probing 0.0",
+        "15.0 ramping 0.5",
+        "20.0 healthy",
+    ],
+    "gateway_in_process.py": ['"upstream": "one"', '"upstream": "two"', "200 have a nice day"],
+    "handler_on_aiohttp.py": ["200 front page", '"for": "127.0.0.1", "got": "hello"'],
+    "round_robin.py": ["a a b a c a a", "{'b': 50, 'c': 50}"],
+}
+
+
+def test_every_example_has_a_promise() -> None:
+    assert sorted(PROMISES) == sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_example_runs(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={"PYTHONPATH": str(EXAMPLES.parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    for promise in PROMISES[name]:
+        assert promise in done.stdout
