@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
+from uaitools.proxy.http1.grammar import MessageError
+from uaitools.proxy.http1.target import normalise
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -90,7 +92,7 @@ class EndpointUrl(Model):
             raise ValueError("https endpoints are not supported yet; use http:// or unix:")
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError("an endpoint is http://HOST[:PORT] or unix:/path")
-        if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+        if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("an endpoint has no path, query or user; use the route's `rewrite`")
         if parts.port == 0:
             raise ValueError("an endpoint's port is 1 to 65535")
@@ -142,8 +144,17 @@ class RouteSettings(Model):
     @field_validator("path", "rewrite")
     @classmethod
     def _path(cls, value: str | None) -> str | None:
-        if value is not None and (not _PATH.fullmatch(value) or "//" in value or "/." in value):
-            raise ValueError("a path begins with '/' and has no query, '//' or dot segments")
+        if value is None:
+            return None
+        if not _PATH.fullmatch(value):
+            raise ValueError("a path begins with '/' and has no query; other bytes are escaped")
+        try:
+            normal = normalise(value.encode()).decode()
+        except MessageError as error:
+            raise ValueError(error.message) from error
+        if normal != value:
+            # Requests are matched in this form: any other spelling would match none of them.
+            raise ValueError(f"a path is written in its normal form, {normal}")
         return value
 
     @field_validator("methods")
@@ -186,7 +197,7 @@ class ProxyConfig(Model):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     client: ClientLimits = ClientLimits()
-    services: dict[str, ServiceSettings] = {}
+    services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
 
     @model_validator(mode="after")

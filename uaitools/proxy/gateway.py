@@ -125,11 +125,13 @@ class Gateway:
 
         deadline: on the loop's clock; by then the caller stops waiting.
         """
+        del deadline  # the caller stops waiting by then
         self.draining = True
         for server in self._servers:
             server.close()
-        for downstream in tuple(self._clients):
-            downstream.drain()
+        # Again at each sweep: an answer that had begun before promised to keep its connection.
+        self._sweep.hooks.append(self._close_idle)
+        self._close_idle(monotonic())
         _log.info("draining", clients=self.clients)
         if self._clients:
             self._idle.clear()
@@ -141,7 +143,7 @@ class Gateway:
         for server in self._servers:
             server.close()
         for downstream in tuple(self._clients):
-            downstream.abort()
+            downstream.cut_off()
         await self._sweep.stop()
         await self._directory.stop()
         self._native.replace({})
@@ -254,7 +256,11 @@ class Gateway:
         """An id for an answer to what was no request."""
         return f"{getrandbits(128):032x}"
 
-    def _enforce_buffer_budget(self, now: float) -> None:
+    def _close_idle(self, _now: float) -> None:
+        for downstream in tuple(self._clients):
+            downstream.drain()
+
+    def _enforce_buffer_budget(self, _now: float) -> None:
         """Cut off those who hold most, until what all slow readers hold is within the budget."""
         full = [client for client in self._clients if client.full]
         held = sum(client.buffered() for client in full)
@@ -263,7 +269,7 @@ class Gateway:
         for client in sorted(full, key=Downstream.buffered, reverse=True):
             _log.warning("buffer budget spent, a slow reader is cut off", held=held)
             held -= client.buffered()
-            client.abort()
+            client.cut_off()
             if held <= self.client.buffer:
                 return
 
@@ -276,9 +282,7 @@ class Gateway:
         async def get_status(_request: web.Request) -> web.Response:
             return component.json_response(status.document(await self._gather()))
 
-        app = component.application(
-            "proxy", health=self._health, snapshot=snapshot, app=mounted
-        )
+        app = component.application("proxy", health=self._health, snapshot=snapshot, app=mounted)
         app.middlewares.insert(0, native.forwarded)
         app.router.add_get("/api/status", get_status)
         return app

@@ -33,7 +33,7 @@ _DONE_BY_AIOHTTP: Final = frozenset((b"expect", b"content-encoding"))
 
 
 class ReverseProxy:
-    """A handler, `handle`, that forwards requests to upstreams, with all that the gateway does for them.
+    """Forwards requests that an aiohttp application has received, with all that the gateway does.
 
         proxy = ReverseProxy("http://127.0.0.1:9001", "http://127.0.0.1:9002")
         app.router.add_route("*", "/api/{tail:.*}", proxy.handle)

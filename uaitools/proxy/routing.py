@@ -67,14 +67,15 @@ class Router:
 
     def __init__(self, routes: Iterable[Route], native: Sequence[NativeRoute] = ()) -> None:
         self._paths = {n.path: n.route for n in native if isinstance(n.path, bytes)}
-        self._patterns = tuple([(n.path, n.route) for n in native if not isinstance(n.path, bytes)])
+        self._patterns = [(n.path, n.route) for n in native if not isinstance(n.path, bytes)]
         self._prefixes: dict[bytes, list[Route]] = {}
         for route in routes:
             self._prefixes.setdefault(route.path.rstrip(b"/"), []).append(route)
         self._depth = max((prefix.count(b"/") for prefix in self._prefixes), default=0)
 
     def __repr__(self) -> str:
-        return f"<Router prefixes={len(self._prefixes)} native={len(self._paths) + len(self._patterns)}>"
+        native = len(self._paths) + len(self._patterns)
+        return f"<Router prefixes={len(self._prefixes)} native={native}>"
 
     def match(self, method: bytes, path: bytes) -> Route:
         """The route for a request. Raises RouteError 404 or 405."""

@@ -16,7 +16,7 @@ from uaitools.traffic.retry import RetryBudget, RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class ServicePolicy:
-    """How a service is called: patience in seconds, bounds an endpoint, and what to do on failure."""
+    """How a service is called: patience in seconds, bounds an endpoint, what to do on failure."""
 
     connect: float = 3.0
     first_byte: float = 60.0

@@ -141,7 +141,8 @@ class ChunkedBody:
             self.done = True
             return position + 2
         end = data.find(b"\r\n\r\n", position)
-        if len(data) - position > HEAD_LIMIT and (end < 0 or end - position > HEAD_LIMIT):
+        # Up to three bytes of the CR LF CR LF that ends an unfinished section may have come.
+        if end - position > HEAD_LIMIT or (end < 0 and len(data) - position > HEAD_LIMIT + 3):
             raise MessageError(self._code, f"the trailer section is over {HEAD_LIMIT} bytes")
         if end < 0:
             return -1

@@ -136,6 +136,9 @@ class RequestHead:
         names = frozenset(self._options) - _OPTIONS
         if not names:
             return plain
+        self.trailers -= names
+        if b"idempotency-key" in names:
+            self.replayable = self.method in _IDEMPOTENT
         self.trust = [field for field in self.trust if field.name not in names]
         return [line for line in plain if line.partition(b":")[0].lower() not in names]
 
@@ -177,18 +180,23 @@ class RequestHead:
 
 def check_partial_head(data: bytes) -> None:
     """Raise 414 or 431 when the unfinished head in `data` is already too long."""
-    if len(data) > REQUEST_LINE_LIMIT and data.find(b"\r\n", 0, REQUEST_LINE_LIMIT + 2) < 0:
-        raise MessageError(414, f"the request line is over {REQUEST_LINE_LIMIT} bytes")
-    if len(data) > HEAD_LIMIT:
-        raise MessageError(431, f"the request head is over {HEAD_LIMIT} bytes")
+    # Up to three bytes of the CR LF CR LF that ends it may have come.
+    _check_length(data, REQUEST_LINE_LIMIT + 1, HEAD_LIMIT + 3)
 
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse a head, given without its final empty line. Raises MessageError with the status."""
     if len(head) > REQUEST_LINE_LIMIT:
-        check_partial_head(head)
+        _check_length(head, REQUEST_LINE_LIMIT, HEAD_LIMIT)
     line, _, block = head.partition(b"\r\n")
     return RequestHead(line, block)
+
+
+def _check_length(head: bytes, line_limit: int, limit: int) -> None:
+    if len(head) > line_limit and head.find(b"\r\n", 0, REQUEST_LINE_LIMIT + 2) < 0:
+        raise MessageError(414, f"the request line is over {REQUEST_LINE_LIMIT} bytes")
+    if len(head) > limit:
+        raise MessageError(431, f"the request head is over {HEAD_LIMIT} bytes")
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, int]:

@@ -74,71 +74,92 @@ class ResponseHead:
 
 def check_partial_response(data: bytes) -> None:
     """Raise 502 when the unfinished head in `data` is already too long."""
-    if len(data) > HEAD_LIMIT:
-        raise MessageError(502, f"the upstream's response head is over {HEAD_LIMIT} bytes")
+    # Up to three bytes of the CR LF CR LF that ends it may have come.
+    _check_length(data, HEAD_LIMIT + 3)
 
 
 def parse_response(head: bytes) -> ResponseHead:
     """Parse a head, given without its final empty line. Raises MessageError 502."""
-    check_partial_response(head)
+    _check_length(head, HEAD_LIMIT)
     line, _, block = head.partition(b"\r\n")
+    status, minor, reason = _status_line(line)
+    fields = [parse_response_field(raw) for raw in block.split(b"\r\n")] if block else []
+    if len(fields) > FIELD_COUNT_LIMIT:
+        raise MessageError(502, f"the upstream sent more than {FIELD_COUNT_LIMIT} header fields")
+    walk = _Walk(fields)
+    body = _framing(status, walk.length, walk.transfer, minor)
+    sized = walk.length is not None and status >= 200 and status != 204
+    return ResponseHead(
+        status,
+        b"HTTP/1.1 %d %b\r\n%b" % (status, reason, walk.lines()),
+        b"Content-Length: %d\r\n" % int(walk.length or b"0") if sized else b"",
+        body,
+        fields=tuple(fields),
+        keep_alive=b"close" not in walk.options and (minor == 1 or b"keep-alive" in walk.options),
+        idle=walk.idle,
+        websocket=walk.upgrade == (b"websocket",) and b"upgrade" in walk.options,
+        trailers=walk.trailers,
+    )
+
+
+def _check_length(head: bytes, limit: int) -> None:
+    if len(head) > limit:
+        raise MessageError(502, f"the upstream's response head is over {HEAD_LIMIT} bytes")
+
+
+def _status_line(line: bytes) -> tuple[int, int, bytes]:
     match = STATUS_LINE.fullmatch(line)
     if match is None:
         raise MessageError(502, "the upstream sent a malformed status line")
-    major, minor_digit, code, reason = match.groups()
-    if major != b"1" or minor_digit not in b"01":
+    major, minor, code, reason = match.groups(b"")
+    if major != b"1" or minor not in (b"0", b"1"):
         raise MessageError(502, "the upstream speaks an HTTP version other than 1.0 and 1.1")
-    minor = 1 if minor_digit == b"1" else 0
-    status = int(code)
-    parsed = [parse_response_field(raw) for raw in block.split(b"\r\n")] if block else []
-    if len(parsed) > FIELD_COUNT_LIMIT:
-        raise MessageError(502, f"the upstream sent more than {FIELD_COUNT_LIMIT} header fields")
+    return int(code), 1 if minor == b"1" else 0, reason
 
-    length: bytes | None = None
-    transfer: bytes | None = None
-    upgrade: tuple[bytes, ...] = ()
-    idle = IDLE_SECONDS
-    options: tuple[bytes, ...] = ()
-    trailers: frozenset[bytes] = frozenset()
-    forwarded: list[Field] = []
-    for field in parsed:
+
+class _Walk:
+    """One walk over the fields: what the proxy has to act on, and what it only forwards."""
+
+    __slots__ = ("_named", "_plain", "idle", "length", "options", "trailers", "transfer", "upgrade")
+
+    def __init__(self, fields: list[Field]) -> None:
+        self.length: bytes | None = None
+        self.transfer: bytes | None = None
+        self.upgrade: tuple[bytes, ...] = ()
+        self.options: tuple[bytes, ...] = ()
+        self.trailers: frozenset[bytes] = frozenset()
+        self.idle = IDLE_SECONDS
+        self._plain: list[Field] = []
+        for field in fields:
+            if field.kind == f.PLAIN:
+                self._plain.append(field)
+            else:
+                self._note(field)
+        # RFC 9110 7.6.1: what Connection names is for us, be it a header or a trailer field.
+        self._named: frozenset[bytes] = frozenset(self.options) - _OPTIONS
+        self.trailers -= self._named
+
+    def _note(self, field: Field) -> None:
         kind = field.kind
-        if kind == f.PLAIN:
-            forwarded.append(field)
-        elif kind == f.LENGTH:
-            length = _once(length, field)
+        if kind == f.LENGTH:
+            self.length = _once(self.length, field)
         elif kind == f.TRANSFER:
-            transfer = _once(transfer, field)
+            self.transfer = _once(self.transfer, field)
         elif kind == f.CONNECTION:
-            options += field.members
+            self.options += field.members
         elif kind == f.UPGRADE:
-            upgrade += field.members
+            self.upgrade += field.members
         elif kind == f.TRAILER:
-            trailers |= frozenset(field.members)
+            self.trailers |= frozenset(field.members)
         elif kind == f.KEEP_ALIVE:
             timeout = _TIMEOUT.fullmatch(field.value)
             if timeout:
                 # A second before the upstream's own limit, so that we close first.
-                idle = min(max(float(timeout[1]) - 1.0, 0.5), _IDLE_MAX)
+                self.idle = min(max(float(timeout[1]) - 1.0, 0.5), _IDLE_MAX)
 
-    strip = frozenset(options) - _OPTIONS
-    if strip:
-        forwarded = [field for field in forwarded if field.name not in strip]
-    body = _framing(status, length, transfer, minor)
-    return ResponseHead(
-        status,
-        b"HTTP/1.1 %d %b\r\n%b"
-        % (status, reason or b"", b"".join([field.line for field in forwarded])),
-        b"Content-Length: %d\r\n" % int(length)
-        if length is not None and transfer is None and status >= 200 and status != 204
-        else b"",
-        body,
-        fields=tuple(parsed),
-        keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
-        idle=idle,
-        websocket=upgrade == (b"websocket",) and b"upgrade" in options,
-        trailers=trailers,
-    )
+    def lines(self) -> bytes:
+        """The fields to forward, in wire form, without those that Connection names."""
+        return b"".join([field.line for field in self._plain if field.name not in self._named])
 
 
 def _once(seen: bytes | None, field: Field) -> bytes:
