@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from math import ceil
 from typing import Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1 import fields as f
 from uaitools.proxy.http1.fields import Field
-from uaitools.proxy.http1.grammar import TRACEPARENT
+from uaitools.proxy.http1.grammar import TRACEPARENT, MessageError
 from uaitools.proxy.http1.request import CHUNKED, RequestHead
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
@@ -128,8 +129,8 @@ def error_head(error: ServiceError, length: int, date: bytes) -> ResponseHead:
     """The head of our own answer to a request that failed. date: an IMF-fixdate."""
     lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date
     if error.retry_after is not None:
-        lines += b"Retry-After: %d\r\n" % max(1, round(error.retry_after + 0.5))
-    if isinstance(error, RouteError) and error.allow:
+        lines += b"Retry-After: %d\r\n" % max(1, ceil(error.retry_after))
+    if isinstance(error, RouteError | MessageError) and error.allow:
         lines += b"Allow: %b\r\n" % error.allow
     return ResponseHead(
         error.code,

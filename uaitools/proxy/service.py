@@ -9,7 +9,7 @@ from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
 from uaitools.proxy.pool import Pool
 from uaitools.traffic.balancing import Balancer, RoundRobin
-from uaitools.traffic.breaker import BreakerPolicy
+from uaitools.traffic.breaker import OUT, BreakerPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
 
@@ -89,9 +89,7 @@ class Service:
         if not self.pools:
             return ServiceError(503, f"the service has no endpoint; {self.hint}", self.name)
         waits = [
-            endpoint.breaker.until - now
-            for endpoint in self.pools
-            if endpoint.breaker.cause is not None
+            endpoint.breaker.until - now for endpoint in self.pools if endpoint.breaker.state in OUT
         ]
         if len(waits) < len(self.pools):
             return ServiceError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.metrics import Family, Histogram, HistogramValue, Registry, Sample, process
 from uaitools.proxy.report import EndpointReport, Report, ServiceReport
-from uaitools.traffic.breaker import State
+from uaitools.traffic.breaker import OUT
 
 if TYPE_CHECKING:
     from uaitools.proxy.gateway import Gateway
@@ -90,7 +90,7 @@ def _endpoint_samples(service: Service, label: tuple[str, str]) -> Iterator[Samp
     for endpoint, pool in service.pools.items():
         labels = (label, ("address", endpoint.address))
         breaker = endpoint.breaker
-        out = breaker.state in (State.EJECTED, State.PROBING)
+        out = breaker.state in OUT
         yield Sample(_IN_FLIGHT, labels, endpoint.in_flight)
         yield Sample(_STATE, labels, int(out))
         yield Sample(_OUTCOMES, (*labels, ("outcome", "success")), breaker.successes)

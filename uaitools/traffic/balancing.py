@@ -12,7 +12,7 @@ from functools import reduce
 from math import gcd
 from typing import Final, Protocol
 
-from uaitools.traffic.breaker import READMISSIBLE
+from uaitools.traffic.breaker import OUT, READMISSIBLE
 from uaitools.traffic.endpoint import Endpoint
 
 _CYCLE_LIMIT: Final = 1000  # picks laid out at most; heavier weights are credited pick by pick
@@ -64,16 +64,14 @@ class RoundRobin:
         return self._credit(fresh, now) or (self._credit(self._endpoints, now) if tried else None)
 
     def _credit(self, endpoints: Sequence[Endpoint], now: float) -> Endpoint | None:
-        chosen = smooth_pick(endpoints, lambda endpoint: endpoint.share(now))
         if self._panicking():
             # Fewer than half are left and would drown: those that were taken out on weak
-            # evidence come back. A probe that is due still goes first, by the pick above.
-            readmitted = smooth_pick(endpoints, lambda endpoint: _panic_share(endpoint, now))
-            return readmitted or chosen
-        return chosen
+            # evidence come back.
+            return smooth_pick(endpoints, lambda endpoint: _panic_share(endpoint, now))
+        return smooth_pick(endpoints, lambda endpoint: endpoint.share(now))
 
     def _panicking(self) -> bool:
-        out = sum(1 for endpoint in self._endpoints if endpoint.breaker.cause is not None)
+        out = sum(1 for endpoint in self._endpoints if endpoint.breaker.state in OUT)
         return 2 * out > len(self._endpoints)
 
 

@@ -41,6 +41,7 @@ class Cause(enum.Enum):
     REGISTRY = "registry"
 
 
+OUT: Final = frozenset((State.EJECTED, State.PROBING))  # the states without a share
 # In a panic these may be readmitted; an endpoint that failed call after call may not.
 READMISSIBLE: Final = frozenset((Cause.RATIO, Cause.CHECK, Cause.REGISTRY))
 
@@ -81,6 +82,8 @@ class CircuitBreaker:
         "_connect_errors",
         "_consecutive",
         "_ejections",
+        "_late_failures",
+        "_late_successes",
         "_mark_due",
         "_marks",
         "_penalty",
@@ -116,6 +119,8 @@ class CircuitBreaker:
         self._penalty = 0.0  # seconds of the last ejection
         self._since = -NEVER  # when the present state began
         self.ticket = 0
+        self._late_successes = 0  # outcomes of calls from before an ejection: counted, not judged
+        self._late_failures = 0
         self._mark_due = -NEVER
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=_MARKS)
 
@@ -156,14 +161,17 @@ class CircuitBreaker:
         if self.state is State.EJECTED and now >= self.until:
             self.ticket += 1
             self._enter(State.PROBING, now)
-        return self.ticket
+            return self.ticket
+        # What a panic lets in beside the probe must not be taken for it.
+        return self.ticket - 1 if self.state is State.PROBING else self.ticket
 
     def success(self, ticket: int, now: float) -> None:
         """A call ended well."""
-        self.successes += 1
         if now >= self._mark_due:
             self._mark(now)
+        self.successes += 1
         if ticket != self.ticket:
+            self._late_successes += 1
             return
         self._consecutive = 0
         self._connect_errors = 0
@@ -178,10 +186,13 @@ class CircuitBreaker:
         connect: no connection could be made. last: no other endpoint is available, so that a
         bad ratio alone must not take this one out as well.
         """
-        self.failures += 1
         if now >= self._mark_due:
             self._mark(now)
-        if ticket != self.ticket or self.state is State.EJECTED:
+        self.failures += 1
+        if ticket != self.ticket:
+            self._late_failures += 1
+            return
+        if self.state is State.EJECTED:
             return
         self._consecutive += 1
         self._connect_errors = self._connect_errors + 1 if connect else 0
@@ -216,8 +227,6 @@ class CircuitBreaker:
         self.ticket += 1
         self._consecutive = 0
         self._connect_errors = 0
-        self._marks.clear()
-        self._mark_due = -NEVER
         self.cause = cause
         self.until = until
         self._enter(State.EJECTED, now)
@@ -229,11 +238,14 @@ class CircuitBreaker:
         if state is State.HEALTHY:
             self.cause = None
             self.until = NEVER
+            self._marks.clear()  # the ratio is of calls while healthy
+            self._mark_due = -NEVER
         if self.on_transition is not None and old is not state:
             self.on_transition(self, old, state)
 
     def _mark(self, now: float) -> None:
-        self._marks.append((now, self.successes, self.failures))
+        successes = self.successes - self._late_successes
+        self._marks.append((now, successes, self.failures - self._late_failures))
         self._mark_due = now + self._policy.window / _MARKS
 
     def _ratio_exceeded(self, now: float) -> bool:
@@ -243,6 +255,6 @@ class CircuitBreaker:
         if not self._marks:
             return False
         _, successes, failures = self._marks[0]
-        failed = self.failures - failures + 1  # the mark counts its own outcome
-        outcomes = failed + self.successes - successes
+        failed = self.failures - self._late_failures - failures
+        outcomes = failed + self.successes - self._late_successes - successes
         return outcomes >= self._policy.minimum and failed >= self._policy.ratio * outcomes

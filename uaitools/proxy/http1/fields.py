@@ -78,7 +78,8 @@ _FORGEABLE_PREFIXES: Final = (b"x-forwarded-", b"x-user-")
 class Field:
     """A header field: lower-case name, value without outer space, kind, its line with CR LF.
 
-    members: of a Connection, Upgrade, TE or Trailer field, the members of its list, lower-case.
+    members: of a Connection, Upgrade, TE or Trailer field, the members of its list, lower-case;
+    of Trailer only those that may be relayed.
     """
 
     __slots__ = ("kind", "line", "members", "name", "value")
@@ -141,7 +142,7 @@ def parse_response_field(line: bytes) -> Field:
 def parse_trailer(line: bytes, code: int) -> Field | None:
     """Parse one trailer line; None when it must not be relayed, MessageError when malformed."""
     name, value = _split(line, code)
-    if b"_" in name or name in _NEVER_TRAILERS or name.startswith(_FORGEABLE_PREFIXES):
+    if not _may_trail(name):
         return None
     return Field(name, value, PLAIN, line + b"\r\n")
 
@@ -165,8 +166,14 @@ def _classify(name: bytes) -> tuple[bytes, int]:
 
 
 def _special(name: bytes, value: bytes, kind: int, line: bytes) -> Field:
-    members = tuple(list_members(value)) if kind in _LISTS else ()
-    return Field(name, value, kind, line, members)
+    members = list_members(value) if kind in _LISTS else []
+    if kind == TRAILER:
+        members = [member for member in members if TOKEN.fullmatch(member) and _may_trail(member)]
+    return Field(name, value, kind, line, tuple(members))
+
+
+def _may_trail(name: bytes) -> bool:
+    return not (b"_" in name or name in _NEVER_TRAILERS or name.startswith(_FORGEABLE_PREFIXES))
 
 
 def _split(line: bytes, code: int) -> tuple[bytes, bytes]:

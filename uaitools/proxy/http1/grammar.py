@@ -39,10 +39,14 @@ TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}
 
 
 class MessageError(ServiceError):
-    """A message that breaks the grammar; the connection it came on cannot go on."""
+    """A message that breaks the grammar; the connection it came on cannot go on.
 
-    def __init__(self, code: int, message: str) -> None:
+    allow: the methods to name in Allow, for a 405.
+    """
+
+    def __init__(self, code: int, message: str, allow: bytes = b"") -> None:
         super().__init__(code, message, "proxy")
+        self.allow = allow
 
 
 def list_members(value: bytes) -> list[bytes]:

@@ -22,6 +22,7 @@ _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _COMMON_METHODS: Final = frozenset(
     (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 )
+_ALLOW: Final = b", ".join(sorted(_COMMON_METHODS))
 _NONE: Final[frozenset[bytes]] = frozenset()
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 # Tokens of Connection that name no header to strip (RFC 9110 7.6.1).
@@ -213,7 +214,9 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
         if TOKEN.fullmatch(method) is None:
             raise _bad_request_line(parts)
         if method in (b"CONNECT", b"TRACE"):
-            raise MessageError(405, f"{method.decode()} is not available through this gateway")
+            raise MessageError(
+                405, f"{method.decode()} is not available through this gateway", _ALLOW
+            )
     return method, target, minor
 
 

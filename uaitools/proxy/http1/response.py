@@ -35,7 +35,6 @@ class ResponseHead:
 
     __slots__ = (
         "body",
-        "fields",
         "idle",
         "keep_alive",
         "length",
@@ -52,7 +51,6 @@ class ResponseHead:
         length: bytes,
         body: int,
         *,
-        fields: tuple[Field, ...] = (),
         keep_alive: bool = True,
         idle: float = IDLE_SECONDS,
         websocket: bool = False,
@@ -62,7 +60,6 @@ class ResponseHead:
         self.start = start
         self.length = length
         self.body = body
-        self.fields = fields
         self.keep_alive = keep_alive
         self.idle = idle
         self.websocket = websocket
@@ -94,7 +91,6 @@ def parse_response(head: bytes) -> ResponseHead:
         b"HTTP/1.1 %d %b\r\n%b" % (status, reason, walk.lines()),
         b"Content-Length: %d\r\n" % int(walk.length or b"0") if sized else b"",
         body,
-        fields=tuple(fields),
         keep_alive=b"close" not in walk.options and (minor == 1 or b"keep-alive" in walk.options),
         idle=walk.idle,
         websocket=walk.upgrade == (b"websocket",) and b"upgrade" in walk.options,

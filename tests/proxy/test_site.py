@@ -1,0 +1,116 @@
+import pytest
+
+from uaitools.errors import ServiceError
+from uaitools.proxy.http1.grammar import MessageError
+from uaitools.proxy.routing import NativeRoute, Route, RouteError, Router
+from uaitools.proxy.service import Service, ServicePolicy
+from uaitools.proxy.site import Plan, Requests, Site
+
+NATIVE = Service("proxy", ServicePolicy(), 0.0)
+CHAT = Service("chat", ServicePolicy(), 0.0)
+ROUTES = [
+    Route(b"/api/chat", "chat", frozenset({b"POST"}), max_body=10, label="/api/chat"),
+    Route(b"/api/memory", "chat", rewrite=b"/memories", label="/api/memory"),
+    Route(b"/gone", "gone", label="/gone"),
+]
+
+
+@pytest.fixture
+def requests() -> Requests:
+    return Requests()
+
+
+@pytest.fixture
+def site(requests: Requests) -> Site:
+    native = [NativeRoute(b"/health", Route(b"/", "proxy", label="/health"))]
+    return Site(Router(ROUTES, native), {"chat": CHAT}, NATIVE, requests)
+
+
+def raw(line: bytes, *fields: bytes) -> bytes:
+    return b"\r\n".join((line + b" HTTP/1.1", b"Host: a", *fields))
+
+
+def plan(site: Site, line: bytes, *fields: bytes, trusted: bool = False) -> Plan:
+    return site.plan(raw(line, *fields), trusted=trusted)
+
+
+def code(refusal: ServiceError | None) -> int | None:
+    return refusal.code if refusal is not None else None
+
+
+def test_a_plan_leads_to_the_route_s_service_and_rewritten_path(site: Site) -> None:
+    chosen = plan(site, b"GET /api//memory/7?q")
+
+    assert chosen.service is CHAT
+    assert chosen.refusal is None
+    assert chosen.prefix.startswith(b"GET /memories/7?q HTTP/1.1\r\n")
+
+
+def test_a_native_path_leads_to_the_gateway_s_own_application(site: Site) -> None:
+    assert plan(site, b"GET /health").service is NATIVE
+
+
+def test_what_no_route_takes_is_refused_in_the_plan(site: Site) -> None:
+    missing = plan(site, b"GET /nothing").refusal
+    wrong = plan(site, b"GET /api/chat").refusal
+
+    assert code(missing) == 404
+    assert code(wrong) == 405
+    assert isinstance(wrong, RouteError)
+    assert wrong.allow == b"POST"
+
+
+def test_a_body_over_the_route_s_limit_is_413_before_it_is_sent(site: Site) -> None:
+    assert plan(site, b"POST /api/chat", b"Content-Length: 10").refusal is None
+    assert code(plan(site, b"POST /api/chat", b"Content-Length: 11").refusal) == 413
+    chunked = plan(site, b"POST /api/chat", b"Transfer-Encoding: chunked")
+    assert chunked.refusal is None
+    assert chunked.max_body == 10
+
+
+def test_a_malformed_head_is_not_planned(site: Site) -> None:
+    for _ in range(3):
+        with pytest.raises(MessageError):
+            plan(site, b"GET /", b"X : a")
+
+
+def test_equal_heads_share_one_plan_from_the_third_on(site: Site) -> None:
+    for _ in range(2):
+        plan(site, b"GET /api/memory")
+
+    assert plan(site, b"GET /api/memory") is plan(site, b"GET /api/memory")
+
+
+def test_a_plan_for_a_trusted_peer_is_never_used_for_another(site: Site) -> None:
+    forged = b"X-User-Id: admin"
+    for _ in range(3):
+        assert forged in plan(site, b"GET /api/memory", forged, trusted=True).prefix
+        assert forged not in plan(site, b"GET /api/memory", forged, trusted=False).prefix
+
+
+def test_the_connection_does_not_outlive_an_upgrade_that_may_be_refused(site: Site) -> None:
+    assert plan(site, b"GET /api/memory").keep_alive
+    upgrade = (b"Connection: upgrade", b"Upgrade: websocket")
+    assert not plan(site, b"GET /api/memory", *upgrade).keep_alive
+
+
+def test_requests_are_counted_by_method_and_route_with_a_bounded_set_of_names(
+    site: Site, requests: Requests
+) -> None:
+    for line in (b"POST /api/chat", b"GET /x", b"GET /y", b"PROPFIND /x", b"BREW /api/memory/1"):
+        plan(site, line)
+
+    assert {labels for labels, _ in requests.items()} == {
+        ("POST", "/api/chat"),
+        ("GET", "unmatched"),
+        ("OTHER", "unmatched"),
+        ("OTHER", "/api/memory"),
+    }
+
+
+def test_series_are_found_by_their_route(requests: Requests) -> None:
+    get, post = requests.series(b"GET", "/a"), requests.series(b"POST", "/a")
+    requests.series(b"GET", "/b")
+
+    assert requests.of_endpoints(frozenset({"/a"})) == [get, post]
+    assert requests.series(b"GET", "/a") is get
