@@ -4,22 +4,31 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+COMPILED_VENV := .venv-compiled
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 SOURCES := $(wildcard uaitools tests bench examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format clean
+.PHONY: help run test bench bench-micro compiled test-compiled lint format clean
 
 help:
-	@echo "make run     the gateway on 127.0.0.1:8081 with two sample upstreams"
+	@echo "make run     the gateway on 127.0.0.1:8081 with two sample upstreams; COMPILED=1"
 	@echo "make test    lint, types and the tests"
 	@echo "make bench   CPU and memory beside nginx, HAProxy and Caddy (bench/README.md)"
+	@echo "make bench-micro  the parts of a request, one by one"
+	@echo "make compiled     the data plane compiled, in an environment of its own"
+	@echo "make test-compiled  the data plane's tests against that"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make format  rewrite the sources in the house format"
 	@echo "make clean   remove the environment and the caches"
 
+ifdef COMPILED
+run: $(COMPILED_VENV)/.installed
+	$(COMPILED_VENV)/bin/python -P -m uaitools.proxy --demo $(ARGS)
+else
 run: $(VENV)/.installed
 	$(BIN)/python -m uaitools.proxy --demo $(ARGS)
+endif
 
 test: lint
 	scripts/install-programs nginx curl
@@ -29,6 +38,9 @@ bench: $(VENV)/.installed-bench
 	scripts/install-programs nginx wrk --optional haproxy caddy
 	$(BIN)/python -m bench.peers $(ARGS)
 	$(BIN)/python -m bench.connections
+
+bench-micro: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest bench/micro --benchmark-enable -p no:xdist $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(SOURCES)
@@ -40,7 +52,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format $(SOURCES)
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(COMPILED_VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian packs the venv module apart from python3, hence the second message.
@@ -58,3 +70,31 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	$(INSTALL) ".[$*]"
 	@touch $@
+
+# The compiled build never touches the checkout: a source archive is compiled where pip unpacks it
+# and installed apart, because a compiled module beside its source would win over later edits.
+# Use it with `python -P`, or the working directory brings in the sources.
+compiled: $(COMPILED_VENV)/.installed
+
+$(COMPILED_VENV)/.installed: pyproject.toml $(shell find uaitools -name '*.py') | $(BIN)/python
+	@$(BIN)/python -c 'import os, sys, sysconfig; sys.exit(not os.path.exists( \
+		os.path.join(sysconfig.get_path("include"), "Python.h")))' && \
+		command -v "$${CC:-cc}" >/dev/null || \
+		{ echo "compiling needs a C compiler and Python's headers" \
+			"(Debian, Ubuntu: apt-get install gcc python3-dev)" >&2; exit 1; }
+	test -x $(COMPILED_VENV)/bin/python || $(BIN)/python -m venv $(COMPILED_VENV)
+	rm -rf build/source
+	$(COMPILED_VENV)/bin/python -m pip install --quiet --disable-pip-version-check hatchling
+	$(COMPILED_VENV)/bin/python -m hatchling build --target sdist --directory build/source
+	$(COMPILED_VENV)/bin/python -m pip uninstall --quiet --yes uaitools
+	@echo "compiling, which takes a minute"
+	HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(COMPILED_VENV)/bin/python -m pip install --quiet \
+		--disable-pip-version-check build/source/uaitools-*.tar.gz
+	@touch $@
+
+# From a folder without the sources, which the tests would import instead.
+test-compiled: $(COMPILED_VENV)/.installed
+	$(COMPILED_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uaitools[dev]"
+	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
+	cd build/tests && TEST_COMPILED=1 ../../$(COMPILED_VENV)/bin/python -P -m pytest \
+		tests/test_compiled.py $(wildcard tests/traffic tests/proxy tests/security tests/e2e) $(ARGS)

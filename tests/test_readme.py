@@ -26,11 +26,8 @@ def gateway() -> Iterator[str]:
     command = [sys.executable, "-m", "uaitools.proxy", "--demo", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            event = json.loads(line)
-            if event["event"] == "listening":
-                break
-        yield event["address"]
+        events = (json.loads(line) for line in process.stderr)
+        yield next(event["address"] for event in events if event["event"] == "listening")
         process.terminate()
         process.stderr.read()
         assert process.wait(40) == 0
@@ -64,6 +61,11 @@ def test_health_status_and_metrics(gateway: str) -> None:
 def test_python_code_runs() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
     )
     assert "listening on 127.0.0.1:" in done.stdout

@@ -1,4 +1,4 @@
-"""uaitools: an edge for AI services, in Python. Five small servers that are also one library.
+"""uaitools: an edge for AI services, in Python: small servers that are also one library.
 
 The components, each a package and a program (`python -m uaitools.proxy`):
 

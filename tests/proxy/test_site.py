@@ -22,7 +22,7 @@ def requests() -> Requests:
 
 @pytest.fixture
 def site(requests: Requests) -> Site:
-    native = [NativeRoute(b"/health", Route(b"/", "proxy", label="/health"))]
+    native = [NativeRoute(b"/health", Route(b"/", None, label="/health"))]
     return Site(Router(ROUTES, native), {"chat": CHAT}, NATIVE, requests)
 
 

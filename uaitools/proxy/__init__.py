@@ -12,8 +12,10 @@ A request's path, file by file:
 
 Beside it: `gateway` listens and swaps configurations (`config`), `directory` keeps services and
 follows DNS, `native` connects our own aiohttp application in process, `handler` is the proxy as an
-aiohttp handler, `sweep` is the one clock of all timeouts, `status` and `report` tell, `workers`
-forks. Sockets and time are touched in downstream, upstream, pool, sweep and gateway only.
+aiohttp handler, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure` names
+what goes wrong, `series`, `status` and `report` tell. The program: `__main__`, `demo`; its
+processes: `workers`, with `channel`, `totals` and `signals`. Pure are http1, routing, headers,
+memo, failure, report and totals; the others touch sockets, tasks or time.
 """
 
 from __future__ import annotations

@@ -263,9 +263,9 @@ class Program:
             _log.error("configuration is wrong, the old one stays", problems=error.problems)
             return False
         old, new = self._config, settings.of(ProxyConfig)
+        kept = {"listen": old.listen, "workers": old.workers}
         if (old.listen, old.workers) != (new.listen, new.workers):
             _log.warning("listen and workers change with a restart only")
-        kept = {"listen": old.listen, "workers": old.workers}
         self._settings = Settings((settings.common, new.model_copy(update=kept)))
         log.configure(settings.common.log_level, _SERVICE)
         _log.info("configuration read again")

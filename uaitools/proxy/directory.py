@@ -178,7 +178,7 @@ class Directory:
         cause = breaker.cause
         _log.info(
             "endpoint changed state",
-            target=service.name,
+            upstream=service.name,
             endpoint=endpoint.address,
             old=old.value,
             new=new.value,

@@ -90,6 +90,7 @@ class Downstream(asyncio.Protocol):
         "_transport",
         "_trusted",
         "_tunnel",
+        "_unsent",
         "_write",
         "address",
         "deadline",
@@ -112,6 +113,7 @@ class Downstream(asyncio.Protocol):
         self._reading = True
         self._pumping = False
         self._trusted = False
+        self._unsent = 0  # bytes that the client had not taken when its deadline was set
         self.address = b""
         self.deadline = NEVER
 
@@ -138,7 +140,7 @@ class Downstream(asyncio.Protocol):
             self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # First of all: a write on either side would raise from here on (feasibility.md 6).
+        # First of all: a write on either side would raise from here on (docs/measurements.md).
         exchange, self._exchange = self._exchange, None
         tunnel, self._tunnel = self._tunnel, None
         self._transport = None
@@ -156,7 +158,9 @@ class Downstream(asyncio.Protocol):
         self._eof = True
         if self._phase == _TUNNEL and self._tunnel is not None:
             return self._tunnel.client_eof()
-        return self._phase == _WAIT or (self._phase == _HEAD and self._full)
+        if self._phase == _HEAD:
+            return self._full or b"\r\n\r\n" in self._buffer  # requests that wait for their turn
+        return self._phase == _WAIT
 
     # -- requests ---------------------------------------------------------------------------
 
@@ -164,8 +168,7 @@ class Downstream(asyncio.Protocol):
         phase = self._phase
         if phase == _HEAD:
             if self._buffer or self._full:
-                self._buffer += data
-                self._pump()
+                self._continue_head(data)
             else:
                 self._begin(data)
         elif phase == _BODY:
@@ -211,6 +214,13 @@ class Downstream(asyncio.Protocol):
             self._buffer = b""
             self._begin_body(exchange, data[end:], now)
 
+    def _continue_head(self, data: bytes) -> None:
+        """More of a head, or a request from a client that has not read its last answer yet."""
+        self._buffer += data
+        self._pump()
+        if len(self._buffer) > PIPELINE_BYTES:
+            self.pause_reading()
+
     def _receive_partial(self, data: bytes) -> None:
         if not self._buffer:
             self.deadline = monotonic() + self._gateway.client.header
@@ -237,13 +247,14 @@ class Downstream(asyncio.Protocol):
         if body.done:
             self._end_body(body)
             trailers = self._announced(exchange, body)
-        else:
+        elif not exchange.plan.head.expects_continue:
             self.deadline = now + self._gateway.client.body
         exchange.start_with_body(payload, now, done=body.done, trailers=trailers)
 
     def _receive_body(self, data: bytes) -> None:
         exchange, body = self._exchange, self._body
-        assert exchange is not None and body is not None
+        assert exchange is not None
+        assert body is not None
         if not self._full:
             self.deadline = monotonic() + self._gateway.client.body
         try:
@@ -363,6 +374,7 @@ class Downstream(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None and exchange.plan.head.expects_continue:
             self._write(CONTINUE)
+            self.deadline = monotonic() + self._gateway.client.body
 
     def upgrade(self, exchange: Exchange, head: ResponseHead, upstream: Upstream) -> Tunnel:
         """Send the 101 and become the client's side of a tunnel."""
@@ -377,6 +389,10 @@ class Downstream(asyncio.Protocol):
         early, self._buffer = self._buffer, b""
         if early:
             tunnel.from_client(early)
+        if self._full:
+            tunnel.client_full()
+        if self._eof:
+            tunnel.client_eof()
         self.resume_reading()
         return tunnel
 
@@ -386,8 +402,9 @@ class Downstream(asyncio.Protocol):
         keep = self._keep and not self._gateway.draining
         if self._eof and not self._buffer:
             keep = False
-        if self._phase == _BODY and (done or request.expects_continue):
-            keep = keep and self._can_drain()
+        if self._phase == _BODY:
+            # RFC 9110 10.1.1: who waits for a 100 may or may not send the body after this.
+            keep = keep and not request.expects_continue and (not done or self._can_drain())
         sized = head.body >= 0 or exchange.plan.is_head
         self._chunked = not sized and request.minor == 1
         lines = head.length
@@ -468,7 +485,7 @@ class Downstream(asyncio.Protocol):
         self.deadline = NEVER
         phase = self._phase
         if self._full or phase in (_LINGER, _DRAIN):
-            self._abort()
+            self._expire_writing(now)
         elif phase == _TUNNEL:
             self._close()
             if self._tunnel is not None:
@@ -481,14 +498,27 @@ class Downstream(asyncio.Protocol):
         else:
             self._close()
 
+    def _expire_writing(self, now: float) -> None:
+        """The client has not taken its answer in time: cut it off unless it has taken some."""
+        unsent = self.buffered()
+        if unsent >= self._unsent:
+            self._abort()
+        else:
+            self._unsent = unsent
+            self.deadline = now + self._gateway.client.write
+
     def drain(self) -> None:
         """The gateway ends: close now if idle, else after the answer under way."""
         if self._phase == _HEAD and not self._buffer and not self._full:
             self._close()
 
     def abort(self) -> None:
-        """End the connection so that a truncated answer cannot look whole."""
+        """The exchange has ended within its answer, which must not look whole."""
         self._exchange = None
+        self._abort()
+
+    def cut_off(self) -> None:
+        """End the connection at once, whatever is under way."""
         self._abort()
 
     def buffered(self) -> int:
@@ -508,6 +538,7 @@ class Downstream(asyncio.Protocol):
             return
         self._transport.write_eof()
         self.resume_reading()
+        self._unsent = self.buffered()
         self.deadline = now + _LINGER_SECONDS
 
     def _close(self) -> None:
@@ -515,7 +546,7 @@ class Downstream(asyncio.Protocol):
         self._buffer = b""
         if self._transport is not None:
             self._transport.close()
-            # What the client does not take in this time is not taken at all.
+            self._unsent = self.buffered()
             self.deadline = monotonic() + self._gateway.client.write
 
     def _abort(self) -> None:
@@ -527,6 +558,7 @@ class Downstream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full = True
+        self._unsent = self.buffered()
         self.deadline = monotonic() + self._gateway.client.write
         if self._tunnel is not None:
             self._tunnel.client_full()

@@ -83,6 +83,7 @@ class Exchange:
         "_held",
         "_ids",
         "_pool",
+        "_proceeded",
         "_received",
         "_replayed",
         "_reported",
@@ -103,7 +104,7 @@ class Exchange:
         self._client = client
         self.plan = plan
         self._started = now
-        ids = ("%048x" % getrandbits(192)).encode()
+        ids = ("%048x" % getrandbits(192)).encode()  # noqa: UP031 - the fastest of the ways
         self._ids = ids
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
@@ -130,8 +131,13 @@ class Exchange:
         self._held = payload
         self._received = len(payload)
         self._body_done = done
+        self._proceeded = False
         self.request_trailers = trailers
-        self.start(now)
+        limit = self.plan.max_body
+        if limit is not None and self._received > limit and self.plan.refusal is None:
+            self.reject(_too_large(limit))
+        else:
+            self.start(now)
 
     def start(self, now: float) -> None:
         """Send the request on its way."""
@@ -191,7 +197,9 @@ class Exchange:
         if len(held) > HOLD_LIMIT:
             self._held = None
         if not self._body_done:
-            self._client.proceed()
+            if not self._proceeded:
+                self._proceeded = True
+                self._client.proceed()
             self._client.release()
 
     def body(self, payload: bytes, *, done: bool, trailers: tuple[Field, ...] = ()) -> None:
@@ -201,7 +209,7 @@ class Exchange:
         self._received += len(payload)
         limit = self.plan.max_body
         if limit is not None and self._received > limit:
-            self.reject(ServiceError(413, f"the body is over this route's {limit} bytes", "proxy"))
+            self.reject(_too_large(limit))
             return
         waiting = self._upstream is None
         if self._held is not None:
@@ -217,7 +225,8 @@ class Exchange:
     # -- the answer -------------------------------------------------------------------------
 
     def inform(self, head: ResponseHead) -> None:
-        """An interim response from the upstream."""
+        """An interim response from the upstream: the answer has begun, there is no retry now."""
+        self._held = None
         self._client.inform(head)
 
     def respond(self, head: ResponseHead, payload: bytes, now: float, done: bool) -> None:
@@ -281,8 +290,9 @@ class Exchange:
             return
         if not stale:
             self._report_failure(failure, now)
+        again = self._may_try_again(failure, now)
         self._release_endpoint(now)
-        if self._may_try_again(failure, now):
+        if again:
             self._schedule_retry()
             return
         self._answer(failure.error(self.plan.service.name, message), now)
@@ -300,6 +310,7 @@ class Exchange:
         now = monotonic()
         self._drop(now)
         if self.status:
+            self.plan.series.observe(self.status, now - self._started)
             self._client.abort()
         else:
             self._answer(error, now)
@@ -423,3 +434,7 @@ class Exchange:
     def upstream_drained(self) -> None:
         """The upstream keeps up again."""
         self._client.release()
+
+
+def _too_large(limit: int) -> ServiceError:
+    return ServiceError(413, f"the body is over this route's {limit} bytes", "proxy")

@@ -34,6 +34,7 @@ from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
 
 _log = get_logger(__name__)
+_NAME: Final = "proxy"
 _SPARE_FILES: Final = 256  # descriptors for everything that is no client's connection
 _ADDRESSES: Final = 4096  # peer addresses whose trust is remembered
 _UNLIMITED: Final = 1 << 30
@@ -83,7 +84,7 @@ class Gateway:
         self._runner = web.AppRunner(
             self._application(app), handle_signals=False, handler_cancellation=True, access_log=None
         )
-        self._native = Service(native.SERVICE, _NATIVE_POLICY, monotonic())
+        self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
         self._idle = asyncio.Event()
         self._connection_limit = _connection_limit()
         self.site = Site(Router(()), {}, self._native, self.requests)
@@ -186,13 +187,14 @@ class Gateway:
         await self._directory.resolve(config.services)
         self._directory.apply(config.services, [route.service for route in config.routes])
         for name in self._directory.services:
-            if not config.services.get(name):
-                _log.warning("a route names a service without settings", target=name)
+            if name not in config.services:
+                _log.warning("a route names a service without settings", upstream=name)
+        kept = {"listen": self.config.listen, "workers": self.config.workers}
         if (config.listen, config.workers) != (self.config.listen, self.config.workers):
             _log.warning("listen and workers change with a restart only")
         self._peers.clear()
         self.client = ClientPolicy(**config.client.model_dump())
-        self.config = config
+        self.config = config.model_copy(update=kept)
         self.site = Site(
             Router(
                 [_route(settings) for settings in config.routes],
@@ -283,7 +285,7 @@ class Gateway:
             return component.json_response(status.document(await self._gather()))
 
         app = component.application("proxy", health=self._health, snapshot=snapshot, app=mounted)
-        app.middlewares.insert(0, native.forwarded)
+        app.middlewares.insert(0, native.forwarded(self.peer))
         app.router.add_get("/api/status", get_status)
         return app
 

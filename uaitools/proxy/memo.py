@@ -1,7 +1,7 @@
 """A bounded memo of two generations: what is asked for again stays, what is not is forgotten.
 
 Keep-alive clients repeat their heads byte for byte, so strict parsing is paid once a head
-(performance.md: 0.15 us for a hit against 5 us for a parse). An entry read from the old
+(docs/measurements.md: 0.15 us for a hit against 5 us for a parse). An entry read from the old
 generation moves to the young one; when the young one is full it becomes the old one. At most
 twice `capacity` entries live, and eviction costs nothing.
 """

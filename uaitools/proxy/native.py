@@ -2,7 +2,7 @@
 
 A connection to it is a pair of facade transports, each of which hands what is written to the
 other side's protocol. So framing, pipelining, header rules, metrics and tunnels exist once, for
-native and proxied requests alike (measured against four other ways, feasibility.md section 1).
+native and proxied requests alike (measured against four other ways, docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from uaitools.proxy.routing import NativeRoute, Route
 
 if TYPE_CHECKING:
     from uaitools.proxy.upstream import Upstream
 
-SERVICE = "proxy"  # the native service's name in the router
 _HIGH_WATER = 64 * 1024
 
 
@@ -43,7 +43,12 @@ class FacadeTransport(asyncio.Transport):
         self.peer: FacadeTransport | None = None
 
     def __repr__(self) -> str:
-        return f"<FacadeTransport closing={self._closing} held={sum(map(len, self._held))}>"
+        return f"<FacadeTransport closing={self._closing} held={self.held}>"
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait until this end reads."""
+        return sum(map(len, self._held))
 
     # -- writing: arrives at the peer -------------------------------------------------------
 
@@ -62,26 +67,29 @@ class FacadeTransport(asyncio.Transport):
             self.peer.deliver_eof()
 
     def get_write_buffer_size(self) -> int:
-        return sum(map(len, self.peer._held)) if self.peer is not None else 0
+        return self.peer.held if self.peer is not None else 0
 
     # -- reading: what the peer has written -------------------------------------------------
 
     def deliver(self, data: bytes) -> None:
         """Bytes from the peer."""
         if self._paused:
-            before = sum(map(len, self._held))
+            before = self.held
             self._held.append(data)
-            if before <= _HIGH_WATER < before + len(data):
-                self._tell_writer("pause_writing")
+            if before <= _HIGH_WATER < before + len(data) and self.peer is not None:
+                self.peer.writer_must_wait(True)
         elif isinstance(self._protocol, asyncio.Protocol):
             self._protocol.data_received(data)
 
     def deliver_eof(self) -> None:
         """The peer writes no more."""
         self._eof = True
-        if not self._paused and isinstance(self._protocol, asyncio.Protocol):
-            if not self._protocol.eof_received():
-                self.close()
+        if (
+            not self._paused
+            and isinstance(self._protocol, asyncio.Protocol)
+            and not self._protocol.eof_received()
+        ):
+            self.close()
 
     def is_reading(self) -> bool:
         return not self._paused and not self._closing
@@ -99,14 +107,15 @@ class FacadeTransport(asyncio.Transport):
                 self._held = held[index:] + self._held
                 return
             self.deliver(data)
-        if held:
-            self._tell_writer("resume_writing")
+        if held and self.peer is not None:
+            self.peer.writer_must_wait(False)
         if self._eof and not self._closing:
             self.deliver_eof()
 
-    def _tell_writer(self, what: str) -> None:
-        if self.peer is not None and self.peer._protocol is not None:
-            getattr(self.peer._protocol, what)()
+    def writer_must_wait(self, wait: bool) -> None:
+        """The other end reads nothing and holds enough, or reads on."""
+        if self._protocol is not None:
+            self._protocol.pause_writing() if wait else self._protocol.resume_writing()
 
     # -- closing ----------------------------------------------------------------------------
 
@@ -163,7 +172,7 @@ def native_routes(app: web.Application) -> list[NativeRoute]:
     found: list[NativeRoute] = []
     for resource in app.router.resources():
         info = resource.get_info()
-        route = Route(path=b"/", service=SERVICE, label=resource.canonical)
+        route = Route(path=b"/", service=None, label=resource.canonical)
         if "path" in info:
             found.append(NativeRoute(info["path"].encode(), route))
         elif "pattern" in info:
@@ -174,16 +183,35 @@ def native_routes(app: web.Application) -> list[NativeRoute]:
     return found
 
 
-@web.middleware
-async def forwarded(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Give handlers the real client: a pooled connection would show the first one for ever."""
-    client = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return await handler(
-        request.clone(
-            remote=client,
-            scheme=request.headers.get("X-Forwarded-Proto", "http"),
-            host=request.headers.get("X-Forwarded-Host", request.host),
+def forwarded(peer: Callable[[str], tuple[bytes, bool]]) -> Middleware:
+    """Give handlers the real client: a pooled connection would show the first one for ever.
+
+    peer: a peer's address and whether it is a trusted proxy. X-Forwarded-For is read right to
+    left, up to the first that is not; what stands there of others was never let in.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = request.headers
+        return await handler(
+            request.clone(
+                remote=_client(headers.get("X-Forwarded-For", ""), peer),
+                scheme=headers.get("X-Forwarded-Proto", "http"),
+                host=headers.get("X-Forwarded-Host", request.host),
+            )
         )
-    )
+
+    return middleware
+
+
+def _client(chain: str, peer: Callable[[str], tuple[bytes, bool]]) -> str:
+    client = ""
+    for part in reversed(chain.split(",")):
+        try:
+            address, trusted = peer(part.strip())
+        except ValueError:
+            break  # no address: the proxy that wrote it is the last one known
+        client = address.decode()
+        if not trusted:
+            break
+    return client

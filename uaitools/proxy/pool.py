@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 IDLE_LIMIT: Final = 128  # idle connections kept for one endpoint
 REQUEST_LIMIT: Final = 1000  # requests on one connection
-AGE_LIMIT: Final = 3600.0  # seconds that one connection lives
 
 Connector = Callable[[Callable[[], Upstream]], Awaitable[object]]
 
@@ -48,7 +47,7 @@ class Pool:
     __slots__ = (
         "_connect",
         "_connecting",
-        "_request_limit",
+        "_retired",
         "endpoint",
         "idle",
         "open",
@@ -67,7 +66,7 @@ class Pool:
         self.sweep = sweep
         self._connect = connect
         self._connecting = 0
-        self._request_limit = REQUEST_LIMIT
+        self._retired = False
         self.idle: list[Upstream] = []
         self.waiters: deque[Waiter] = deque()
         self.open = 0  # connections that exist or are being made
@@ -98,11 +97,11 @@ class Pool:
 
     def checkin(self, upstream: Upstream, now: float, idle: float) -> None:
         """Take a connection back whose exchange has ended cleanly, for `idle` seconds at most."""
-        if upstream.served >= self._request_limit or now > upstream.retires:
+        if upstream.served >= REQUEST_LIMIT or now > upstream.retires:
             upstream.close()
         elif self.waiters:
             self.waiters.popleft().attach(upstream, now)
-        elif len(self.idle) < IDLE_LIMIT:
+        elif len(self.idle) < IDLE_LIMIT and not self._retired:
             upstream.deadline = now + idle
             self.idle.append(upstream)
         else:
@@ -116,8 +115,8 @@ class Pool:
         self._open_for_waiters()
 
     def retire(self) -> None:
-        """Close idle connections now and the others when their exchange ends."""
-        self._request_limit = 0
+        """Close idle connections now and the others when no exchange needs them any more."""
+        self._retired = True
         for upstream in self.idle.copy():
             upstream.close()
 
@@ -153,6 +152,9 @@ class Pool:
             failure = CONNECT_TIMEOUT
         except OSError:
             failure = CONNECT
+        else:
+            if not upstream.usable:
+                failure = CONNECT  # accepted, and closed before it could be used
         finally:
             self._connecting -= 1
             if not upstream.connected:
@@ -161,7 +163,6 @@ class Pool:
             if self.waiters:
                 self.waiters.popleft().upstream_failed(failure)
             self._open_for_waiters()
-        elif upstream.usable:
+        else:
             self.opened += 1
             self.checkin(upstream, monotonic(), IDLE_SECONDS)
-        # Else it was closed again before it could be used; `lost` has seen to the waiters.

@@ -17,13 +17,13 @@ from uaitools.errors import ServiceError
 class Route:
     """Where requests go whose path begins with `path`.
 
-    methods: those allowed, all when empty; GET includes HEAD. service: by name. rewrite: what
-    replaces the prefix, or None. max_body: bytes, or None for any size. label: the `endpoint`
-    label of metrics.
+    methods: those allowed, all when empty; GET includes HEAD. service: by name, None for the
+    gateway's own application. rewrite: what replaces the prefix, or None. max_body: bytes, or
+    None for any size. label: the `endpoint` label of metrics.
     """
 
     path: bytes
-    service: str
+    service: str | None
     methods: frozenset[bytes] = frozenset()
     rewrite: bytes | None = None
     max_body: int | None = None

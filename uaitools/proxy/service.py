@@ -54,8 +54,7 @@ class Service:
         self.retries = 0
         self.errors: dict[str, int] = {}
         self.last_error: str | None = None
-        # What an operator has to set when there is no endpoint at all.
-        self.hint = f"set proxy.services.{name}.endpoints or register an instance named {name}"
+        self.hint = ""  # what an operator has to do when there is no endpoint at all
 
     def __repr__(self) -> str:
         return f"<Service {self.name} endpoints={len(self.pools)} requests={self.requests}>"

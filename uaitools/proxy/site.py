@@ -178,7 +178,7 @@ class Site:
             series = self._requests.series(method, _UNMATCHED)
             return Destination(self.native, series, path, refusal=error)
         return Destination(
-            self.services.get(route.service, self.native),
+            self.native if route.service is None else self.services[route.service],
             self._requests.series(method, route.label),
             route.upstream_path(path),
             route.max_body,

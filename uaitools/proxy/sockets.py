@@ -9,7 +9,7 @@ import struct
 from typing import Final
 
 # Bytes that the kernel may hold unsent for a client. Without it a stuck reader pins 4 MB of send
-# buffer (feasibility.md section 3); with it CPU is the same within noise.
+# buffer (docs/measurements.md); with it CPU is the same within noise.
 NOTSENT_LOWAT: Final = 128 * 1024
 _TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -44,7 +44,7 @@ def listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socke
 def abort(transport: asyncio.Transport) -> None:
     """End a connection with a reset, so that a truncated body never looks whole.
 
-    A bare `transport.abort()` sends a clean FIN (feasibility.md section 6).
+    A bare `transport.abort()` sends a clean FIN (docs/measurements.md).
     """
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family != socket.AF_UNIX:

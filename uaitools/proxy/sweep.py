@@ -1,6 +1,6 @@
 """One coarse clock for all timeouts: each connection has a deadline, looked at four times a second.
 
-A timer a request would cost 2 us (feasibility.md section 2); a look at 10,000 deadlines costs
+A timer a request would cost 2 us (docs/measurements.md); a look at 10,000 deadlines costs
 0.14 ms. Precision is a quarter of a second.
 """
 

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from uaitools.proxy.failure import PROTOCOL, RESET, TIMEOUT, TRUNCATED, Failure
+from uaitools.proxy.headers import announced
 from uaitools.proxy.http1.body import (
     ChunkedBody,
     CloseBody,
@@ -54,9 +55,12 @@ class Upstream(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_announced",
         "_body",
         "_buffer",
         "_closing",
+        "_congested",
+        "_ended",
         "_idle",
         "_interims",
         "_keep",
@@ -79,8 +83,11 @@ class Upstream(asyncio.Protocol):
         self._body: LengthBody | ChunkedBody | CloseBody | None = None
         self._tunnel: Tunnel | None = None
         self._buffer = b""
+        self._announced: frozenset[bytes] = frozenset()
         self._closing = False
+        self._congested = False  # the upstream does not read: our transport has asked us to pause
         self._keep = False
+        self._ended = True
         self._idle = 0.0
         self._interims = 0
         self.retires = 0.0
@@ -123,19 +130,28 @@ class Upstream(asyncio.Protocol):
     ) -> None:
         """Send a request's head with what there is of its body."""
         self.begin(exchange, head + _framed(exchange, payload, done=done), deadline)
-        self.sent = done
+        self._ended = done
+        if not done or self._congested:
+            self._wrote(done=done)
 
     def send(self, payload: bytes, *, done: bool) -> None:
         """Send more of the request's body."""
         assert self.exchange is not None
-        self.sent = done
-        if self._body is None:
-            self.deadline = monotonic() + self._pool.service.policy.first_byte
         data = _framed(self.exchange, payload, done=done)
         if data:
             self.write(data)
+        self._wrote(done=done)
 
-    def data_received(self, data: bytes) -> None:
+    def _wrote(self, *, done: bool) -> None:
+        """Note how far the request is out: whose turn it is, and whether a reuse could follow."""
+        self._ended = done
+        self.sent = done and not self._congested
+        if self._body is None:
+            # While the client is slow with its body, it is the client's deadline that counts.
+            waiting = done or self._congested
+            self.deadline = monotonic() + self._pool.service.policy.first_byte if waiting else NEVER
+
+    def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 - the common path, in one
         exchange = self.exchange
         if exchange is None:
             if self._tunnel is not None:
@@ -219,6 +235,7 @@ class Upstream(asyncio.Protocol):
             exchange.try_again(now)
             return
         self._buffer = b""
+        self._announced = head.trailers
         self._keep = head.keep_alive
         self._idle = head.idle
         if size == UNTIL_CLOSE:
@@ -241,14 +258,14 @@ class Upstream(asyncio.Protocol):
             payload = body.feed(data)
         except MessageError as error:
             if head is not None:
-                exchange.respond(head, b"", now, False)
+                self._body = None  # nothing was relayed yet: the client can be told
             self._fail(exchange, PROTOCOL, error.message)
             return
         done = body.done
         if done:
             self._body = None
             if isinstance(body, ChunkedBody):
-                exchange.response_trailers = body.trailers
+                exchange.response_trailers = announced(body.trailers, self._announced)
             self._release(now, self._idle, keep=self._keep and not body.rest)
         if head is not None:
             exchange.respond(head, payload, now, done)
@@ -258,10 +275,13 @@ class Upstream(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._tunnel is not None:
             return self._tunnel.upstream_eof()
+        if self._congested and self._transport is not None:
+            # A plain close would wait for an upstream to read that has ended already.
+            self._transport.abort()
         return False  # close; connection_lost says what it meant
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # First of all: a write on either side would raise from here on (feasibility.md 6).
+        # First of all: a write on either side would raise from here on (docs/measurements.md).
         exchange, self.exchange = self.exchange, None
         tunnel, self._tunnel = self._tunnel, None
         self._transport = None
@@ -281,21 +301,24 @@ class Upstream(asyncio.Protocol):
         elif self._buffer:
             exchange.upstream_failed(RESET)
         else:
-            exchange.upstream_failed(RESET, stale=self.served > 1)
+            exchange.upstream_failed(RESET, stale=self.served > 1 and not self._interims)
 
     # -- flow control -----------------------------------------------------------------------
 
     def pause_writing(self) -> None:
+        self._congested = True
+        self.sent = False
         if self._tunnel is not None:
             self._tunnel.upstream_full()
         elif self.exchange is not None:
             self.exchange.upstream_full()
 
     def resume_writing(self) -> None:
+        self._congested = False
         if self._tunnel is not None:
             self._tunnel.upstream_drained()
         elif self.exchange is not None:
-            self.deadline = monotonic() + self._pool.service.policy.first_byte
+            self._wrote(done=self._ended)
             self.exchange.upstream_drained()
 
     def pause_reading(self) -> None:

@@ -1,7 +1,7 @@
 """Several processes behind one address: a parent that forks workers, replaces and speaks for them.
 
 The parent opens one SO_REUSEPORT socket a worker before it forks, so that a successor serves the
-same socket and a kill -9 resets no connection that waits to be accepted (feasibility.md section 4).
+same socket and a kill -9 resets no connection that waits to be accepted (docs/measurements.md).
 It has no event loop and no thread, hence can fork at any time, and relays four things:
 
     reports      pulled once a second and whenever a worker is asked for /metrics or /api/status;

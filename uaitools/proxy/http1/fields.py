@@ -97,6 +97,8 @@ class Field:
         return f"<Field {self.line!r}>"
 
 
+# A plain `()` would be narrowed to the empty tuple's own type, which mypyc then insists on.
+NO_MEMBERS: Final[tuple[bytes, ...]] = ()
 # What stands for every field that is only forwarded: nobody asks for its name or value.
 FORWARDED: Final = Field(b"", b"", PLAIN, b"")
 

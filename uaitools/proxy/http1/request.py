@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
-from uaitools.proxy.http1.fields import FORWARDED, Field, parse_request_field, request_lines
+from uaitools.proxy.http1.fields import (
+    FORWARDED,
+    NO_MEMBERS,
+    Field,
+    parse_request_field,
+    request_lines,
+)
 from uaitools.proxy.http1.grammar import (
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
@@ -75,8 +81,8 @@ class RequestHead:
         self.trust: list[Field] = []
         self._length: bytes | None = None
         self._transfer: bytes | None = None
-        self._options: tuple[bytes, ...] = ()
-        self._upgrade: tuple[bytes, ...] = ()
+        self._options = NO_MEMBERS
+        self._upgrade = NO_MEMBERS
         plain = self._walk(block.split(b"\r\n") if block else [])
         if self._options:
             plain = self._strip(plain)

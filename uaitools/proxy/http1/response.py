@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
-from uaitools.proxy.http1.fields import Field, parse_response_field
+from uaitools.proxy.http1.fields import NO_MEMBERS, Field, parse_response_field
 from uaitools.proxy.http1.grammar import (
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
@@ -121,8 +121,8 @@ class _Walk:
     def __init__(self, fields: list[Field]) -> None:
         self.length: bytes | None = None
         self.transfer: bytes | None = None
-        self.upgrade: tuple[bytes, ...] = ()
-        self.options: tuple[bytes, ...] = ()
+        self.upgrade = NO_MEMBERS
+        self.options = NO_MEMBERS
         self.trailers: frozenset[bytes] = frozenset()
         self.idle = IDLE_SECONDS
         self._plain: list[Field] = []
