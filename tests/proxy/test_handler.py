@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
+from yarl import URL
 
 from uaitools.proxy import ProxyConfig, ReverseProxy
 
@@ -88,18 +89,22 @@ async def upstream() -> Upstream:
 
 
 @pytest.fixture
-async def client(upstream: Upstream) -> AsyncIterator[Client]:
+async def proxy(upstream: Upstream) -> AsyncIterator[ReverseProxy]:
     runner = web.AppRunner(upstream.app, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
-    proxy = ReverseProxy(f"http://{host}:{port}")
+    yield ReverseProxy(f"http://{host}:{port}")
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def client(proxy: ReverseProxy) -> AsyncIterator[Client]:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", proxy.handle)
     app.cleanup_ctx.append(proxy.lifespan)
     async with TestClient(TestServer(app, handler_cancellation=True)) as client:
         yield client
-    await runner.cleanup()
 
 
 async def test_forwards_a_request_with_our_headers(client: Client) -> None:
@@ -188,3 +193,31 @@ async def test_service_without_a_listener_is_a_502_in_our_shape() -> None:
 def test_upstreams_or_configuration_not_both() -> None:
     with pytest.raises(ValueError, match="either"):
         ReverseProxy("http://127.0.0.1:1", config=ProxyConfig())
+
+
+@pytest.mark.parametrize("path", ["/a/..%2fb", "/%zz"])
+async def test_what_the_gateway_refuses_is_refused_here(client: Client, path: str) -> None:
+    url = URL(f"http://{client.host}:{client.port}{path}", encoded=True)
+    async with client.session.get(url) as answer:
+        document = await answer.json()
+    assert (answer.status, document["code"]) == (400, 400)
+    assert document["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_client_that_vanishes_within_its_upload_frees_the_endpoint(
+    client: Client, proxy: ReverseProxy
+) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome")
+    (endpoint,) = proxy.gateway.services["upstream"].endpoints
+    await reached(lambda: endpoint.in_flight == 1)
+    writer.transport.abort()
+    await reached(lambda: endpoint.in_flight == 0)
+    assert reader.at_eof() or reader.exception() is not None
+
+
+async def reached(state: Callable[[], bool]) -> None:
+    """Return when `state` holds; fails after five seconds."""
+    async with asyncio.timeout(5):
+        while not state():  # noqa: ASYNC110 - a counter has no event
+            await asyncio.sleep(0.005)

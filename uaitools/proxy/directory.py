@@ -19,7 +19,7 @@ from typing import Final
 
 from uaitools.log import get_logger
 from uaitools.proxy.config import EndpointUrl, ServiceSettings
-from uaitools.proxy.failure import CONNECT
+from uaitools.proxy.failure import EJECTED
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
@@ -188,7 +188,7 @@ class Directory:
             return
         pool = service.pools.get(endpoint)
         if pool is not None:
-            pool.fail_waiters(CONNECT)
+            pool.fail_waiters(EJECTED)
         if (
             self._on_ejection is not None
             and not self._accepting_remote

@@ -120,11 +120,6 @@ class Downstream(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {Phase(self._phase).name.lower()}>"
 
-    @property
-    def full(self) -> bool:
-        """The client does not read as fast as its answer comes."""
-        return self._full
-
     # -- connection -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -132,12 +127,16 @@ class Downstream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._write = self._transport.write
         gateway = self._gateway
-        peer = transport.get_extra_info("peername")
-        if peer:  # '' for a unix socket
-            self.address, self._trusted = gateway.peer(peer[0])
+        self.recognise()
         self.deadline = monotonic() + gateway.client.idle
         if not gateway.accepted(self):
             self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
+
+    def recognise(self) -> None:
+        """Learn the peer's address and whether it is a trusted proxy; again after a reload."""
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        if peer:  # '' for a unix socket
+            self.address, self._trusted = self._gateway.peer(peer[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         # First of all: a write on either side would raise from here on (docs/measurements.md).
@@ -160,6 +159,8 @@ class Downstream(asyncio.Protocol):
             return self._tunnel.client_eof()
         if self._phase == _HEAD:
             return self._full or b"\r\n\r\n" in self._buffer  # requests that wait for their turn
+        if self._phase == _WAIT and not self._buffer:
+            self._keep = False
         return self._phase == _WAIT
 
     # -- requests ---------------------------------------------------------------------------
@@ -295,7 +296,7 @@ class Downstream(asyncio.Protocol):
             self._end_body(body)
             self._await_request(monotonic())
         elif self._drained > DRAIN_LIMIT:
-            self._close()
+            self._linger(monotonic())
 
     def _pump(self) -> None:
         """Begin requests that came pipelined, as long as each is answered at once."""
@@ -447,12 +448,18 @@ class Downstream(asyncio.Protocol):
             self.deadline = now + self._gateway.client.body
             return
         if not self._keep:
-            self._linger(now) if self._buffer else self._close()
+            if self._buffer:
+                self._linger(now)
+            else:
+                self._close()
             return
         self._await_request(now)
 
     def _await_request(self, now: float) -> None:
         """The connection is ready for the next request, which may be here already."""
+        if self._eof and not self._buffer:
+            self._close()
+            return
         self._phase = _HEAD
         client = self._gateway.client
         if self._full:
@@ -472,7 +479,8 @@ class Downstream(asyncio.Protocol):
 
     def _refuse(self, error: ServiceError) -> None:
         """Answer bytes that are no request, and end the connection."""
-        self._gateway.malformed(error.code)
+        if isinstance(error, MessageError):
+            self._gateway.malformed(error.code)
         content = error_body(error, self._gateway.new_request_id())
         head = error_head(error, len(content), formatdate(usegmt=True).encode())
         self._write(b"%b%bConnection: close\r\n\r\n%b" % (head.start, head.length, content))
@@ -500,7 +508,7 @@ class Downstream(asyncio.Protocol):
 
     def _expire_writing(self, now: float) -> None:
         """The client has not taken its answer in time: cut it off unless it has taken some."""
-        unsent = self.buffered()
+        unsent = self._unwritten()
         if unsent >= self._unsent:
             self._abort()
         else:
@@ -521,8 +529,17 @@ class Downstream(asyncio.Protocol):
         """End the connection at once, whatever is under way."""
         self._abort()
 
+    @property
+    def holding(self) -> bool:
+        """Bytes may be kept for this client: of answers, of later requests or of a body."""
+        return self._full or bool(self._buffer) or self._phase == _BODY
+
     def buffered(self) -> int:
-        """Bytes written to the client that its kernel has not taken."""
+        """Bytes kept for this client: not taken by its kernel, or not sent on yet."""
+        held = len(self._buffer) + (self._exchange.held if self._exchange is not None else 0)
+        return held + self._unwritten()
+
+    def _unwritten(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def _linger(self, now: float) -> None:
@@ -538,7 +555,7 @@ class Downstream(asyncio.Protocol):
             return
         self._transport.write_eof()
         self.resume_reading()
-        self._unsent = self.buffered()
+        self._unsent = self._unwritten()
         self.deadline = now + _LINGER_SECONDS
 
     def _close(self) -> None:
@@ -546,7 +563,7 @@ class Downstream(asyncio.Protocol):
         self._buffer = b""
         if self._transport is not None:
             self._transport.close()
-            self._unsent = self.buffered()
+            self._unsent = self._unwritten()
             self.deadline = monotonic() + self._gateway.client.write
 
     def _abort(self) -> None:
@@ -558,7 +575,7 @@ class Downstream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full = True
-        self._unsent = self.buffered()
+        self._unsent = self._unwritten()
         self.deadline = monotonic() + self._gateway.client.write
         if self._tunnel is not None:
             self._tunnel.client_full()

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from uaitools.errors import ServiceError, error_body
-from uaitools.proxy.failure import OVERFLOW, RESET, STATUS, Failure
+from uaitools.proxy.failure import OVERFLOW, STATUS, Failure
 from uaitools.proxy.headers import error_head
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
@@ -121,6 +121,11 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
+
+    @property
+    def held(self) -> int:
+        """Bytes of the request's body that are kept for a replay or until there is a connection."""
+        return len(self._held) if self._held is not None else 0
 
     # -- the request ------------------------------------------------------------------------
 
@@ -288,7 +293,9 @@ class Exchange:
         if stale and not self._replayed and self._replayable:
             self._replay(now)
             return
-        if not stale:
+        if stale or failure.ours:
+            self._note(failure)  # no evidence against the endpoint
+        else:
             self._report_failure(failure, now)
         again = self._may_try_again(failure, now)
         self._release_endpoint(now)
@@ -354,9 +361,16 @@ class Exchange:
         service = self.plan.service
         if len(self._tried) + 1 >= service.policy.retry.tries or self._held is None:
             return False
-        if not (failure.before_write or self.plan.head.replayable):
+        if not failure.before_write and not (
+            self.plan.head.replayable and self._has_alternative(now)
+        ):
             return False
         return service.budget.take(now, service.requests)
+
+    def _has_alternative(self, now: float) -> bool:
+        """Whether another endpoint could take what this one failed."""
+        tried = self._tried if self._pool is None else (*self._tried, self._pool.endpoint)
+        return self.plan.service.has_other(tried, now)
 
     def _schedule_retry(self) -> None:
         self.plan.service.retries += 1
@@ -369,9 +383,9 @@ class Exchange:
 
     def _replay(self, now: float) -> None:
         """Send again, free and once: the upstream closed an idle connection as we used it."""
+        assert self._pool is not None
         self._replayed = True
-        if self._pool is None or not self._pool.enqueue(self, now):
-            self.upstream_failed(RESET)
+        self._pool.enqueue_for_new(self, now)
 
     # -- the outcome ------------------------------------------------------------------------
 
@@ -385,16 +399,19 @@ class Exchange:
     def _report_failure(self, failure: Failure, now: float) -> None:
         if self._pool is None:
             return
+        self._note(failure)
         self._reported = True
         endpoint = self._pool.endpoint
-        service = self.plan.service
-        service.note(failure, endpoint)
         endpoint.breaker.failure(
             self._ticket,
             now,
             connect=failure.connecting,
-            last=service.is_last(endpoint, now),
+            last=not self.plan.service.has_other((endpoint,), now),
         )
+
+    def _note(self, failure: Failure) -> None:
+        if self._pool is not None:
+            self.plan.service.note(failure, self._pool.endpoint)
 
     def _release_endpoint(self, now: float) -> None:
         pool, self._pool = self._pool, None

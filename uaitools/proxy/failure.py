@@ -13,8 +13,9 @@ class Failure:
     """A kind of failure.
 
     label: in metrics. status, message: for the client. before_write: the request surely never
-    reached the upstream. connecting: evidence about making connections. retry_after: seconds, or
-    None when waiting does not help.
+    reached the upstream. connecting: evidence about making connections. ours: our own limits or
+    decisions, which say nothing about the endpoint. retry_after: seconds, or None when waiting
+    does not help.
     """
 
     label: str
@@ -22,6 +23,7 @@ class Failure:
     message: str
     before_write: bool = False
     connecting: bool = False
+    ours: bool = False
     retry_after: float | None = None
 
     def error(self, service: str, message: str | None = None) -> ServiceError:
@@ -50,6 +52,7 @@ QUEUE_TIMEOUT: Final = Failure(
     503,
     "no connection to the service became free in time",
     before_write=True,
+    ours=True,
     retry_after=1,
 )
 OVERFLOW: Final = Failure(
@@ -57,6 +60,15 @@ OVERFLOW: Final = Failure(
     503,
     "too many requests wait for the service; try again",
     before_write=True,
+    ours=True,
+    retry_after=1,
+)
+EJECTED: Final = Failure(
+    "ejected",
+    503,
+    "the service's endpoint was taken out while the request waited for it; try again",
+    before_write=True,
+    ours=True,
     retry_after=1,
 )
 TIMEOUT: Final = Failure("timeout", 504, "the service did not answer in time")

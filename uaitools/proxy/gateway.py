@@ -32,17 +32,23 @@ from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
+from uaitools.traffic.retry import RetryPolicy
 
 _log = get_logger(__name__)
 _NAME: Final = "proxy"
-_SPARE_FILES: Final = 256  # descriptors for everything that is no client's connection
+_SPARE_FILES: Final = 640  # descriptors for upstream connections and all else but clients
 _ADDRESSES: Final = 4096  # peer addresses whose trust is remembered
 _UNLIMITED: Final = 1 << 30
+_PATIENCE: Final = 86_400.0  # seconds
 # The gateway's own application is never taken out: its 503 is an answer, not a failure.
 _NATIVE_POLICY: Final = ServicePolicy(
     connections=_UNLIMITED,
     requests=_UNLIMITED,
     breaker=BreakerPolicy(failures=_UNLIMITED, connect_errors=_UNLIMITED, minimum=_UNLIMITED),
+    # A handler of ours may take its time, and is not asked twice.
+    first_byte=_PATIENCE,
+    between_bytes=_PATIENCE,
+    retry=RetryPolicy(tries=1),
 )
 
 
@@ -193,8 +199,12 @@ class Gateway:
         if (config.listen, config.workers) != (self.config.listen, self.config.workers):
             _log.warning("listen and workers change with a restart only")
         self._peers.clear()
+        trusted_differ = config.trusted_proxies != self.config.trusted_proxies
         self.client = ClientPolicy(**config.client.model_dump())
         self.config = config.model_copy(update=kept)
+        if trusted_differ:
+            for downstream in self._clients:
+                downstream.recognise()
         self.site = Site(
             Router(
                 [_route(settings) for settings in config.routes],
@@ -263,17 +273,15 @@ class Gateway:
             downstream.drain()
 
     def _enforce_buffer_budget(self, _now: float) -> None:
-        """Cut off those who hold most, until what all slow readers hold is within the budget."""
-        full = [client for client in self._clients if client.full]
-        held = sum(client.buffered() for client in full)
-        if held <= self.client.buffer:
-            return
-        for client in sorted(full, key=Downstream.buffered, reverse=True):
-            _log.warning("buffer budget spent, a slow reader is cut off", held=held)
-            held -= client.buffered()
-            client.cut_off()
-            if held <= self.client.buffer:
+        """Cut off those for whom most is kept, until what is kept for all is within the budget."""
+        kept = {client: client.buffered() for client in self._clients if client.holding}
+        total = sum(kept.values())
+        for client in sorted(kept, key=kept.__getitem__, reverse=True):
+            if total <= self.client.buffer:
                 return
+            _log.warning("buffer budget spent, a client is cut off", kept=total)
+            total -= kept[client]
+            client.cut_off()
 
     # -- native paths -----------------------------------------------------------------------
 
@@ -317,6 +325,6 @@ def _route(settings: RouteSettings) -> Route:
 
 
 def _connection_limit() -> int:
-    """As many clients as leave a descriptor for the upstream side of most of them."""
+    """What the file limit leaves for clients; upstream connections are bounded by the services."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(64, (files - _SPARE_FILES) * 3 // 4)
+    return max(64, files - _SPARE_FILES)

@@ -13,17 +13,20 @@ from collections.abc import AsyncIterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
+from uaitools.errors import error_body
 from uaitools.proxy.config import ProxyConfig, RouteSettings, ServiceSettings
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.gateway import Gateway
+from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import parse_request
 from uaitools.proxy.sockets import abort
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
+    from uaitools.proxy.downstream import ClientPolicy
     from uaitools.proxy.http1.response import ResponseHead
     from uaitools.proxy.upstream import Upstream
 
@@ -39,7 +42,9 @@ class ReverseProxy:
         app.router.add_route("*", "/api/{tail:.*}", proxy.handle)
         app.cleanup_ctx.append(proxy.lifespan)
 
-    upstreams: URLs of one service that takes every path. config: routes and services instead.
+    upstreams: URLs of one service that takes every path. config: routes and services instead. Run
+    the application with `handler_cancellation=True`, as in `web.run_app(app,
+    handler_cancellation=True)`: else aiohttp tells nobody that a waiting client has left.
     """
 
     def __init__(self, *upstreams: str, config: ProxyConfig | None = None) -> None:
@@ -68,9 +73,13 @@ class ReverseProxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Forward one request and answer it."""
         address, trusted = self._gateway.peer(request.remote or "0.0.0.0")  # noqa: S104
-        head = parse_request(_raw_head(request))
+        try:
+            head = parse_request(_raw_head(request))
+        except MessageError as error:
+            self._gateway.malformed(error.code)
+            return _refusal(error, self._gateway.new_request_id())
         plan = self._gateway.site.plan_for(head, trusted=trusted)
-        client = HandlerClient(request, address, self._gateway.client.tunnel)
+        client = HandlerClient(request, address, self._gateway.client)
         exchange = client.exchange = Exchange(client, plan, monotonic())
         feeding: asyncio.Task[None] | None = None
         try:
@@ -89,11 +98,11 @@ class ReverseProxy:
 class HandlerClient:
     """An exchange's client whose connection belongs to aiohttp."""
 
-    def __init__(self, request: web.Request, address: bytes, tunnel_idle: float) -> None:
+    def __init__(self, request: web.Request, address: bytes, policy: ClientPolicy) -> None:
         self.address = address
         self.exchange: Exchange | None = None
         self._request = request
-        self._tunnel_idle = tunnel_idle
+        self._policy = policy
         self._head: ResponseHead | None = None
         self._request_id = b""
         self._pieces: deque[bytes] = deque()
@@ -112,11 +121,24 @@ class HandlerClient:
 
     async def feed(self) -> None:
         """Hand the request's body to the exchange, as fast as the upstream takes it."""
-        async for data in self._request.content.iter_any():
-            await self._readable.wait()
-            if self.exchange is None or self._done:
-                return
-            self.exchange.body(data, done=False)
+        content = self._request.content
+        try:
+            while not content.at_eof():
+                await self._readable.wait()
+                async with asyncio.timeout(self._policy.body):
+                    data = await content.readany()
+                if self.exchange is None or self._done:
+                    return
+                if data:
+                    self.exchange.body(data, done=False)
+        except TimeoutError:
+            if self.exchange is not None and not self._done:
+                self.exchange.reject(MessageError(408, "the request body did not arrive in time"))
+            return
+        except (OSError, ClientPayloadError):  # the client is gone, or its framing was bad
+            self.close_exchange()
+            self.abort()
+            return
         await self._readable.wait()
         if self.exchange is not None and not self._done:
             self.exchange.body(b"", done=True)
@@ -202,7 +224,7 @@ class HandlerClient:
         self._done = True
         self._tunnel_over = asyncio.get_running_loop().create_future()
         side = _TunnelSide(transport, self._request.protocol, self._tunnel_over)
-        side.tunnel = Tunnel(side, upstream, self._tunnel_idle, side)
+        side.tunnel = Tunnel(side, upstream, self._policy.tunnel, side)
         transport.write(
             b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n"
             % (head.start, exchange.request_id)
@@ -283,6 +305,19 @@ class _TunnelSide(asyncio.Protocol):
             self._timer.cancel()
         if not self._over.done():
             self._over.set_result(None)
+
+
+def _refusal(error: MessageError, request_id: str) -> web.Response:
+    response = web.Response(
+        status=error.code,
+        body=error_body(error, request_id),
+        content_type="application/json",
+        headers={"X-Request-Id": request_id},
+    )
+    if error.allow:
+        response.headers["Allow"] = error.allow.decode()
+    response.force_close()
+    return response
 
 
 def _discard(data: bytes | bytearray | memoryview) -> None:

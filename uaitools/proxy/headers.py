@@ -20,6 +20,7 @@ from uaitools.proxy.http1.request import CHUNKED, RequestHead
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
 
+_NO_HOST: Final = b"localhost"  # an HTTP/1.0 client need not send one, an HTTP/1.1 server needs it
 _BEGUN: Final = b"-01\r\n\r\n"  # the end of a head with a trace that begins here: sampled
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@\-]{1,128}")
@@ -33,7 +34,7 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
     It ends within X-Forwarded-For, where the client's address follows; then come X-Request-Id and
     traceparent.
     """
-    host = head.host or b""
+    host = head.host or _NO_HOST
     return b"".join(
         (
             head.method,
@@ -47,7 +48,7 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
             head.lines,
             trust.lines,
             b"" if trust.proto else b"X-Forwarded-Proto: http\r\n",
-            b"" if trust.host or not host else b"X-Forwarded-Host: %b\r\n" % host,
+            b"" if trust.host or head.host is None else b"X-Forwarded-Host: %b\r\n" % host,
             b"Via: 1.1 uaitools\r\nX-Forwarded-For: ",
             trust.chain,
         )

@@ -47,6 +47,7 @@ class Pool:
     __slots__ = (
         "_connect",
         "_connecting",
+        "_replays",
         "_retired",
         "endpoint",
         "idle",
@@ -69,6 +70,7 @@ class Pool:
         self._retired = False
         self.idle: list[Upstream] = []
         self.waiters: deque[Waiter] = deque()
+        self._replays: deque[Waiter] = deque()
         self.open = 0  # connections that exist or are being made
         self.opened = 0
         self.reused = 0
@@ -90,10 +92,23 @@ class Pool:
         self.waiters.append(waiter)
         return True
 
+    def enqueue_for_new(self, waiter: Waiter, now: float) -> None:
+        """Let `waiter` have a connection that is made for it.
+
+        A replay on another idle one could find that the upstream has closed this one, too.
+        """
+        waiter.waiting_since = now
+        self._replays.append(waiter)
+        if self.open < self.service.policy.connections:
+            self._open()
+        elif self.idle:
+            self.idle[0].close()  # `lost` opens the new one in its place
+
     def forget(self, waiter: Waiter) -> None:
         """`waiter` no longer wants a connection."""
-        if waiter in self.waiters:
-            self.waiters.remove(waiter)
+        for queue in (self.waiters, self._replays):
+            if waiter in queue:
+                queue.remove(waiter)
 
     def checkin(self, upstream: Upstream, now: float, idle: float) -> None:
         """Take a connection back whose exchange has ended cleanly, for `idle` seconds at most."""
@@ -122,15 +137,18 @@ class Pool:
 
     def fail_waiters(self, failure: Failure) -> None:
         """Send everyone in the queue elsewhere: the endpoint was ejected."""
-        waiting, self.waiters = self.waiters, deque()
+        waiting = [*self._replays, *self.waiters]
+        self._replays.clear()
+        self.waiters.clear()
         for waiter in waiting:
             waiter.upstream_failed(failure)
 
     def expire_waiters(self, now: float) -> None:
         """Fail those that have waited longer than the service's first_byte timeout."""
         patience = self.service.policy.first_byte
-        while self.waiters and now - self.waiters[0].waiting_since > patience:
-            self.waiters.popleft().upstream_failed(QUEUE_TIMEOUT)
+        for queue in (self._replays, self.waiters):
+            while queue and now - queue[0].waiting_since > patience:
+                queue.popleft().upstream_failed(QUEUE_TIMEOUT)
 
     def _open(self) -> None:
         self.open += 1
@@ -139,7 +157,7 @@ class Pool:
 
     def _open_for_waiters(self) -> None:
         limit = self.service.policy.connections
-        while len(self.waiters) > self._connecting and self.open < limit:
+        while len(self._replays) + len(self.waiters) > self._connecting and self.open < limit:
             self._open()
 
     async def _make_connection(self) -> None:
@@ -160,9 +178,13 @@ class Pool:
             if not upstream.connected:
                 self.open -= 1
         if failure is not None:
-            if self.waiters:
-                self.waiters.popleft().upstream_failed(failure)
+            queue = self._replays or self.waiters
+            if queue:
+                queue.popleft().upstream_failed(failure)
             self._open_for_waiters()
+            return
+        self.opened += 1
+        if self._replays:
+            self._replays.popleft().attach(upstream, monotonic())
         else:
-            self.opened += 1
             self.checkin(upstream, monotonic(), IDLE_SECONDS)

@@ -53,10 +53,20 @@ class NativeRoute:
 
 
 class RouteError(ServiceError):
-    """No route for a request; `allow` lists the methods to name in Allow for a 405."""
+    """No route for a request.
 
-    def __init__(self, code: int, message: str, allow: Iterable[bytes] = ()) -> None:
+    allow: the methods to name in Allow for a 405. label: the `endpoint` label of metrics.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        allow: Iterable[bytes] = (),
+        label: str = "unmatched",
+    ) -> None:
         super().__init__(code, message, "proxy")
+        self.label = label
         self.allow = b", ".join(sorted(allow))
 
 
@@ -101,4 +111,4 @@ def _allowed(routes: list[Route], method: bytes) -> Route:
     allow = frozenset().union(*(route.methods for route in routes))
     if b"GET" in allow:
         allow |= {b"HEAD"}
-    raise RouteError(405, "this path does not take this method; see Allow", allow)
+    raise RouteError(405, "this path does not take this method; see Allow", allow, routes[0].label)

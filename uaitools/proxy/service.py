@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from uaitools.errors import ServiceError
@@ -72,11 +72,9 @@ class Service:
         for pool in retired:
             pool.retire()
 
-    def is_last(self, endpoint: Endpoint, now: float) -> bool:
-        """Whether no endpoint but this one is available."""
-        return not any(
-            other is not endpoint and other.breaker.share(now) > 0 for other in self.pools
-        )
+    def has_other(self, tried: Collection[Endpoint], now: float) -> bool:
+        """Whether an endpoint that is not one of `tried` may be sent to."""
+        return any(e not in tried and e.breaker.share(now) > 0 for e in self.pools)
 
     def note(self, failure: Failure, endpoint: Endpoint) -> None:
         """Count a failure for metrics and /api/status."""

@@ -19,7 +19,6 @@ from uaitools.proxy.service import Service
 
 # Methods that metrics know by name; a client must not be able to invent label values.
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
-_UNMATCHED = "unmatched"
 
 
 class Destination:
@@ -175,7 +174,7 @@ class Site:
         try:
             route = self._router.match(method, path)
         except RouteError as error:
-            series = self._requests.series(method, _UNMATCHED)
+            series = self._requests.series(method, error.label)
             return Destination(self.native, series, path, refusal=error)
         return Destination(
             self.native if route.service is None else self.services[route.service],

@@ -282,3 +282,15 @@ def test_what_is_remembered_of_a_line_changes_nothing(head: bytes) -> None:
             outcomes.append((response.start, response.length, response.body, response.trailers))
 
     assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+@pytest.mark.parametrize("data", [b"\x00\x01", b"HTTP/1.1 200 OK\nA: b\n\n", b"<html>", b"HTP"])
+def test_an_unfinished_response_that_can_become_none_is_refused_at_once(data: bytes) -> None:
+    with pytest.raises(MessageError) as caught:
+        check_partial_response(data)
+    assert caught.value.code == 502
+
+
+@pytest.mark.parametrize("data", [b"H", b"HTTP/", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r"])
+def test_the_beginning_of_a_response_is_waited_for(data: bytes) -> None:
+    check_partial_response(data)

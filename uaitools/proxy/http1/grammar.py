@@ -22,10 +22,11 @@ TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FIELD_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 # RFC 9112 3.2, before its forms are told apart: no CTL, no space, no '#', nothing from 0x80 on.
 TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")
+BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 # RFC 9112 4. Servers exist that leave out the reason and its space; nothing hides in that.
 STATUS_LINE: Final = re.compile(
-    rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?"
+    rb"HTTP/([0-9])\.([0-9]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?"
 )
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # RFC 3986 3.2.2: a registered name, an IPv4 or a bracketed IPv6 address, then a port.

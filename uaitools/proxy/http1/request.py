@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
@@ -13,6 +14,7 @@ from uaitools.proxy.http1.fields import (
     request_lines,
 )
 from uaitools.proxy.http1.grammar import (
+    BARE_LF,
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
@@ -28,6 +30,8 @@ _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _COMMON_METHODS: Final = frozenset(
     (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 )
+# What may stand at the start of an unfinished head: an empty line, a method, a space.
+_BEGINNING: Final = re.compile(rb"(?:\r\n)?(?:\r?$|[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |$))")
 _ALLOW: Final = b", ".join(sorted(_COMMON_METHODS))
 _NONE: Final[frozenset[bytes]] = frozenset()
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
@@ -186,9 +190,11 @@ class RequestHead:
 
 
 def check_partial_head(data: bytes) -> None:
-    """Raise 414 or 431 when the unfinished head in `data` is already too long."""
+    """Refuse an unfinished head that can become none: 400, or 414 and 431 when it is too long."""
     # Up to three bytes of the CR LF CR LF that ends it may have come.
     _check_length(data, REQUEST_LINE_LIMIT + 1, HEAD_LIMIT + 3)
+    if BARE_LF.search(data) is not None or _BEGINNING.match(data) is None:
+        raise MessageError(400, "this is no HTTP/1.1 request; lines end with CR LF")
 
 
 def parse_request(head: bytes) -> RequestHead:

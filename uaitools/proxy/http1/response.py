@@ -8,6 +8,7 @@ from typing import Final
 from uaitools.proxy.http1 import fields as f
 from uaitools.proxy.http1.fields import NO_MEMBERS, Field, parse_response_field
 from uaitools.proxy.http1.grammar import (
+    BARE_LF,
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
@@ -19,6 +20,7 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 IDLE_SECONDS: Final = 4.0  # most servers close idle connections after 5 s or more
 _IDLE_MAX: Final = 60.0
+_BEGINNING: Final = b"HTTP/"
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade"))
 _TIMEOUT: Final = re.compile(rb"(?:.*[,; ])?timeout=([0-9]{1,6})(?:[,; ].*)?", re.IGNORECASE)
 
@@ -70,9 +72,11 @@ class ResponseHead:
 
 
 def check_partial_response(data: bytes) -> None:
-    """Raise 502 when the unfinished head in `data` is already too long."""
+    """Raise 502 for an unfinished head that can become none, or is too long."""
     # Up to three bytes of the CR LF CR LF that ends it may have come.
     _check_length(data, HEAD_LIMIT + 3)
+    if BARE_LF.search(data) is not None or not data.startswith(_BEGINNING[: len(data)]):
+        raise MessageError(502, "the upstream sent what is no HTTP/1.1 response")
 
 
 def parse_response(head: bytes) -> ResponseHead:

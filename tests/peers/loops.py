@@ -1,0 +1,58 @@
+"""Both event loops the gateway runs on, and the check that a test left nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import uvloop
+
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "uvloop": uvloop.new_event_loop,
+    "asyncio": asyncio.new_event_loop,
+}
+
+
+def sockets() -> set[str]:
+    """This process's sockets that are connected to something, or listen: their inodes.
+
+    Loops have a nameless pair of unix sockets of their own to wake themselves up; not those.
+    """
+    ours = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except OSError:
+            continue  # the listing's own descriptor
+        if target.startswith("socket:["):
+            ours.add(target.removeprefix("socket:[").removesuffix("]"))
+    known = set()
+    for table, column in (("tcp", 9), ("tcp6", 9), ("unix", 6)):
+        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if table != "unix" or len(fields) == 8:
+                known.add(fields[column])
+    return ours & known
+
+
+async def leaves_nothing() -> AsyncIterator[None]:
+    """Before and after a test: no task and no socket more than there were."""
+    await asyncio.sleep(0)
+    ours = asyncio.all_tasks()
+    before = sockets()
+    yield
+    deadline = time.monotonic() + 5
+    while True:
+        tasks = asyncio.all_tasks() - ours - {asyncio.current_task()}
+        left = sockets() - before
+        if not tasks and not left:
+            return
+        if time.monotonic() > deadline:
+            break
+        gc.collect()
+        await asyncio.sleep(0.01)
+    assert not tasks
+    assert not left
