@@ -214,7 +214,7 @@ async def test_a_handler_that_raises_within_its_answer_resets_the_client() -> No
         assert (await wire.head()).status == 200
         await wire.finish()
         assert wire.was_reset
-        assert b"0\r\n\r\n" not in wire.received
+        assert b"\r\n0\r\n" not in wire.received
 
 
 async def test_a_client_that_leaves_cancels_the_handler() -> None:
