@@ -28,7 +28,7 @@ class RetryPolicy:
 class RetryBudget:
     """Tokens for retries of one service: `ratio` for each request, at least 3 a second.
 
-    Saved for 10 s at most, so that a long calm does not pay for a storm.
+    At most 30 are saved, 10 s of the floor, so that a long calm does not pay for a storm.
     """
 
     __slots__ = ("_at", "_requests", "_tokens", "ratio")
