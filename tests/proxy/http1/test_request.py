@@ -38,9 +38,8 @@ def refused(*fields: bytes, line: bytes = GET, host: bytes | None = HOST) -> int
 
 def observed(head: RequestHead) -> dict[str, object]:
     """All that is public about a head."""
-    public = {
-        name: getattr(head, name) for name in RequestHead.__slots__ if not name.startswith("_")
-    }
+    # Compiled classes have no __slots__; both kinds list their attributes on the class.
+    public = {name: getattr(head, name) for name in dir(RequestHead) if not name.startswith("_")}
     public["trust"] = [(field.name, field.value, field.kind) for field in head.trust]
     return public
 
