@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from tests.proxy.http1.heads import REQUESTS
 from uaitools.errors import ServiceError
 from uaitools.proxy.headers import Trust, announced, error_head, outgoing
-from uaitools.proxy.http1.body import ChunkedBody
+from uaitools.proxy.http1.body import CHUNKED, ChunkedBody
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import CHUNKED, RequestHead, parse_request
+from uaitools.proxy.http1.request import RequestHead, parse_request
 from uaitools.proxy.routing import RouteError
 
 CLIENT = b"192.0.2.7"

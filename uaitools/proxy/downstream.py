@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING, Final, cast
 from uaitools.errors import ServiceError, error_body
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.headers import CONTINUE, announced, error_head
-from uaitools.proxy.http1.body import ChunkedBody, LengthBody, encode_chunk, encode_last_chunk
+from uaitools.proxy.http1.body import (
+    CHUNKED,
+    ChunkedBody,
+    LengthBody,
+    encode_chunk,
+    encode_last_chunk,
+)
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import CHUNKED, check_partial_head
+from uaitools.proxy.http1.request import check_partial_head
 from uaitools.proxy.http1.response import ResponseHead
-from uaitools.proxy.sockets import abort
+from uaitools.proxy.sockets import abort, discard
 from uaitools.proxy.sweep import NEVER
 from uaitools.proxy.tunnel import Tunnel
 
@@ -99,7 +105,7 @@ class Downstream(asyncio.Protocol):
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._transport: asyncio.Transport | None = None
-        self._write: Callable[[bytes], None] = _discard
+        self._write: Callable[[bytes], None] = discard
         self._phase: int = _HEAD
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
@@ -143,7 +149,7 @@ class Downstream(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         tunnel, self._tunnel = self._tunnel, None
         self._transport = None
-        self._write = _discard
+        self._write = discard
         self._buffer = b""
         self._phase = _LINGER
         self._gateway.departed(self)
@@ -644,7 +650,3 @@ class Downstream(asyncio.Protocol):
     def tunnel_ended(self) -> None:
         """Both sides of the tunnel are closed."""
         self._tunnel = None
-
-
-def _discard(data: bytes) -> None:
-    """Write to a connection that is gone."""

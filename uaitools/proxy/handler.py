@@ -21,7 +21,7 @@ from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import parse_request
-from uaitools.proxy.sockets import abort
+from uaitools.proxy.sockets import abort, discard
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 
@@ -274,7 +274,7 @@ class _TunnelSide(asyncio.Protocol):
         return self.tunnel is not None and self.tunnel.client_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.write = _discard
+        self.write = discard
         if self.tunnel is not None:
             self.tunnel.client_lost()
         self.tunnel_ended()
@@ -318,10 +318,6 @@ def _refusal(error: MessageError, request_id: str) -> web.Response:
         response.headers["Allow"] = error.allow.decode()
     response.force_close()
     return response
-
-
-def _discard(data: bytes | bytearray | memoryview) -> None:
-    """Write to a connection that is gone."""
 
 
 def _raw_head(request: web.Request) -> bytes:

@@ -14,9 +14,10 @@ from typing import Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1 import fields as f
+from uaitools.proxy.http1.body import CHUNKED
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.grammar import TRACEPARENT, MessageError
-from uaitools.proxy.http1.request import CHUNKED, RequestHead
+from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
 

@@ -11,14 +11,12 @@ from collections.abc import Mapping
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
+from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.http1.request import RequestHead, parse_request
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Series
 from uaitools.proxy.service import Service
-
-# Methods that metrics know by name; a client must not be able to invent label values.
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 
 
 class Destination:
@@ -106,7 +104,8 @@ class Requests:
 
     def series(self, method: bytes, endpoint: str) -> Series:
         """The series of a method and a route label."""
-        name = method.decode() if method in _METHODS else "OTHER"
+        # Only these have a name in metrics: a client must not be able to invent label values.
+        name = method.decode() if method in COMMON_METHODS else "OTHER"
         series = self._series.get((name, endpoint))
         if series is None:
             series = self._series[name, endpoint] = Series()

@@ -51,3 +51,7 @@ def abort(transport: asyncio.Transport) -> None:
         with contextlib.suppress(OSError):  # it may be gone already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+def discard(data: bytes | bytearray | memoryview) -> None:
+    """What a connection writes to once it is gone; its connection_lost has told who must know."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 from uaitools.proxy.failure import PROTOCOL, RESET, TIMEOUT, TRUNCATED, Failure
 from uaitools.proxy.headers import announced
 from uaitools.proxy.http1.body import (
+    CHUNKED,
+    UNTIL_CLOSE,
     ChunkedBody,
     CloseBody,
     LengthBody,
@@ -20,15 +22,13 @@ from uaitools.proxy.http1.body import (
     encode_last_chunk,
 )
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import CHUNKED
 from uaitools.proxy.http1.response import (
-    UNTIL_CLOSE,
     ResponseHead,
     check_partial_response,
     parse_response,
 )
 from uaitools.proxy.memo import Memo
-from uaitools.proxy.sockets import abort
+from uaitools.proxy.sockets import abort, discard
 from uaitools.proxy.sweep import NEVER
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Upstream(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._transport: asyncio.Transport | None = None
-        self.write: Callable[[bytes], None] = _discard
+        self.write: Callable[[bytes], None] = discard
         self._body: LengthBody | ChunkedBody | CloseBody | None = None
         self._tunnel: Tunnel | None = None
         self._buffer = b""
@@ -285,7 +285,7 @@ class Upstream(asyncio.Protocol):
         exchange, self.exchange = self.exchange, None
         tunnel, self._tunnel = self._tunnel, None
         self._transport = None
-        self.write = _discard
+        self.write = discard
         self._pool.sweep.connections.discard(self)
         self._pool.lost(self)
         if tunnel is not None:
@@ -396,7 +396,3 @@ def _framed(exchange: Exchange, payload: bytes, *, done: bool) -> bytes:
         return payload
     data = encode_chunk(payload) if payload else b""
     return data + encode_last_chunk(exchange.request_trailers) if done else data
-
-
-def _discard(data: bytes) -> None:
-    """Write to a connection that is gone; its connection_lost has told the exchange."""

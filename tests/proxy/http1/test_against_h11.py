@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from tests.proxy.http1.heads import CRLF, REQUESTS, RESPONSES
 from tests.proxy.http1.test_body import broken_messages, chunked_messages, decoded
+from uaitools.proxy.http1.body import CHUNKED, UNTIL_CLOSE
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import CHUNKED, RequestHead, parse_request
-from uaitools.proxy.http1.response import UNTIL_CLOSE, ResponseHead, parse_response
+from uaitools.proxy.http1.request import RequestHead, parse_request
+from uaitools.proxy.http1.response import ResponseHead, parse_response
 
 LENIENT = re.compile(rb"[ \t];|Content-Length", re.IGNORECASE)
 CHUNKED_BODY = b"3;x\r\nabc\r\n0\r\n\r\n"

@@ -2,13 +2,14 @@ import pytest
 from hypothesis import given, settings
 
 from tests.proxy.http1.heads import REQUESTS
+from uaitools.proxy.http1.body import CHUNKED
 from uaitools.proxy.http1.grammar import (
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
     REQUEST_LINE_LIMIT,
     MessageError,
 )
-from uaitools.proxy.http1.request import CHUNKED, RequestHead, check_partial_head, parse_request
+from uaitools.proxy.http1.request import RequestHead, check_partial_head, parse_request
 
 GET = b"GET / HTTP/1.1"
 GET_10 = b"GET / HTTP/1.0"

@@ -2,11 +2,10 @@ import pytest
 from hypothesis import given, settings
 
 from tests.proxy.http1.heads import RESPONSES
+from uaitools.proxy.http1.body import CHUNKED, UNTIL_CLOSE
 from uaitools.proxy.http1.grammar import FIELD_COUNT_LIMIT, HEAD_LIMIT, MessageError
 from uaitools.proxy.http1.response import (
-    CHUNKED,
     IDLE_SECONDS,
-    UNTIL_CLOSE,
     ResponseHead,
     check_partial_response,
     parse_response,

@@ -17,6 +17,9 @@ from uaitools.proxy.http1.grammar import (
     MessageError,
 )
 
+# Values of a head's `body` where it is no number of bytes.
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 CHUNK_LINE_LIMIT: Final = 256
 LAST_CHUNK: Final = b"0\r\n\r\n"
 

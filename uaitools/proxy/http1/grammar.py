@@ -16,6 +16,10 @@ REQUEST_LINE_LIMIT: Final = 8 * 1024
 HEAD_LIMIT: Final = 16 * 1024
 FIELD_COUNT_LIMIT: Final = 100
 
+# RFC 9110 9.3 and RFC 5789, without CONNECT and TRACE, which a gateway does not take.
+COMMON_METHODS: Final = frozenset(
+    (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+)
 # RFC 9110 5.6.2.
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 9110 5.5: no CTL but HTAB, obs-text allowed.

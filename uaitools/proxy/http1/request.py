@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
+from uaitools.proxy.http1.body import CHUNKED
 from uaitools.proxy.http1.fields import (
     FORWARDED,
     NO_MEMBERS,
@@ -15,6 +16,7 @@ from uaitools.proxy.http1.fields import (
 )
 from uaitools.proxy.http1.grammar import (
     BARE_LF,
+    COMMON_METHODS,
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
@@ -25,14 +27,10 @@ from uaitools.proxy.http1.grammar import (
 )
 from uaitools.proxy.http1.target import parse_target
 
-CHUNKED: Final = -1  # value of `RequestHead.body` when the length is not known beforehand
 _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
-_COMMON_METHODS: Final = frozenset(
-    (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
-)
 # What may stand at the start of an unfinished head: an empty line, a method, a space.
 _BEGINNING: Final = re.compile(rb"(?:\r\n)?(?:\r?$|[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |$))")
-_ALLOW: Final = b", ".join(sorted(_COMMON_METHODS))
+_ALLOW: Final = b", ".join(sorted(COMMON_METHODS))
 _NONE: Final[frozenset[bytes]] = frozenset()
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 # Tokens of Connection that name no header to strip (RFC 9110 7.6.1).
@@ -42,9 +40,9 @@ _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 class RequestHead:
     """A request head that is valid and can be understood in one way only; never changed.
 
-    path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. block: all header
-    lines. lines: those to forward as they are, in wire form. trust: those that are believed from
-    some peers only, and the trace context. Neither holds what Connection names. body: bytes of
+    path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. lines:
+    those to forward as they are, in wire form. trust: those that are believed from some peers
+    only, and the trace context. Neither holds what Connection names. body: bytes of
     Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
     Idempotency-Key may be sent again. trailers: names announced by Trailer.
 
@@ -58,7 +56,6 @@ class RequestHead:
         "_transfer",
         "_upgrade",
         "accepts_trailers",
-        "block",
         "body",
         "expects_continue",
         "host",
@@ -77,7 +74,6 @@ class RequestHead:
     def __init__(self, line: bytes, block: bytes) -> None:
         self.method, target, self.minor = _request_line(line)
         self.path, self.query, authority = parse_target(target, self.method)
-        self.block = block
         self.host: bytes | None = None
         self.replayable = self.method in _IDEMPOTENT
         self.expects_continue = self.accepts_trailers = False
@@ -222,7 +218,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
         if VERSION.fullmatch(version) is not None:
             raise MessageError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
         raise _bad_request_line(parts)
-    if method not in _COMMON_METHODS:
+    if method not in COMMON_METHODS:
         if TOKEN.fullmatch(method) is None:
             raise _bad_request_line(parts)
         if method in (b"CONNECT", b"TRACE"):

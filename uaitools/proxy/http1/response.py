@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
+from uaitools.proxy.http1.body import CHUNKED, UNTIL_CLOSE
 from uaitools.proxy.http1.fields import NO_MEMBERS, Field, parse_response_field
 from uaitools.proxy.http1.grammar import (
     BARE_LF,
@@ -16,8 +17,6 @@ from uaitools.proxy.http1.grammar import (
     MessageError,
 )
 
-CHUNKED: Final = -1
-UNTIL_CLOSE: Final = -2
 IDLE_SECONDS: Final = 4.0  # most servers close idle connections after 5 s or more
 _IDLE_MAX: Final = 60.0
 _BEGINNING: Final = b"HTTP/"
