@@ -7,12 +7,11 @@ two transports that keep nothing. The rest of bench.peers' figure is uvloop and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from time import monotonic
 from typing import cast
 
-import pytest
-import uvloop
+import pytest_asyncio
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.micro.messages import BODY, END, REQUEST, RESPONSE, unique_requests
@@ -64,6 +63,7 @@ class Bench:
     def __init__(self, gateway: Gateway) -> None:
         (pool,) = gateway.services["service"].pools.values()
         self.client, self.server = Sink(), Sink()
+        self.outbox = gateway.outbox
         self.downstream = Downstream(gateway)
         self.downstream.connection_made(self.client)
         self.upstream = Upstream(pool)
@@ -75,28 +75,32 @@ class Bench:
     def request(self, data: bytes, answer: bytes) -> None:
         """One request and its answer."""
         self.downstream.data_received(data)
+        self.outbox.flush()
         self.upstream.data_received(answer)
+        self.outbox.flush()
+
+    def receive(self, data: bytes) -> None:
+        """More of an answer."""
+        self.upstream.data_received(data)
+        self.outbox.flush()
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    gateway = Gateway(ProxyConfig.model_validate(CONFIG))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(gateway.start())
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with Gateway(ProxyConfig.model_validate(CONFIG)) as gateway:
         bench = Bench(gateway)
         yield bench
         for protocol in (bench.downstream, bench.upstream):
             cast("asyncio.Protocol", protocol).connection_lost(None)
-        runner.run(gateway.stop())
 
 
-def test_request_with_a_known_head(benchmark: BenchmarkFixture, bench: Bench) -> None:
+async def test_request_with_a_known_head(benchmark: BenchmarkFixture, bench: Bench) -> None:
     benchmark(bench.request, REQUEST + END, RESPONSE + END + BODY)
 
     assert bench.client.last.endswith(BODY)
 
 
-def test_request_with_a_unique_head(benchmark: BenchmarkFixture, bench: Bench) -> None:
+async def test_request_with_a_unique_head(benchmark: BenchmarkFixture, bench: Bench) -> None:
     heads = unique_requests()
     answer = RESPONSE + END + BODY
 
@@ -105,7 +109,7 @@ def test_request_with_a_unique_head(benchmark: BenchmarkFixture, bench: Bench) -
     assert bench.client.last.endswith(BODY)
 
 
-def test_request_with_a_body(benchmark: BenchmarkFixture, bench: Bench) -> None:
+async def test_request_with_a_body(benchmark: BenchmarkFixture, bench: Bench) -> None:
     head = REQUEST.replace(b"GET", b"POST") + b"\r\nContent-Length: 133" + END
 
     benchmark(bench.request, head + BODY, RESPONSE + END + BODY)
@@ -113,9 +117,9 @@ def test_request_with_a_body(benchmark: BenchmarkFixture, bench: Bench) -> None:
     assert bench.server.last.endswith(BODY)
 
 
-def test_event_of_a_stream(benchmark: BenchmarkFixture, bench: Bench) -> None:
+async def test_event_of_a_stream(benchmark: BenchmarkFixture, bench: Bench) -> None:
     bench.request(REQUEST + END, CHUNKED + END)
 
-    benchmark(bench.upstream.data_received, EVENT)
+    benchmark(bench.receive, EVENT)
 
     assert bench.client.last == EVENT

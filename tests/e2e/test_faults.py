@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from tests.peers.gateways import eventually, gateway, pool_of, service_of
-from tests.peers.scripted import OK, Script, Scripted, answer, upstream
+from tests.peers.scripted import OK, Script, Scripted, answer, answering, upstream
 from tests.peers.wire import Wire, connect
 from uaitools.proxy.gateway import Gateway
 from uaitools.tasks import spawn
@@ -81,6 +81,30 @@ _clients: dict[str, Wire] = {}
 
 def client_of(_wire: Wire) -> Wire:
     return _clients["now"]
+
+
+# -- response-queue poisoning -------------------------------------------------------------------
+
+POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+
+
+async def test_bytes_that_come_while_a_request_is_on_its_way_out_are_not_its_answer() -> None:
+    async with answering() as server, gateway(server.url) as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(NEXT)
+        assert (await wire.message()).body == b"ok"
+        await eventually(lambda: len(pool_of(proxy).idle) == 1)
+
+        # Both reach the gateway in one turn of the loop, the request first.
+        wire.send(GET)
+        server.wires[0].send(POISON)
+        answered = await wire.message()
+
+        assert (answered.status, answered.body) == (200, b"ok")
+        assert b"GET /x" not in server.wires[0].received, "it never went out on that connection"
+        assert service_of(proxy).errors == {"unasked": 1}
+        wire.close()
+        await eventually(lambda: server.open == pool_of(proxy).open == 1)
 
 
 # -- upstreams ------------------------------------------------------------------------------

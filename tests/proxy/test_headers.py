@@ -43,7 +43,7 @@ def parsed(*fields: bytes, line: bytes = b"GET / HTTP/1.1") -> RequestHead:
 
 def sent(head: RequestHead, path: bytes = b"/", *, trusted: bool = False) -> bytes:
     """The whole head as it goes out, with the parts that differ from request to request."""
-    trust = Trust(head.trust, trusted=trusted)
+    trust = Trust(head.controls.trust, trusted=trusted)
     prefix = outgoing(head, path, trust)
     request_id, trace = trust.request_id or REQUEST_ID, trust.trace or TRACE
     ours = b"%b\r\nX-Request-Id: %b\r\ntraceparent: 00-%b-%b" % (CLIENT, request_id, trace, SPAN)
@@ -194,8 +194,9 @@ def test_what_we_send_is_a_request_that_we_would_accept_and_read_in_the_same_way
     assert (again.method, again.path, again.query) == (head.method, head.path, head.query)
     assert (again.host, again.body, again.websocket) == (head.host, head.body, head.websocket)
     assert again.keep_alive
-    assert not again.expects_continue
-    assert again.trailers == (head.trailers if head.body == CHUNKED else frozenset())
+    assert not again.controls.expects_continue
+    trailers = head.controls.trailers if head.body == CHUNKED else frozenset()
+    assert again.controls.trailers == trailers
 
 
 # -- trace context ------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ def test_only_announced_trailers_are_relayed() -> None:
 
     relayed = announced(body.trailers, frozenset({b"x-sum", b"x-missing"}))
 
-    assert [field.line for field in relayed] == [b"X-Sum: 7\r\n"]
+    assert [field.line for field in relayed] == [b"X-Sum: 7"]
 
 
 @pytest.mark.parametrize(

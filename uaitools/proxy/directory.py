@@ -20,6 +20,7 @@ from typing import Final
 from uaitools.log import get_logger
 from uaitools.proxy.config import EndpointUrl, ServiceSettings
 from uaitools.proxy.failure import EJECTED
+from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
@@ -55,8 +56,14 @@ class Target:
 class Directory:
     """All services by name. on_ejection: told of each ejection that happened here."""
 
-    def __init__(self, sweep: Sweep, on_ejection: Callable[[Ejection], None] | None = None) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        outbox: Outbox,
+        on_ejection: Callable[[Ejection], None] | None = None,
+    ) -> None:
         self._sweep = sweep
+        self._outbox = outbox
         self._on_ejection = on_ejection
         self._settings: dict[str, ServiceSettings] = {}
         self._resolved: dict[str, tuple[str, ...]] = {}  # name -> its last good addresses
@@ -141,7 +148,7 @@ class Directory:
         breaker = CircuitBreaker(service.policy.breaker)
         endpoint = Endpoint(target.address, target.weight, breaker, service.policy.requests)
         breaker.on_transition = partial(self._changed, service, endpoint)
-        return Pool(endpoint, service, target.connect, self._sweep)
+        return Pool(endpoint, service, target.connect, self._sweep, self._outbox)
 
     def _targets(self, settings: ServiceSettings) -> list[Target]:
         targets: dict[str, Target] = {}

@@ -12,9 +12,10 @@ import enum
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError, error_body
+from uaitools.proxy.connection import Connection
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.headers import CONTINUE, announced, error_head
 from uaitools.proxy.http1.body import (
@@ -27,13 +28,10 @@ from uaitools.proxy.http1.body import (
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import check_partial_head
 from uaitools.proxy.http1.response import ResponseHead
-from uaitools.proxy.sockets import abort, discard
 from uaitools.proxy.sweep import NEVER
 from uaitools.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.http1.fields import Field
     from uaitools.proxy.upstream import Upstream
@@ -77,8 +75,8 @@ class ClientPolicy:
     buffer: int
 
 
-class Downstream(asyncio.Protocol):
-    """The protocol of one client connection. deadline: for the sweep."""
+class Downstream(Connection):
+    """The protocol of one client connection."""
 
     __slots__ = (
         "_body",
@@ -93,19 +91,15 @@ class Downstream(asyncio.Protocol):
         "_phase",
         "_pumping",
         "_reading",
-        "_transport",
         "_trusted",
         "_tunnel",
         "_unsent",
-        "_write",
         "address",
-        "deadline",
     )
 
     def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway.outbox)
         self._gateway = gateway
-        self._transport: asyncio.Transport | None = None
-        self._write: Callable[[bytes], None] = discard
         self._phase: int = _HEAD
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
@@ -121,7 +115,6 @@ class Downstream(asyncio.Protocol):
         self._trusted = False
         self._unsent = 0  # bytes that the client had not taken when its deadline was set
         self.address = b""
-        self.deadline = NEVER
 
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {Phase(self._phase).name.lower()}>"
@@ -129,9 +122,7 @@ class Downstream(asyncio.Protocol):
     # -- connection -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio.Transport, though they do what it says.
-        self._transport = cast("asyncio.Transport", transport)
-        self._write = self._transport.write
+        self._connected(transport)
         gateway = self._gateway
         self.recognise()
         self.deadline = monotonic() + gateway.client.idle
@@ -145,11 +136,9 @@ class Downstream(asyncio.Protocol):
             self.address, self._trusted = self._gateway.peer(peer[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # First of all: a write on either side would raise from here on (docs/measurements.md).
+        self._disconnected()
         exchange, self._exchange = self._exchange, None
         tunnel, self._tunnel = self._tunnel, None
-        self._transport = None
-        self._write = discard
         self._buffer = b""
         self._phase = _LINGER
         self._gateway.departed(self)
@@ -254,7 +243,7 @@ class Downstream(asyncio.Protocol):
         if body.done:
             self._end_body(body)
             trailers = self._announced(exchange, body)
-        elif not exchange.plan.head.expects_continue:
+        elif not exchange.plan.head.controls.expects_continue:
             self.deadline = now + self._gateway.client.body
         exchange.start_with_body(payload, now, done=body.done, trailers=trailers)
 
@@ -285,7 +274,7 @@ class Downstream(asyncio.Protocol):
     @staticmethod
     def _announced(exchange: Exchange, body: LengthBody | ChunkedBody) -> tuple[Field, ...]:
         if isinstance(body, ChunkedBody) and body.trailers:
-            return announced(body.trailers, exchange.plan.head.trailers)
+            return announced(body.trailers, exchange.plan.head.controls.trailers)
         return ()
 
     def _drain(self, data: bytes) -> None:
@@ -344,7 +333,7 @@ class Downstream(asyncio.Protocol):
                 payload = encode_chunk(payload) if payload else b""
                 if done:
                     payload += encode_last_chunk(self._trailers(exchange))
-        self._write(
+        self.write(
             b"".join(
                 (
                     head.start,
@@ -366,7 +355,7 @@ class Downstream(asyncio.Protocol):
             if done:
                 payload += encode_last_chunk(self._trailers(exchange))
         if payload:
-            self._write(payload)
+            self.write(payload)
         if done:
             self._finish(now)
 
@@ -374,13 +363,13 @@ class Downstream(asyncio.Protocol):
         """Send a 1xx response, which HTTP/1.0 does not know."""
         exchange = self._exchange
         if exchange is not None and exchange.plan.head.minor:
-            self._write(head.start + b"\r\n")
+            self.write(head.start + b"\r\n")
 
     def proceed(self) -> None:
         """Begin to read the request's body; answers `Expect: 100-continue`."""
         exchange = self._exchange
-        if exchange is not None and exchange.plan.head.expects_continue:
-            self._write(CONTINUE)
+        if exchange is not None and exchange.plan.head.controls.expects_continue:
+            self.write(CONTINUE)
             self.deadline = monotonic() + self._gateway.client.body
 
     def upgrade(self, exchange: Exchange, head: ResponseHead, upstream: Upstream) -> Tunnel:
@@ -388,7 +377,7 @@ class Downstream(asyncio.Protocol):
         tunnel = self._tunnel = Tunnel(self, upstream, self._gateway.client.tunnel, self)
         self._exchange = None
         self._phase = _TUNNEL
-        self._write(
+        self.write(
             b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n"
             % (head.start, exchange.request_id)
         )
@@ -411,13 +400,14 @@ class Downstream(asyncio.Protocol):
             keep = False
         if self._phase == _BODY:
             # RFC 9110 10.1.1: who waits for a 100 may or may not send the body after this.
-            keep = keep and not request.expects_continue and (not done or self._can_drain())
+            waits = request.controls.expects_continue
+            keep = keep and not waits and (not done or self._can_drain())
         sized = head.body >= 0 or exchange.plan.is_head
         self._chunked = not sized and request.minor == 1
         lines = head.length
         if self._chunked:
             lines += b"Transfer-Encoding: chunked\r\n"
-            if head.trailers and request.accepts_trailers:
+            if head.trailers and request.controls.accepts_trailers:
                 lines += b"Trailer: %b\r\n" % b", ".join(sorted(head.trailers))
         elif not sized:
             keep = False  # only the end of the connection can end this body
@@ -430,7 +420,7 @@ class Downstream(asyncio.Protocol):
 
     @staticmethod
     def _trailers(exchange: Exchange) -> tuple[Field, ...]:
-        if not exchange.plan.head.accepts_trailers:
+        if not exchange.plan.head.controls.accepts_trailers:
             return ()
         return exchange.response_trailers
 
@@ -489,7 +479,7 @@ class Downstream(asyncio.Protocol):
             self._gateway.malformed(error.code)
         content = error_body(error, self._gateway.new_request_id())
         head = error_head(error, len(content), formatdate(usegmt=True).encode())
-        self._write(b"%b%bConnection: close\r\n\r\n%b" % (head.start, head.length, content))
+        self.write(b"%b%bConnection: close\r\n\r\n%b" % (head.start, head.length, content))
         self._linger(monotonic())
 
     # -- the end ----------------------------------------------------------------------------
@@ -514,7 +504,7 @@ class Downstream(asyncio.Protocol):
 
     def _expire_writing(self, now: float) -> None:
         """The client has not taken its answer in time: cut it off unless it has taken some."""
-        unsent = self._unwritten()
+        unsent = self.unwritten()
         if unsent >= self._unsent:
             self._abort()
         else:
@@ -543,10 +533,7 @@ class Downstream(asyncio.Protocol):
     def buffered(self) -> int:
         """Bytes kept for this client: not taken by its kernel, or not sent on yet."""
         held = len(self._buffer) + (self._exchange.held if self._exchange is not None else 0)
-        return held + self._unwritten()
-
-    def _unwritten(self) -> int:
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return held + self.unwritten()
 
     def _linger(self, now: float) -> None:
         """Send FIN and read on for a while: a close with unread bytes would reset the answer."""
@@ -559,29 +546,29 @@ class Downstream(asyncio.Protocol):
         if self._eof:
             self._close()
             return
-        self._transport.write_eof()
+        self.write_eof()
         self.resume_reading()
-        self._unsent = self._unwritten()
+        self._unsent = self.unwritten()
         self.deadline = now + _LINGER_SECONDS
 
     def _close(self) -> None:
         self._phase = _LINGER
         self._buffer = b""
         if self._transport is not None:
-            self._transport.close()
-            self._unsent = self._unwritten()
+            self._close_transport()
+            self._unsent = self.unwritten()
             self.deadline = monotonic() + self._gateway.client.write
 
     def _abort(self) -> None:
         self._phase = _LINGER
-        if self._transport is not None:
-            abort(self._transport)
+        self._outbox.flush()
+        self._reset()
 
     # -- flow control -----------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         self._full = True
-        self._unsent = self._unwritten()
+        self._unsent = self.unwritten()
         self.deadline = monotonic() + self._gateway.client.write
         if self._tunnel is not None:
             self._tunnel.client_full()
@@ -627,15 +614,6 @@ class Downstream(asyncio.Protocol):
             self._transport.resume_reading()
 
     # -- as one side of a tunnel ------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        """Send bytes of the tunnel."""
-        self._write(data)
-
-    def write_eof(self) -> None:
-        """The tunnel's upstream sends no more."""
-        if self._transport is not None:
-            self._transport.write_eof()
 
     def close(self) -> None:
         """The tunnel is over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate
-from random import getrandbits
+from random import randbytes
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,6 +23,8 @@ from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.site import Plan
     from uaitools.proxy.upstream import Upstream
@@ -33,6 +35,18 @@ CLIENT_GONE: Final = 499  # nginx's status for a client that left before its ans
 _RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
+
+
+def _random_ids() -> Iterator[bytes]:
+    """48 random hex digits at a time, made by the hundred: 0.1 us each instead of 0.3."""
+    size = 48
+    while True:
+        digits = randbytes(size // 2 * 128).hex().encode()  # noqa: S311 - ids are no secrets
+        for start in range(0, len(digits), size):
+            yield digits[start : start + size]
+
+
+_ids: Final = _random_ids()
 
 
 class Client(Protocol):
@@ -104,8 +118,7 @@ class Exchange:
         self._client = client
         self.plan = plan
         self._started = now
-        ids = ("%048x" % getrandbits(192)).encode()  # noqa: UP031 - the fastest of the ways
-        self._ids = ids
+        ids = self._ids = next(_ids)
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
         self._pool: Pool | None = None
@@ -287,10 +300,12 @@ class Exchange:
     def upstream_failed(
         self, failure: Failure, message: str | None = None, *, stale: bool = False
     ) -> None:
-        """There was no response. stale: a reused connection ended before its first byte."""
+        """There was no response. stale: the fault is in the connection that was reused."""
         now = monotonic()
         self._upstream = None
-        if stale and not self._replayed and self._replayable:
+        if stale and not self._replayed and self._may_repeat(failure):
+            if failure.before_write:
+                self._note(failure)
             self._replay(now)
             return
         if stale or failure.ours:
@@ -353,9 +368,9 @@ class Exchange:
 
     # -- retries ----------------------------------------------------------------------------
 
-    @property
-    def _replayable(self) -> bool:
-        return self._held is not None and self.plan.head.replayable
+    def _may_repeat(self, failure: Failure) -> bool:
+        """Whether the request can be sent again without being acted on twice."""
+        return self._held is not None and (failure.before_write or self.plan.head.replayable)
 
     def _may_try_again(self, failure: Failure, now: float) -> bool:
         service = self.plan.service

@@ -71,6 +71,12 @@ EJECTED: Final = Failure(
     ours=True,
     retry_after=1,
 )
+UNASKED: Final = Failure(
+    "unasked",
+    502,
+    "the service sends bytes before it is asked",
+    before_write=True,
+)
 TIMEOUT: Final = Failure("timeout", 504, "the service did not answer in time")
 RESET: Final = Failure("reset", 502, "the service closed the connection before it answered")
 PROTOCOL: Final = Failure("protocol", 502, "the service sent an invalid response")

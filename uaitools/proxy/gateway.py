@@ -23,6 +23,7 @@ from uaitools.proxy import native, status
 from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.directory import Directory, Ejection
 from uaitools.proxy.downstream import ClientPolicy, Downstream
+from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
 from uaitools.proxy.routing import Route, Router
@@ -80,9 +81,10 @@ class Gateway:
         self.malformed_counts: dict[int, int] = {}
         self._sockets = list(sockets)
         self._gather = gather or self._gather_own
+        self.outbox = Outbox()
         self._sweep = Sweep()
         self._sweep.hooks.append(self._enforce_buffer_budget)
-        self._directory = Directory(self._sweep, on_ejection)
+        self._directory = Directory(self._sweep, self.outbox, on_ejection)
         self._clients: set[Downstream] = set()
         self._peers: dict[str, tuple[bytes, bool]] = {}
         self._servers: list[asyncio.Server] = []
@@ -122,7 +124,8 @@ class Gateway:
             "in process", 1, CircuitBreaker(_NATIVE_POLICY.breaker), _NATIVE_POLICY.requests
         )
         connect = native.connector(server)
-        self._native.replace({endpoint: Pool(endpoint, self._native, connect, self._sweep)})
+        pool = Pool(endpoint, self._native, connect, self._sweep, self.outbox)
+        self._native.replace({endpoint: pool})
         await self.reload(self.config)
         self._sweep.start()
         await self._directory.start()

@@ -17,11 +17,11 @@ from aiohttp import ClientPayloadError, web
 
 from uaitools.errors import error_body
 from uaitools.proxy.config import ProxyConfig, RouteSettings, ServiceSettings
+from uaitools.proxy.connection import discard
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import parse_request
-from uaitools.proxy.sockets import abort, discard
+from uaitools.proxy.sockets import reset
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 
@@ -74,11 +74,10 @@ class ReverseProxy:
         """Forward one request and answer it."""
         address, trusted = self._gateway.peer(request.remote or "0.0.0.0")  # noqa: S104
         try:
-            head = parse_request(_raw_head(request))
+            plan = self._gateway.site.plan(_raw_head(request), trusted=trusted)
         except MessageError as error:
             self._gateway.malformed(error.code)
             return _refusal(error, self._gateway.new_request_id())
-        plan = self._gateway.site.plan_for(head, trusted=trusted)
         client = HandlerClient(request, address, self._gateway.client)
         exchange = client.exchange = Exchange(client, plan, monotonic())
         feeding: asyncio.Task[None] | None = None
@@ -166,7 +165,7 @@ class HandlerClient:
                 return response
             await self._changed.wait()
         if self._request.transport is not None:
-            abort(self._request.transport)
+            reset(self._request.transport)
         return response
 
     def close_exchange(self) -> None:

@@ -17,7 +17,7 @@ from uaitools.proxy.http1 import fields as f
 from uaitools.proxy.http1.body import CHUNKED
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.grammar import TRACEPARENT, MessageError
-from uaitools.proxy.http1.request import RequestHead
+from uaitools.proxy.http1.request import NO_CONTROLS, RequestHead
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
 
@@ -36,6 +36,7 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
     traceparent.
     """
     host = head.host or _NO_HOST
+    plain = head.controls is NO_CONTROLS and head.method not in _WITH_CONTENT
     return b"".join(
         (
             head.method,
@@ -44,13 +45,12 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
             head.query,
             b" HTTP/1.1\r\nHost: ",
             host,
-            b"\r\n",
-            _message_lines(head),
+            b"" if plain else _message_lines(head),
             head.lines,
             trust.lines,
-            b"" if trust.proto else b"X-Forwarded-Proto: http\r\n",
-            b"" if trust.host or head.host is None else b"X-Forwarded-Host: %b\r\n" % host,
-            b"Via: 1.1 uaitools\r\nX-Forwarded-For: ",
+            b"" if trust.proto else b"\r\nX-Forwarded-Proto: http",
+            b"" if trust.host or head.host is None else b"\r\nX-Forwarded-Host: " + host,
+            b"\r\nVia: 1.1 uaitools\r\nX-Forwarded-For: ",
             trust.chain,
         )
     )
@@ -59,9 +59,9 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
 class Trust:
     """What is kept of the fields that a client could forge, and of its trace context.
 
-    lines: to forward, in wire form. chain: X-Forwarded-For so far, ended by ", " unless empty.
-    request_id and trace (32 hex digits): None when they begin here. trace_flags: what follows the
-    span id in traceparent, up to the end of the head.
+    lines: to forward, each after a CR LF. chain: X-Forwarded-For so far, ended by ", " unless
+    empty. request_id and trace (32 hex digits): None when they begin here. trace_flags: what
+    follows the span id in traceparent, up to the end of the head.
     """
 
     __slots__ = ("chain", "host", "lines", "proto", "request_id", "trace", "trace_flags")
@@ -76,7 +76,7 @@ class Trust:
             if field.kind == f.TRACEPARENT:
                 traces.append(field.value)
             elif field.kind == f.TRACESTATE:
-                states += field.line
+                states += b"\r\n" + field.line
             elif trusted:
                 self._believe(field)
         self.trace, self.trace_flags = _continued_trace(traces)
@@ -91,24 +91,23 @@ class Trust:
             if _REQUEST_ID.fullmatch(field.value) is not None:
                 self.request_id = field.value
         else:
-            self.lines += field.line
+            self.lines += b"\r\n" + field.line
             self.proto = self.proto or field.name == b"x-forwarded-proto"
             self.host = self.host or field.name == b"x-forwarded-host"
 
 
 def _message_lines(head: RequestHead) -> bytes:
     """Framing and Connection, decided by us."""
-    if head.body == 0 and not head.websocket and not head.accepts_trailers:
-        return b"Content-Length: 0\r\n" if head.method in _WITH_CONTENT else b""
     if head.websocket:
-        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-    lines = b"Connection: TE\r\nTE: trailers\r\n" if head.accepts_trailers else b""
+        return b"\r\nConnection: Upgrade\r\nUpgrade: websocket"
+    controls = head.controls
+    lines = b"\r\nConnection: TE\r\nTE: trailers" if controls.accepts_trailers else b""
     if head.body == CHUNKED:
-        lines += b"Transfer-Encoding: chunked\r\n"
-        if head.trailers:
-            lines += b"Trailer: %b\r\n" % b", ".join(sorted(head.trailers))
+        lines += b"\r\nTransfer-Encoding: chunked"
+        if controls.trailers:
+            lines += b"\r\nTrailer: " + b", ".join(sorted(controls.trailers))
     elif head.body or head.method in _WITH_CONTENT:
-        lines += b"Content-Length: %d\r\n" % head.body
+        lines += b"\r\nContent-Length: %d" % head.body
     return lines
 
 

@@ -20,6 +20,7 @@ from uaitools.tasks import spawn
 from uaitools.traffic.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from uaitools.proxy.outbox import Outbox
     from uaitools.proxy.service import Service
     from uaitools.proxy.sweep import Sweep
 
@@ -53,6 +54,7 @@ class Pool:
         "idle",
         "open",
         "opened",
+        "outbox",
         "reused",
         "service",
         "sweep",
@@ -60,11 +62,17 @@ class Pool:
     )
 
     def __init__(
-        self, endpoint: Endpoint, service: Service, connect: Connector, sweep: Sweep
+        self,
+        endpoint: Endpoint,
+        service: Service,
+        connect: Connector,
+        sweep: Sweep,
+        outbox: Outbox,
     ) -> None:
         self.endpoint = endpoint
         self.service = service
         self.sweep = sweep
+        self.outbox = outbox
         self._connect = connect
         self._connecting = 0
         self._retired = False

@@ -81,7 +81,8 @@ class Plan:
             self.refusal = ServiceError(
                 413, f"the body is over this route's {self.max_body} bytes", "proxy"
             )
-        trust = Trust(head.trust, trusted=trusted) if head.trust else NOTHING
+        controls = head.controls
+        trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
         self.prefix = outgoing(head, destination.path, trust)
         self.request_id = trust.request_id
         self.trace = trust.trace
@@ -154,20 +155,18 @@ class Site:
     def plan(self, raw: bytes, *, trusted: bool) -> Plan:
         """Parse, route and rewrite a head, given without its empty line. Raises MessageError."""
         memo = self.trusted_plans if trusted else self.plans
-        plan = memo.get(raw)
-        if plan is None:
-            plan = self.plan_for(parse_request(raw), trusted=trusted)
-            memo.put(raw, plan)
-        return plan
-
-    def plan_for(self, head: RequestHead, *, trusted: bool) -> Plan:
-        """Route and rewrite a head that is parsed already."""
-        key = head.method + b" " + head.path
-        destination = self._destinations.young.get(key) or self._destinations.get(key)
+        plan = memo.young.get(raw)
+        if plan is not None:
+            return plan
+        head = parse_request(raw)
+        key = head.method + head.path
+        destination = self._destinations.young.get(key)
         if destination is None:
             destination = self._route(head.method, head.path)
             self._destinations.put(key, destination)
-        return Plan(head, destination, trusted=trusted)
+        plan = Plan(head, destination, trusted=trusted)
+        memo.put(raw, plan)
+        return plan
 
     def _route(self, method: bytes, path: bytes) -> Destination:
         try:

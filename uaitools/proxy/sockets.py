@@ -41,7 +41,7 @@ def listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socke
     return listener
 
 
-def abort(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """End a connection with a reset, so that a truncated body never looks whole.
 
     A bare `transport.abort()` sends a clean FIN (docs/measurements.md).
@@ -51,7 +51,3 @@ def abort(transport: asyncio.Transport) -> None:
         with contextlib.suppress(OSError):  # it may be gone already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
-
-
-def discard(data: bytes | bytearray | memoryview) -> None:
-    """What a connection writes to once it is gone; its connection_lost has told who must know."""

@@ -6,11 +6,11 @@ nothing else arrived, and neither side wants to close; bytes or EOF while idle d
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from uaitools.proxy.failure import PROTOCOL, RESET, TIMEOUT, TRUNCATED, Failure
+from uaitools.proxy.connection import Connection
+from uaitools.proxy.failure import PROTOCOL, RESET, TIMEOUT, TRUNCATED, UNASKED, Failure
 from uaitools.proxy.headers import announced
 from uaitools.proxy.http1.body import (
     CHUNKED,
@@ -28,11 +28,10 @@ from uaitools.proxy.http1.response import (
     parse_response,
 )
 from uaitools.proxy.memo import Memo
-from uaitools.proxy.sockets import abort, discard
 from uaitools.proxy.sweep import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
     from uaitools.proxy.exchange import Exchange
     from uaitools.proxy.pool import Pool
@@ -44,14 +43,13 @@ _CLOSE_SECONDS: Final = 2.0  # a close that has not finished by then is an abort
 
 # Equal response heads are parsed once, like request heads.
 _heads: Final[Memo[ResponseHead]] = Memo(capacity=512, key_limit=2048)
-_known_head: Final = _heads.get
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(Connection):
     """The protocol of one upstream connection.
 
     served: exchanges begun on it. retires: when it is too old for another, monotonic. sent: the
-    request is out completely. deadline: for the sweep.
+    request is out completely.
     """
 
     __slots__ = (
@@ -65,21 +63,18 @@ class Upstream(asyncio.Protocol):
         "_interims",
         "_keep",
         "_pool",
-        "_transport",
         "_tunnel",
+        "_turn",
         "connected",
-        "deadline",
         "exchange",
         "retires",
         "sent",
         "served",
-        "write",
     )
 
     def __init__(self, pool: Pool) -> None:
+        super().__init__(pool.outbox)
         self._pool = pool
-        self._transport: asyncio.Transport | None = None
-        self.write: Callable[[bytes], None] = discard
         self._body: LengthBody | ChunkedBody | CloseBody | None = None
         self._tunnel: Tunnel | None = None
         self._buffer = b""
@@ -90,9 +85,9 @@ class Upstream(asyncio.Protocol):
         self._ended = True
         self._idle = 0.0
         self._interims = 0
+        self._turn = -1  # of the loop, in which the request was begun
         self.retires = 0.0
         self.connected = False
-        self.deadline = NEVER
         self.exchange: Exchange | None = None
         self.sent = True
         self.served = 0
@@ -109,9 +104,7 @@ class Upstream(asyncio.Protocol):
     # -- the life of a connection, in order -------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio.Transport, though they do what it says.
-        self._transport = cast("asyncio.Transport", transport)
-        self.write = self._transport.write
+        self._connected(transport)
         self.retires = monotonic() + AGE_LIMIT
         self.connected = True
         self._pool.sweep.connections.add(self)
@@ -123,14 +116,16 @@ class Upstream(asyncio.Protocol):
         self.sent = True
         self._interims = 0
         self.deadline = deadline
-        self.write(head)
+        outbox = self._outbox
+        self._turn = outbox.turn
+        outbox.send(self, head)
 
     def begin_with_body(
         self, exchange: Exchange, head: bytes, payload: bytes, deadline: float, *, done: bool
     ) -> None:
         """Send a request's head with what there is of its body."""
-        self.begin(exchange, head + _framed(exchange, payload, done=done), deadline)
         self._ended = done
+        self.begin(exchange, head + _framed(exchange, payload, done=done), deadline)
         if not done or self._congested:
             self._wrote(done=done)
 
@@ -138,6 +133,7 @@ class Upstream(asyncio.Protocol):
         """Send more of the request's body."""
         assert self.exchange is not None
         data = _framed(self.exchange, payload, done=done)
+        self._ended = done
         if data:
             self.write(data)
         self._wrote(done=done)
@@ -151,7 +147,7 @@ class Upstream(asyncio.Protocol):
             waiting = done or self._congested
             self.deadline = monotonic() + self._pool.service.policy.first_byte if waiting else NEVER
 
-    def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 - the common path, in one
+    def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912 - one path
         exchange = self.exchange
         if exchange is None:
             if self._tunnel is not None:
@@ -162,6 +158,11 @@ class Upstream(asyncio.Protocol):
         if self._body is not None:
             self._receive_body(exchange, data)
             return
+        if self._turn == self._outbox.turn:
+            # The request is not out yet: these bytes answer another one, or none.
+            self.abort()
+            exchange.upstream_failed(UNASKED, stale=True)
+            return
         if self._buffer:
             data = self._buffer + data
         end = data.find(b"\r\n\r\n")
@@ -169,7 +170,7 @@ class Upstream(asyncio.Protocol):
             self._receive_partial(exchange, data)
             return
         raw = data[:end]
-        head = _heads.young.get(raw) or _known_head(raw)
+        head = _heads.young.get(raw)
         if head is None:
             try:
                 head = parse_response(raw)
@@ -281,11 +282,9 @@ class Upstream(asyncio.Protocol):
         return False  # close; connection_lost says what it meant
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # First of all: a write on either side would raise from here on (docs/measurements.md).
+        self._disconnected()
         exchange, self.exchange = self.exchange, None
         tunnel, self._tunnel = self._tunnel, None
-        self._transport = None
-        self.write = discard
         self._pool.sweep.connections.discard(self)
         self._pool.lost(self)
         if tunnel is not None:
@@ -311,6 +310,7 @@ class Upstream(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.upstream_full()
         elif self.exchange is not None:
+            self._wrote(done=self._ended)
             self.exchange.upstream_full()
 
     def resume_writing(self) -> None:
@@ -333,11 +333,6 @@ class Upstream(asyncio.Protocol):
             if self.exchange is not None:
                 self.deadline = monotonic() + self._pool.service.policy.between_bytes
             self._transport.resume_reading()
-
-    def write_eof(self) -> None:
-        """Tell the upstream that a tunnel's client sends no more."""
-        if self._transport is not None:
-            self._transport.write_eof()
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -363,14 +358,13 @@ class Upstream(asyncio.Protocol):
             self._pool.idle.remove(self)
         if self._transport is not None:
             self._closing = True
-            self._transport.close()
+            self._close_transport()
             self.deadline = monotonic() + _CLOSE_SECONDS
 
     def abort(self) -> None:
         """End the connection with a reset: its exchange was cancelled or has failed."""
         self.exchange = None
-        if self._transport is not None:
-            abort(self._transport)
+        self._reset()
 
     def _fail(self, exchange: Exchange, failure: Failure, message: str) -> None:
         streaming = self._body is not None

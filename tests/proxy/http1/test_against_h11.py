@@ -112,7 +112,7 @@ STRICTER_BODIES = [
 def fields_of(lines: bytes) -> Fields:
     """The fields of header lines: lower-case names, values without outer white space."""
     found = []
-    for line in lines.split(CRLF)[:-1]:
+    for line in filter(None, lines.split(CRLF)):
         name, _, value = line.partition(b":")
         found.append((name.lower(), value.strip(b" \t")))
     return found

@@ -1,5 +1,6 @@
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.proxy.http1.heads import REQUESTS
 from uaitools.proxy.http1.body import CHUNKED
@@ -10,6 +11,7 @@ from uaitools.proxy.http1.grammar import (
     MessageError,
 )
 from uaitools.proxy.http1.request import RequestHead, check_partial_head, parse_request
+from uaitools.proxy.http1.usual import match_usual
 
 GET = b"GET / HTTP/1.1"
 GET_10 = b"GET / HTTP/1.0"
@@ -40,9 +42,18 @@ def refused(*fields: bytes, line: bytes = GET, host: bytes | None = HOST) -> int
 def observed(head: RequestHead) -> dict[str, object]:
     """All that is public about a head."""
     # Compiled classes have no __slots__; both kinds list their attributes on the class.
-    public = {name: getattr(head, name) for name in dir(RequestHead) if not name.startswith("_")}
-    public["trust"] = [(field.name, field.value, field.kind) for field in head.trust]
+    public = attributes(head)
+    public["controls"] = controls = attributes(head.controls)
+    controls["trust"] = [(field.name, field.value, field.kind) for field in head.controls.trust]
     return public
+
+
+def attributes(value: object) -> dict[str, object]:
+    return {
+        name: getattr(value, name)
+        for name in dir(type(value))
+        if not name.startswith("_") and not callable(getattr(value, name))
+    }
 
 
 # -- request line -------------------------------------------------------------------------------
@@ -207,13 +218,13 @@ def test_a_value_with_a_ctl_is_400(byte: int) -> None:
 
 
 def test_a_value_may_have_tabs_and_bytes_beyond_ascii() -> None:
-    assert parsed(b"X: a\tb\x80\xff").lines == b"X: a\tb\x80\xff\r\n"
+    assert parsed(b"X: a\tb\x80\xff").lines == b"\r\nX: a\tb\x80\xff"
 
 
 def test_lines_are_forwarded_in_order_and_as_they_came() -> None:
     head = parsed(b"B:  2 ", b"a:1", b"B: 3")
 
-    assert head.lines == b"B:  2 \r\na:1\r\nB: 3\r\n"
+    assert head.lines == b"\r\nB:  2 \r\na:1\r\nB: 3"
 
 
 @pytest.mark.parametrize("name", [b"X_User_Id", b"x_a", b"Content_Length", b"_"])
@@ -236,6 +247,77 @@ def test_what_is_remembered_of_a_line_changes_nothing(head: bytes) -> None:
             outcomes.append(str(error))
 
     assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+# -- the short way ------------------------------------------------------------------------------
+
+# A field that is dropped and means nothing, but that a usual head does not have.
+NOTHING = b"X_Nothing: 1"
+USUAL_LINES = st.lists(
+    st.sampled_from(
+        (
+            b"Accept: */*",
+            b"accept:",
+            b"Cookie: a=1; b=\xe4",
+            b"Cookie: a=1; b=\xe4",
+            b"Hosts: other",
+            b"X: \tv ",
+            b"T: 1",
+            b"Content-Lengths: 5",
+            b"X-Users: 1",
+            b"connection: Keep-Alive",
+            b"Connection: keep-alive",
+            b"Connection: keep-alive, x",
+            b"Connection: close",
+            b"Content-Length: 0",
+            b"X-Forwarded-For: 1.1.1.1",
+            b"X-User-Id: 7",
+            b"UPGRADE: websocket",
+            b"tE: trailers",
+            b"X-Request-ID: 1",
+            b"Host: b.example",
+            b"X_Y: 1",
+            b"No colon",
+            b": no name",
+            b"Space : 1",
+            b" folded: 1",
+            b"Bare\rreturn: 1",
+            b"Bare: re\rturn",
+            b"Nul: \x00",
+        )
+    ),
+    max_size=6,
+)
+TARGETS = st.sampled_from(
+    (b"/", b"/a/b/", b"/a?b=/../c", b"/a/../b", b"//a", b"/%41", b"/a%2fb", b"/a;b", b"*", b"/a?#")
+)
+METHODS = st.sampled_from((b"GET", b"HEAD", b"POST", b"OPTIONS", b"DELETE", b"BREW", b"get"))
+VERSIONS = st.sampled_from((b"1.1", b"1.0", b"2.0", b"1.1 "))
+HOSTS = st.sampled_from((b"Host: a.example:80", b"host: a", b"Host: [::1]:80", b"Host: a b", None))
+
+
+@given(METHODS, TARGETS, VERSIONS, HOSTS, USUAL_LINES)
+@settings(deadline=None, max_examples=1500)
+def test_the_short_way_of_usual_heads_is_the_same_as_the_long_one(
+    method: bytes, target: bytes, version: bytes, host: bytes | None, fields: list[bytes]
+) -> None:
+    line = b"%b %b HTTP/%b" % (method, target, version)
+
+    def outcome(*more: bytes) -> object:
+        try:
+            return observed(parsed(*fields, *more, line=line, host=host))
+        except MessageError as error:
+            return (error.code, error.message)
+
+    assert outcome() == outcome(NOTHING)
+
+
+def test_a_usual_head_takes_the_short_way() -> None:
+    usual = raw(b"Accept: */*", b"Connection: keep-alive", b"X-Y: 1", line=b"GET /a?b HTTP/1.1")
+
+    assert match_usual(usual) is not None
+    assert match_usual(usual + b"\r\n" + NOTHING) is None
+    assert parse_request(usual).lines == b"\r\nAccept: */*\r\nX-Y: 1"
 
 
 # -- framing ------------------------------------------------------------------------------------
@@ -403,14 +485,14 @@ def test_a_host_in_the_target_does_not_replace_the_field_on_http_1_1() -> None:
 def test_an_expectation_to_continue_is_known_and_not_forwarded(value: bytes) -> None:
     head = parsed(b"Expect: " + value, b"Content-Length: 5", line=POST)
 
-    assert head.expects_continue
+    assert head.controls.expects_continue
     assert head.lines == b""
 
 
 def test_an_expectation_to_continue_means_nothing_without_a_body_or_on_http_1_0() -> None:
-    assert not parsed(b"Expect: 100-continue", line=POST).expects_continue
+    assert not parsed(b"Expect: 100-continue", line=POST).controls.expects_continue
     head = parsed(b"Expect: 100-continue", b"Content-Length: 5", line=b"POST / HTTP/1.0")
-    assert not head.expects_continue
+    assert not head.controls.expects_continue
 
 
 @pytest.mark.parametrize("value", [b"", b"200-ok", b"100-continue, x", b"100"])
@@ -457,7 +539,7 @@ def test_the_connection_stays_open_as_version_and_options_say(
 def test_hop_by_hop_fields_are_not_forwarded(line: bytes) -> None:
     head = parsed(line, b"X: a")
 
-    assert head.lines == b"X: a\r\n"
+    assert head.lines == b"\r\nX: a"
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -467,8 +549,8 @@ def test_connection_strips_what_it_names_wherever_it_stands(order: int) -> None:
 
     head = parsed(*fields[::order])
 
-    assert head.lines == b"X-B: 2\r\n"
-    assert head.trust == []
+    assert head.lines == b"\r\nX-B: 2"
+    assert head.controls.trust == []
 
 
 def test_connection_cannot_strip_host_or_framing() -> None:
@@ -482,7 +564,7 @@ def test_connection_cannot_strip_host_or_framing() -> None:
 def test_connection_strips_the_trailers_it_names() -> None:
     head = parsed(b"Trailer: x-sum, x-hop", b"Connection: X-Hop", CHUNKED_LINE, line=POST)
 
-    assert head.trailers == {b"x-sum"}
+    assert head.controls.trailers == {b"x-sum"}
 
 
 def test_connection_that_names_the_idempotency_key_leaves_nothing_to_replay_by() -> None:
@@ -538,7 +620,7 @@ def test_replay_is_allowed_with_an_idempotency_key_which_is_forwarded() -> None:
     head = parsed(b"Idempotency-Key: 7", line=POST)
 
     assert head.replayable
-    assert head.lines == b"Idempotency-Key: 7\r\n"
+    assert head.lines == b"\r\nIdempotency-Key: 7"
 
 
 # -- trailers -----------------------------------------------------------------------------------
@@ -547,7 +629,7 @@ def test_replay_is_allowed_with_an_idempotency_key_which_is_forwarded() -> None:
 def test_trailers_are_announced_by_name() -> None:
     head = parsed(b"Trailer: X-Sum, x-time", b"trailer: X-More", CHUNKED_LINE, line=POST)
 
-    assert head.trailers == {b"x-sum", b"x-time", b"x-more"}
+    assert head.controls.trailers == {b"x-sum", b"x-time", b"x-more"}
 
 
 @pytest.mark.parametrize(
@@ -555,7 +637,7 @@ def test_trailers_are_announced_by_name() -> None:
     [(b"trailers", True), (b"gzip, Trailers", True), (b"gzip", False), (b"trailers;q=0", False)],
 )
 def test_trailers_are_accepted_when_te_says_so(value: bytes, accepted: bool) -> None:
-    assert parsed(b"TE: " + value).accepts_trailers is accepted
+    assert parsed(b"TE: " + value).controls.accepts_trailers is accepted
 
 
 @given(REQUESTS)

@@ -167,4 +167,4 @@ def encode_last_chunk(trailers: tuple[Field, ...]) -> bytes:
     """The last chunk with the trailer section."""
     if not trailers:
         return LAST_CHUNK
-    return b"0\r\n%b\r\n" % b"".join([field.line for field in trailers])
+    return b"\r\n".join([b"0", *[field.line for field in trailers], b"", b""])

@@ -8,11 +8,10 @@ from typing import Final
 from uaitools.proxy.http1 import fields as f
 from uaitools.proxy.http1.body import CHUNKED
 from uaitools.proxy.http1.fields import (
-    FORWARDED,
     NO_MEMBERS,
     Field,
+    forwarded_lines,
     parse_request_field,
-    request_lines,
 )
 from uaitools.proxy.http1.grammar import (
     BARE_LF,
@@ -26,146 +25,93 @@ from uaitools.proxy.http1.grammar import (
     MessageError,
 )
 from uaitools.proxy.http1.target import parse_target
+from uaitools.proxy.http1.usual import match_usual
 
 _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_SHORT: Final = 4 * FIELD_COUNT_LIMIT  # bytes; a head of so many cannot break a limit
 # What may stand at the start of an unfinished head: an empty line, a method, a space.
 _BEGINNING: Final = re.compile(rb"(?:\r\n)?(?:\r?$|[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |$))")
 _ALLOW: Final = b", ".join(sorted(COMMON_METHODS))
-_NONE: Final[frozenset[bytes]] = frozenset()
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 # Tokens of Connection that name no header to strip (RFC 9110 7.6.1).
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 
 
-class RequestHead:
-    """A request head that is valid and can be understood in one way only; never changed.
+class Controls:
+    """What the fields about a message and its connection say, taken together.
 
-    path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. lines:
-    those to forward as they are, in wire form. trust: those that are believed from some peers
-    only, and the trace context. Neither holds what Connection names. body: bytes of
-    Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
-    Idempotency-Key may be sent again. trailers: names announced by Trailer.
-
-    Made by `parse_request`. Written out, and one walk over the lines, because heads that differ
-    from request to request are parsed each time.
+    Most requests have none, and share one. length, transfer: the values of Content-Length and
+    Transfer-Encoding, or None. options: the members of Connection. upgrade: those of Upgrade.
+    trailers: names announced by Trailer. trust: fields that are believed from some peers only,
+    and the trace context. keyed: there is an Idempotency-Key.
     """
 
     __slots__ = (
-        "_length",
-        "_options",
-        "_transfer",
-        "_upgrade",
         "accepts_trailers",
-        "body",
         "expects_continue",
-        "host",
-        "keep_alive",
-        "lines",
-        "method",
-        "minor",
-        "path",
-        "query",
-        "replayable",
+        "keyed",
+        "length",
+        "options",
         "trailers",
+        "transfer",
         "trust",
-        "websocket",
+        "upgrade",
     )
 
-    def __init__(self, line: bytes, block: bytes) -> None:
-        self.method, target, self.minor = _request_line(line)
-        self.path, self.query, authority = parse_target(target, self.method)
-        self.host: bytes | None = None
-        self.replayable = self.method in _IDEMPOTENT
-        self.expects_continue = self.accepts_trailers = False
-        self.trailers = _NONE
+    def __init__(self, fields: list[Field]) -> None:
+        self.length: bytes | None = None
+        self.transfer: bytes | None = None
+        self.options = NO_MEMBERS
+        self.upgrade = NO_MEMBERS
+        self.trailers: frozenset[bytes] = frozenset()
         self.trust: list[Field] = []
-        self._length: bytes | None = None
-        self._transfer: bytes | None = None
-        self._options = NO_MEMBERS
-        self._upgrade = NO_MEMBERS
-        plain = self._walk(block.split(b"\r\n") if block else [])
-        if self._options:
-            plain = self._strip(plain)
-        plain.append(b"")
-        self.lines = b"\r\n".join(plain)
-        self._check_host(authority)
-        self.body = self._framing()
-        self.keep_alive = b"close" not in self._options and (
-            self.minor == 1 or b"keep-alive" in self._options
-        )
-        self.expects_continue = self.expects_continue and self.minor == 1 and self.body != 0
-        self.websocket = self._may_upgrade()
-
-    def __repr__(self) -> str:
-        return f"<RequestHead {self.method.decode()} {self.path.decode()} body={self.body}>"
-
-    def _walk(self, lines: list[bytes]) -> list[bytes]:
-        """Act on each field; returns the lines that are only forwarded."""
-        if len(lines) > FIELD_COUNT_LIMIT:
-            raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
-        plain: list[bytes] = []
-        known = request_lines.young.get
-        for line in lines:
-            field = known(line) or parse_request_field(line)
-            if field is FORWARDED:
-                plain.append(line)
-            elif field.kind == f.HOST:
-                self.host = _once(self.host, field)
-            elif field.kind >= f.FORGEABLE:
+        self.accepts_trailers = self.expects_continue = self.keyed = False
+        for field in fields:
+            if field.kind >= f.FORGEABLE:
                 self.trust.append(field)
-            elif field.kind == f.IDEMPOTENCY:
-                self.replayable = True
-                plain.append(line)
             else:
                 self._note(field)
-        return plain
+
+    def __repr__(self) -> str:
+        return f"<Controls options={self.options} trust={self.trust}>"
 
     def _note(self, field: Field) -> None:
-        """A field about this message or this connection."""
         kind = field.kind
         if kind == f.LENGTH:
-            self._length = _once(self._length, field)
+            self.length = _once(self.length, field)
         elif kind == f.TRANSFER:
-            self._transfer = _once(self._transfer, field)
+            self.transfer = _once(self.transfer, field)
         elif kind == f.CONNECTION:
-            self._options += field.members
+            self.options += field.members
         elif kind == f.UPGRADE:
-            self._upgrade += field.members
+            self.upgrade += field.members
         elif kind == f.EXPECT:
             self.expects_continue = _expectation(field.value)
         elif kind == f.TE:
             self.accepts_trailers = self.accepts_trailers or b"trailers" in field.members
         elif kind == f.TRAILER:
             self.trailers |= frozenset(field.members)
+        elif kind == f.IDEMPOTENCY:
+            self.keyed = True
 
-    def _strip(self, plain: list[bytes]) -> list[bytes]:
-        """RFC 9110 7.6.1: drop every field that Connection names (CVE-2024-45410)."""
-        names = frozenset(self._options) - _OPTIONS
-        if not names:
-            return plain
+    def strip(self, names: frozenset[bytes]) -> None:
+        """Drop what the client has named in Connection."""
         self.trailers -= names
-        if b"idempotency-key" in names:
-            self.replayable = self.method in _IDEMPOTENT
+        self.keyed = self.keyed and b"idempotency-key" not in names
         self.trust = [field for field in self.trust if field.name not in names]
-        return [line for line in plain if line.partition(b":")[0].lower() not in names]
 
-    def _check_host(self, authority: bytes | None) -> None:
-        if self.host is None:
-            if self.minor == 1:
-                raise MessageError(400, "HTTP/1.1 requests need a Host header")
-            self.host = authority
-        elif authority is not None and authority.lower() != self.host.lower():
-            raise MessageError(400, "the authority of the request target differs from Host")
+    def framing(self, minor: int) -> int:
+        """The body as in RequestHead: RFC 9112 6.1-6.3 without its leniencies.
 
-    def _framing(self) -> int:
-        """RFC 9112 6.1-6.3, without its leniencies: what could be read in two ways is refused."""
-        length, transfer = self._length, self._transfer
-        if transfer is not None:
+        What could be read in two ways is refused with MessageError 400.
+        """
+        length = self.length
+        if self.transfer is not None:
             if length is not None:
                 raise MessageError(400, "send either Content-Length or Transfer-Encoding, not both")
-            if self.minor == 0:
+            if minor == 0:
                 raise MessageError(400, "Transfer-Encoding needs HTTP/1.1")
-            if transfer.lower() != b"chunked":
+            if self.transfer.lower() != b"chunked":
                 raise MessageError(400, "the only Transfer-Encoding accepted is chunked")
             return CHUNKED
         if length is None:
@@ -174,15 +120,117 @@ class RequestHead:
             raise MessageError(400, "Content-Length must be one decimal number")
         return int(length)
 
-    def _may_upgrade(self) -> bool:
-        """RFC 6455 4.1: GET, HTTP/1.1, no body; other upgrades are ignored, never tunnelled."""
-        return (
-            self._upgrade == (b"websocket",)
-            and b"upgrade" in self._options
+
+NO_CONTROLS: Final = Controls([])
+
+
+class RequestHead:
+    """A request head that is valid and can be understood in one way only; never changed.
+
+    path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. lines: those to
+    forward as they are, each after a CR LF, without what Connection names. body: bytes of
+    Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
+    Idempotency-Key may be sent again. controls: what the other fields say.
+
+    Made by `parse_request`.
+    """
+
+    __slots__ = (
+        "body",
+        "controls",
+        "host",
+        "keep_alive",
+        "lines",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "replayable",
+        "websocket",
+    )
+
+    def __init__(self, head: bytes) -> None:
+        usual = match_usual(head)
+        if usual is None:
+            self._parse(head)
+            return
+        self.method, self.path, self.query, host, self.lines, more = usual.groups()
+        if more:
+            self.lines += more
+        self.host: bytes | None = host
+        self.minor = 1
+        self.body = 0
+        self.controls = NO_CONTROLS
+        self.keep_alive = True
+        self.replayable = self.method in _IDEMPOTENT
+        self.websocket = False
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method.decode()} {self.path.decode()} body={self.body}>"
+
+    def _parse(self, head: bytes) -> None:
+        line, _, block = head.partition(b"\r\n")
+        self.method, target, self.minor = _request_line(line)
+        self.path, self.query, authority = parse_target(target, self.method)
+        self.replayable = self.method in _IDEMPOTENT
+        self.host = None
+        lines, controls = self._sort(block.split(b"\r\n") if block else [])
+        self._check_host(authority)
+        self.controls = NO_CONTROLS
+        if controls:
+            self.controls = Controls(controls)
+            lines = self._strip(lines)
+            self.replayable = self.replayable or self.controls.keyed
+        self.lines = b"\r\n".join([b"", *lines]) if lines else b""
+        self._decide()
+
+    def _sort(self, lines: list[bytes]) -> tuple[list[bytes], list[Field]]:
+        """The lines that are only forwarded, and the fields of the others, but for Host."""
+        forwarded: list[bytes] = []
+        controls: list[Field] = []
+        known = forwarded_lines.young
+        for line in lines:
+            field = None if line in known else parse_request_field(line)
+            if field is None:
+                forwarded.append(line)
+            elif field.kind == f.HOST:
+                self.host = _once(self.host, field)
+            else:
+                controls.append(field)
+                if field.kind == f.IDEMPOTENCY:
+                    forwarded.append(line)
+        return forwarded, controls
+
+    def _strip(self, lines: list[bytes]) -> list[bytes]:
+        """RFC 9110 7.6.1: drop every field that Connection names (CVE-2024-45410)."""
+        names = frozenset(self.controls.options) - _OPTIONS
+        if not names:
+            return lines
+        self.controls.strip(names)
+        return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+    def _decide(self) -> None:
+        controls, options = self.controls, self.controls.options
+        self.body = controls.framing(self.minor)
+        if controls.expects_continue and (self.minor == 0 or self.body == 0):
+            controls.expects_continue = False
+        self.keep_alive = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
+        # RFC 6455 4.1: GET, HTTP/1.1, no body; other upgrades are ignored, never tunnelled.
+        self.websocket = (
+            controls.upgrade == (b"websocket",)
+            and b"upgrade" in options
             and self.method == b"GET"
             and self.minor == 1
             and self.body == 0
         )
+
+    def _check_host(self, authority: bytes | None) -> None:
+        if self.host is None:
+            if self.minor == 1:
+                raise MessageError(400, "HTTP/1.1 requests need a Host header")
+            self.host = authority
+        elif authority is not None and authority.lower() != self.host.lower():
+            raise MessageError(400, "the authority of the request target differs from Host")
 
 
 def check_partial_head(data: bytes) -> None:
@@ -195,10 +243,11 @@ def check_partial_head(data: bytes) -> None:
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse a head, given without its final empty line. Raises MessageError with the status."""
-    if len(head) > REQUEST_LINE_LIMIT:
+    if len(head) > _SHORT:
         _check_length(head, REQUEST_LINE_LIMIT, HEAD_LIMIT)
-    line, _, block = head.partition(b"\r\n")
-    return RequestHead(line, block)
+        if head.count(b"\r\n") > FIELD_COUNT_LIMIT:
+            raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
+    return RequestHead(head)
 
 
 def _check_length(head: bytes, line_limit: int, limit: int) -> None:

@@ -91,7 +91,7 @@ def parse_response(head: bytes) -> ResponseHead:
     sized = walk.length is not None and status >= 200 and status != 204
     return ResponseHead(
         status,
-        b"HTTP/1.1 %d %b\r\n%b" % (status, reason, walk.lines()),
+        b"\r\n".join([b"HTTP/1.1 %d %b" % (status, reason), *walk.lines(), b""]),
         b"Content-Length: %d\r\n" % int(walk.length or b"0") if sized else b"",
         body,
         keep_alive=b"close" not in walk.options and (minor == 1 or b"keep-alive" in walk.options),
@@ -156,9 +156,9 @@ class _Walk:
                 # A second before the upstream's own limit, so that we close first.
                 self.idle = min(max(float(timeout[1]) - 1.0, 0.5), _IDLE_MAX)
 
-    def lines(self) -> bytes:
-        """The fields to forward, in wire form, without those that Connection names."""
-        return b"".join([field.line for field in self._plain if field.name not in self._named])
+    def lines(self) -> list[bytes]:
+        """The fields to forward, without those that Connection names."""
+        return [field.line for field in self._plain if field.name not in self._named]
 
 
 def _once(seen: bytes | None, field: Field) -> bytes:
