@@ -7,7 +7,7 @@ from uaitools.errors import ServiceError
 from uaitools.proxy.headers import Trust, announced, error_head, outgoing
 from uaitools.proxy.http1.body import CHUNKED, ChunkedBody
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import RequestHead, parse_request
+from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.routing import RouteError
 
 CLIENT = b"192.0.2.7"
@@ -38,7 +38,7 @@ FORGEABLE = (
 
 
 def parsed(*fields: bytes, line: bytes = b"GET / HTTP/1.1") -> RequestHead:
-    return parse_request(b"\r\n".join((line, b"Host: a.example", *fields)))
+    return RequestHead(b"\r\n".join((line, b"Host: a.example", *fields)))
 
 
 def sent(head: RequestHead, path: bytes = b"/", *, trusted: bool = False) -> bytes:
@@ -183,13 +183,13 @@ def test_what_we_send_is_a_request_that_we_would_accept_and_read_in_the_same_way
     raw: bytes,
 ) -> None:
     try:
-        head = parse_request(raw)
+        head = RequestHead(raw)
     except MessageError:
         return
 
     if not head.host:
         return  # an HTTP/1.0 client may name no host; an empty Host says so (RFC 9112 3.2)
-    again = parse_request(sent(head, head.path).removesuffix(b"\r\n\r\n"))
+    again = RequestHead(sent(head, head.path).removesuffix(b"\r\n\r\n"))
 
     assert (again.method, again.path, again.query) == (head.method, head.path, head.query)
     assert (again.host, again.body, again.websocket) == (head.host, head.body, head.websocket)
@@ -291,5 +291,5 @@ def test_only_trailers_that_may_be_relayed_are_announced() -> None:
 
 def test_refused_method_is_told_what_is_allowed() -> None:
     with pytest.raises(MessageError) as caught:
-        parse_request(b"TRACE / HTTP/1.1\r\nHost: a")
+        RequestHead(b"TRACE / HTTP/1.1\r\nHost: a")
     assert b"Allow: DELETE, GET" in error_head(caught.value, 0, b"").start

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from uaitools.errors import ServiceError
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.grammar import COMMON_METHODS
-from uaitools.proxy.http1.request import RequestHead, parse_request
+from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Series
@@ -158,7 +158,7 @@ class Site:
         plan = memo.young.get(raw)
         if plan is not None:
             return plan
-        head = parse_request(raw)
+        head = RequestHead(raw)
         key = head.method + head.path
         destination = self._destinations.young.get(key)
         if destination is None:

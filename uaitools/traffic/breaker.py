@@ -31,6 +31,10 @@ class State(enum.Enum):
     RAMPING = "ramping"
 
 
+# Looking a member up on its class costs as much as a function call.
+_HEALTHY, _EJECTED, _PROBING, _RAMPING = State
+
+
 class Cause(enum.Enum):
     """Why an endpoint was ejected."""
 
@@ -108,7 +112,7 @@ class CircuitBreaker:
         self._policy = policy or BreakerPolicy()
         self.on_transition = on_transition
         self._random = jitter
-        self.state = State.HEALTHY
+        self.state = _HEALTHY
         self.cause: Cause | None = None
         self.until = NEVER  # when an ejection ends
         self.successes = 0
@@ -144,26 +148,26 @@ class CircuitBreaker:
 
         An ejected endpoint whose time is up gets 1, for one call: the probe.
         """
-        if self.state is State.HEALTHY:
+        if self.state is _HEALTHY:
             return 1.0
-        if self.state is State.EJECTED:
+        if self.state is _EJECTED:
             return 1.0 if now >= self.until else 0.0
-        if self.state is State.PROBING:
+        if self.state is _PROBING:
             return 0.0
         ramped = (now - self._since) / self._policy.ramp if self._policy.ramp > 0 else 1.0
         if ramped >= 1.0:
-            self._enter(State.HEALTHY, now)
+            self._enter(_HEALTHY, now)
             return 1.0
         return max(ramped, 0.05)  # else the first moments of a ramp would admit nobody
 
     def admit(self, now: float) -> int:
         """Count a call in and return its ticket; the first after an ejection is the probe."""
-        if self.state is State.EJECTED and now >= self.until:
+        if self.state is _EJECTED and now >= self.until:
             self.ticket += 1
-            self._enter(State.PROBING, now)
+            self._enter(_PROBING, now)
             return self.ticket
         # What a panic lets in beside the probe must not be taken for it.
-        return self.ticket - 1 if self.state is State.PROBING else self.ticket
+        return self.ticket - 1 if self.state is _PROBING else self.ticket
 
     def success(self, ticket: int, now: float) -> None:
         """A call ended well."""
@@ -175,8 +179,8 @@ class CircuitBreaker:
             return
         self._consecutive = 0
         self._connect_errors = 0
-        if self.state is State.PROBING:
-            self._enter(State.RAMPING, now)
+        if self.state is _PROBING:
+            self._enter(_RAMPING, now)
 
     def failure(
         self, ticket: int, now: float, *, connect: bool = False, last: bool = False
@@ -192,12 +196,12 @@ class CircuitBreaker:
         if ticket != self.ticket:
             self._late_failures += 1
             return
-        if self.state is State.EJECTED:
+        if self.state is _EJECTED:
             return
         self._consecutive += 1
         self._connect_errors = self._connect_errors + 1 if connect else 0
         policy = self._policy
-        if self.state is not State.HEALTHY:
+        if self.state is not _HEALTHY:
             self.eject(now, self.cause or Cause.FAILURES)
         elif self._connect_errors >= policy.connect_errors:
             self.eject(now, Cause.CONNECT)
@@ -208,14 +212,14 @@ class CircuitBreaker:
 
     def abandon(self, ticket: int, now: float) -> None:
         """A call ended without saying anything (its client left); a probe may be sent again."""
-        if self.state is State.PROBING and ticket == self.ticket:
+        if self.state is _PROBING and ticket == self.ticket:
             self.ticket += 1
             self.until = now
-            self._enter(State.EJECTED, now)
+            self._enter(_EJECTED, now)
 
     def eject(self, now: float, cause: Cause, until: float | None = None) -> None:
         """Take the endpoint out, until the given time or for the policy's next longer one."""
-        if self.state is State.HEALTHY and now - self._since >= self._penalty:
+        if self.state is _HEALTHY and now - self._since >= self._penalty:
             self._ejections = 0  # forgiven: it was healthy for as long as it had been out
         if until is None:
             policy = self._policy
@@ -229,13 +233,13 @@ class CircuitBreaker:
         self._connect_errors = 0
         self.cause = cause
         self.until = until
-        self._enter(State.EJECTED, now)
+        self._enter(_EJECTED, now)
 
     def _enter(self, state: State, now: float) -> None:
         old = self.state
         self.state = state
         self._since = now
-        if state is State.HEALTHY:
+        if state is _HEALTHY:
             self.cause = None
             self.until = NEVER
             self._marks.clear()  # the ratio is of calls while healthy

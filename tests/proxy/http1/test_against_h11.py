@@ -18,7 +18,7 @@ from tests.proxy.http1.heads import CRLF, REQUESTS, RESPONSES
 from tests.proxy.http1.test_body import broken_messages, chunked_messages, decoded
 from uaitools.proxy.http1.body import CHUNKED, UNTIL_CLOSE
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.request import RequestHead, parse_request
+from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.http1.response import ResponseHead, parse_response
 
 LENIENT = re.compile(rb"[ \t];|Content-Length", re.IGNORECASE)
@@ -168,7 +168,7 @@ def without(names: frozenset[bytes], fields: Fields) -> Fields:
 
 def parsed_request(raw: bytes) -> RequestHead | None:
     try:
-        return parse_request(raw)
+        return RequestHead(raw)
     except MessageError:
         return None
 
@@ -251,7 +251,7 @@ def test_a_request_that_h11_accepts_and_others_read_in_another_way_is_refused(
     h11_request(raw + CRLF + CRLF)
 
     with pytest.raises(MessageError) as caught:
-        parse_request(raw)
+        RequestHead(raw)
     assert caught.value.code == code
 
 

@@ -132,7 +132,8 @@ class RequestHead:
     Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
     Idempotency-Key may be sent again. controls: what the other fields say.
 
-    Made by `parse_request`.
+    head: as it came, without its final empty line. Raises MessageError with the status of the
+    refusal.
     """
 
     __slots__ = (
@@ -150,6 +151,8 @@ class RequestHead:
     )
 
     def __init__(self, head: bytes) -> None:
+        if len(head) > _SHORT:
+            _check_size(head)
         usual = match_usual(head)
         if usual is None:
             self._parse(head)
@@ -241,13 +244,10 @@ def check_partial_head(data: bytes) -> None:
         raise MessageError(400, "this is no HTTP/1.1 request; lines end with CR LF")
 
 
-def parse_request(head: bytes) -> RequestHead:
-    """Parse a head, given without its final empty line. Raises MessageError with the status."""
-    if len(head) > _SHORT:
-        _check_length(head, REQUEST_LINE_LIMIT, HEAD_LIMIT)
-        if head.count(b"\r\n") > FIELD_COUNT_LIMIT:
-            raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
-    return RequestHead(head)
+def _check_size(head: bytes) -> None:
+    _check_length(head, REQUEST_LINE_LIMIT, HEAD_LIMIT)
+    if head.count(b"\r\n") > FIELD_COUNT_LIMIT:
+        raise MessageError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
 
 
 def _check_length(head: bytes, line_limit: int, limit: int) -> None:
