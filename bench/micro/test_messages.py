@@ -6,7 +6,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.micro.messages import REQUEST, RESPONSE, unique_requests
 from uaitools.proxy.headers import NOTHING, outgoing
-from uaitools.proxy.http1.body import ChunkedBody, encode_chunk, encode_last_chunk
+from uaitools.proxy.http1.body import ChunkedBody, encode
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.http1.response import parse_response
 from uaitools.proxy.memo import Memo
@@ -72,7 +72,7 @@ def test_memo_miss_of_heads_that_never_repeat(benchmark: BenchmarkFixture) -> No
 
 def test_chunked_body_of_100_events(benchmark: BenchmarkFixture) -> None:
     event = b'data: {"choices":[{"index":0,"delta":{"content":"token"}}]}\n\n'
-    data = encode_chunk(event) * 100 + encode_last_chunk(())
+    data = encode(event, done=False) * 100 + encode(b"", done=True)
 
     payload = benchmark(lambda: ChunkedBody(502).feed(data))
 
@@ -80,6 +80,6 @@ def test_chunked_body_of_100_events(benchmark: BenchmarkFixture) -> None:
 
 
 def test_chunked_body_of_64_kib(benchmark: BenchmarkFixture) -> None:
-    data = encode_chunk(bytes(1 << 16)) + encode_last_chunk(())
+    data = encode(bytes(1 << 16), done=True)
 
     assert len(benchmark(lambda: ChunkedBody(502).feed(data))) == 1 << 16

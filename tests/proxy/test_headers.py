@@ -3,11 +3,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.proxy.http1.heads import REQUESTS
-from uaitools.errors import ServiceError
-from uaitools.proxy.headers import Trust, announced, error_head, outgoing
-from uaitools.proxy.http1.body import CHUNKED, ChunkedBody
+from uaitools.errors import ServiceError, error_body
+from uaitools.proxy.headers import Trust, announced, error_answer, framing, outgoing, switching
+from uaitools.proxy.http1.body import CHUNKED, UNTIL_CLOSE, ChunkedBody
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import RequestHead
+from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
 
 CLIENT = b"192.0.2.7"
@@ -234,32 +235,92 @@ def test_without_one_valid_traceparent_a_trace_begins_and_state_is_dropped(
 # -- our own answers ----------------------------------------------------------------------------
 
 
+def start_of(error: ServiceError) -> bytes:
+    return error_answer(error, "id", "now")[0].start
+
+
 def test_an_error_is_a_json_answer_of_known_length() -> None:
-    head = error_head(ServiceError(503, "busy", "a"), 42, b"Thu, 01 Jan 1970 00:00:00 GMT")
+    error = ServiceError(503, "busy", "a")
+    head, content = error_answer(error, "id", "Thu, 01 Jan 1970 00:00:00 GMT")
 
     assert head.start == (
         b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
         b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
     )
-    assert (head.body, head.length) == (42, b"Content-Length: 42\r\n")
+    assert content == error_body(error, "id")
+    assert (head.body, head.length) == (len(content), b"Content-Length: %d\r\n" % len(content))
 
 
 def test_an_error_names_the_allowed_methods() -> None:
     error = RouteError(405, "no", [b"POST", b"GET"])
 
-    assert b"\r\nAllow: GET, POST\r\n" in error_head(error, 0, b"").start
+    assert b"\r\nAllow: GET, POST\r\n" in start_of(error)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 4.2, 299.0])
 def test_an_error_says_in_whole_seconds_when_to_come_back_never_too_early(seconds: float) -> None:
     error = ServiceError(503, "busy", "a", retry_after=seconds)
 
-    line = error_head(error, 0, b"").start.partition(b"Retry-After: ")[2]
+    line = start_of(error).partition(b"Retry-After: ")[2]
     assert max(1.0, seconds) <= int(line) <= seconds + 2
 
 
 def test_a_status_of_our_own_invention_has_no_reason() -> None:
-    assert error_head(ServiceError(599, "x", "a"), 0, b"").start.startswith(b"HTTP/1.1 599 \r\n")
+    assert start_of(ServiceError(599, "x", "a")).startswith(b"HTTP/1.1 599 \r\n")
+
+
+# -- how an answer ends -------------------------------------------------------------------------
+
+LENGTH, CHUNKS, TO_THE_END = 5, CHUNKED, UNTIL_CLOSE
+CLOSES = b"Connection: close\r\n"
+STAYS = b"Connection: keep-alive\r\n"
+IN_CHUNKS = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "keep", "expected"),
+    [
+        (LENGTH, b"1.1", True, (b"", False, True)),
+        (LENGTH, b"1.1", False, (CLOSES, False, False)),
+        (LENGTH, b"1.0", True, (STAYS, False, True)),
+        (LENGTH, b"1.0", False, (CLOSES, False, False)),
+        (CHUNKS, b"1.1", True, (IN_CHUNKS, True, True)),
+        (TO_THE_END, b"1.1", True, (IN_CHUNKS, True, True)),
+        (TO_THE_END, b"1.1", False, (IN_CHUNKS + CLOSES, True, False)),
+        (CHUNKS, b"1.0", True, (CLOSES, False, False)),
+        (TO_THE_END, b"1.0", True, (CLOSES, False, False)),
+    ],
+)
+def test_an_answer_ends_as_its_client_can_understand(
+    body: int, version: bytes, keep: bool, expected: tuple[bytes, bool, bool]
+) -> None:
+    head = ResponseHead(200, b"", b"", body)
+    request = parsed(line=b"GET / HTTP/" + version)
+
+    assert framing(head, request, bodiless=False, keep=keep) == expected
+
+
+def test_an_answer_without_a_body_needs_no_framing() -> None:
+    head = ResponseHead(200, b"", b"", CHUNKED)
+
+    assert framing(head, parsed(), bodiless=True, keep=True) == (b"", False, True)
+
+
+@pytest.mark.parametrize(("te", "announces"), [(b"TE: trailers", True), (b"X: 1", False)])
+def test_trailers_are_announced_to_clients_that_want_them(te: bytes, announces: bool) -> None:
+    head = ResponseHead(200, b"", b"", CHUNKED, trailers=frozenset((b"x-b", b"x-a")))
+
+    lines, _, _ = framing(head, parsed(te), bodiless=False, keep=True)
+    assert (b"Trailer: x-a, x-b\r\n" in lines) is announces
+
+
+def test_a_switch_of_protocols_is_one_whole_head() -> None:
+    head = ResponseHead(101, b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n", b"", 0)
+
+    assert switching(head, b"id") == (
+        b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: id\r\n\r\n"
+    )
 
 
 def test_only_announced_trailers_are_relayed() -> None:
@@ -276,8 +337,8 @@ def test_only_announced_trailers_are_relayed() -> None:
     [(0, b"1"), (0.2, b"1"), (1, b"1"), (2, b"2"), (2.1, b"3"), (3, b"3")],
 )
 def test_retry_after_is_rounded_up(seconds: float, said: bytes) -> None:
-    head = error_head(ServiceError(503, "busy", "a", retry_after=seconds), 0, b"")
-    assert head.start.endswith(b"Retry-After: %b\r\n" % said)
+    error = ServiceError(503, "busy", "a", retry_after=seconds)
+    assert start_of(error).endswith(b"Retry-After: %b\r\n" % said)
 
 
 def test_only_trailers_that_may_be_relayed_are_announced() -> None:
@@ -292,4 +353,4 @@ def test_only_trailers_that_may_be_relayed_are_announced() -> None:
 def test_refused_method_is_told_what_is_allowed() -> None:
     with pytest.raises(MessageError) as caught:
         RequestHead(b"TRACE / HTTP/1.1\r\nHost: a")
-    assert b"Allow: DELETE, GET" in error_head(caught.value, 0, b"").start
+    assert b"Allow: DELETE, GET" in start_of(caught.value)

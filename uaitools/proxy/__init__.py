@@ -9,13 +9,16 @@ A request's path, file by file:
     pool         the connections to one endpoint
     upstream     one of them: the request goes out, the response comes in
     tunnel       after a 101: bytes both ways
+    connection   what downstream and upstream have in common
+    outbox       what all of them write in one turn of the loop, sent at its end
 
 Beside it: `gateway` listens and swaps configurations (`config`), `directory` keeps services and
 follows DNS, `native` connects our own aiohttp application in process, `handler` is the proxy as an
-aiohttp handler, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure` names
-what goes wrong, `series`, `status` and `report` tell. The program: `__main__`, `demo`; its
-processes: `workers`, with `channel`, `totals` and `signals`. Pure are http1, routing, headers,
-memo, failure, report and totals; the others touch sockets, tasks or time.
+aiohttp handler, `client` is what an exchange asks of whom it answers, `sweep` is the one clock of
+all timeouts, `memo` remembers heads, `failure` names what goes wrong, `ids` are random, `series`,
+`status` and `report` tell. The program: `__main__`, `demo`; its processes: `workers`, with
+`channel`, `totals` and `signals`. Pure are http1, routing, headers, memo, failure, report and
+totals; the others touch sockets, tasks or time.
 """
 
 from __future__ import annotations

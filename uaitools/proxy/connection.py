@@ -17,11 +17,14 @@ class Connection(asyncio.Protocol):
     transmit: writes to the transport at once; the outbox's. deadline: for the sweep.
     """
 
-    __slots__ = ("_outbox", "_transport", "deadline", "transmit")
+    __slots__ = ("_eof", "_full", "_outbox", "_reading", "_transport", "deadline", "transmit")
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._transport: asyncio.Transport | None = None
+        self._reading = True
+        self._eof = False  # the peer sends no more
+        self._full = False  # the peer does not read: its transport has asked us to pause
         self.transmit: Callable[[bytes], None] = discard
         self.deadline = NEVER
 
@@ -38,6 +41,18 @@ class Connection(asyncio.Protocol):
     def unwritten(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def pause_reading(self) -> None:
+        """Read nothing from the peer."""
+        if self._reading and self._transport is not None and not self._eof:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again; never after EOF, which would be delivered anew each time."""
+        if not self._reading and self._transport is not None and not self._eof:
+            self._reading = True
+            self._transport.resume_reading()
 
     def _connected(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio.Transport, though they do what it says.

@@ -14,17 +14,11 @@ from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from uaitools.errors import ServiceError, error_body
+from uaitools.errors import ServiceError
 from uaitools.proxy.connection import Connection
 from uaitools.proxy.exchange import Exchange
-from uaitools.proxy.headers import CONTINUE, announced, error_head
-from uaitools.proxy.http1.body import (
-    CHUNKED,
-    ChunkedBody,
-    LengthBody,
-    encode_chunk,
-    encode_last_chunk,
-)
+from uaitools.proxy.headers import CONTINUE, announced, error_answer, framing, switching
+from uaitools.proxy.http1.body import CHUNKED, ChunkedBody, LengthBody, encode
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import check_partial_head
 from uaitools.proxy.http1.response import ResponseHead
@@ -36,11 +30,9 @@ if TYPE_CHECKING:
     from uaitools.proxy.http1.fields import Field
     from uaitools.proxy.upstream import Upstream
 
-PIPELINE_BYTES: Final = (
-    64 * 1024
-)  # held of requests that wait for their turn, before we stop reading
+PIPELINE_BYTES: Final = 64 * 1024  # kept of requests that wait for their turn; then we read no more
 PIPELINE_TURN: Final = 16  # pipelined requests begun in one turn of the loop
-DRAIN_LIMIT: Final = 256 * 1024  # of a request's body that is read only to keep the connection
+DISCARD_LIMIT: Final = 256 * 1024  # of a body that is read only to keep the connection
 _LINGER_SECONDS: Final = 5.0
 
 
@@ -50,13 +42,13 @@ class Phase(enum.IntEnum):
     HEAD = 0  # a request head
     BODY = 1  # the body of the request under way
     WAIT = 2  # a later request; it has to wait for the one under way
-    DRAIN = 3  # the rest of a body whose request has been answered
+    DISCARD = 3  # the rest of a body whose request has been answered
     LINGER = 4  # nothing of interest: we have answered for the last time
     TUNNEL = 5  # the tunnel's
 
 
 # As plain integers: comparing enum members costs three times as much.
-_HEAD, _BODY, _WAIT, _DRAIN, _LINGER, _TUNNEL = (int(phase) for phase in Phase)
+_HEAD, _BODY, _WAIT, _DISCARD, _LINGER, _TUNNEL = (int(phase) for phase in Phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +74,12 @@ class Downstream(Connection):
         "_body",
         "_buffer",
         "_chunked",
-        "_drained",
-        "_eof",
+        "_discarded",
         "_exchange",
-        "_full",
         "_gateway",
         "_keep",
         "_phase",
         "_pumping",
-        "_reading",
         "_trusted",
         "_tunnel",
         "_unsent",
@@ -105,12 +94,9 @@ class Downstream(Connection):
         self._tunnel: Tunnel | None = None
         self._body: LengthBody | ChunkedBody | None = None
         self._buffer = b""
-        self._drained = 0
+        self._discarded = 0
         self._chunked = False
         self._keep = True
-        self._eof = False
-        self._full = False  # the client does not read: its transport has asked us to pause
-        self._reading = True
         self._pumping = False
         self._trusted = False
         self._unsent = 0  # bytes that the client had not taken when its deadline was set
@@ -125,7 +111,7 @@ class Downstream(Connection):
         self._connected(transport)
         gateway = self._gateway
         self.recognise()
-        self.deadline = monotonic() + gateway.client.idle
+        self._rearm(monotonic())
         if not gateway.accepted(self):
             self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
 
@@ -173,12 +159,12 @@ class Downstream(Connection):
             self._buffer += data
             if len(self._buffer) > PIPELINE_BYTES:
                 self.pause_reading()
-        elif phase == _DRAIN:
-            self._drain(data)
+        elif phase == _DISCARD:
+            self._discard(data)
         elif phase == _LINGER:
-            self._drained += len(data)
-            if self._drained > DRAIN_LIMIT:
-                self._abort()
+            self._discarded += len(data)
+            if self._discarded > DISCARD_LIMIT:
+                self.cut_off()
         elif self._tunnel is not None:
             self._tunnel.from_client(data)
 
@@ -218,9 +204,10 @@ class Downstream(Connection):
             self.pause_reading()
 
     def _receive_partial(self, data: bytes) -> None:
-        if not self._buffer:
-            self.deadline = monotonic() + self._gateway.client.header
+        first = not self._buffer
         self._buffer = data
+        if first:
+            self._rearm(monotonic())
         if self._eof:
             self._close()
             return
@@ -244,15 +231,13 @@ class Downstream(Connection):
             self._end_body(body)
             trailers = self._announced(exchange, body)
         elif not exchange.plan.head.controls.expects_continue:
-            self.deadline = now + self._gateway.client.body
+            self._rearm(now)
         exchange.start_with_body(payload, now, done=body.done, trailers=trailers)
 
     def _receive_body(self, data: bytes) -> None:
         exchange, body = self._exchange, self._body
         assert exchange is not None
         assert body is not None
-        if not self._full:
-            self.deadline = monotonic() + self._gateway.client.body
         try:
             payload = body.feed(data)
         except MessageError as error:
@@ -260,8 +245,10 @@ class Downstream(Connection):
             exchange.reject(error)
             return
         if body.done:
-            self.deadline = NEVER
             self._end_body(body)
+        if not self._full:
+            self._rearm(monotonic())
+        if body.done:
             exchange.body(payload, done=True, trailers=self._announced(exchange, body))
         elif payload:
             exchange.body(payload, done=False)
@@ -277,11 +264,11 @@ class Downstream(Connection):
             return announced(body.trailers, exchange.plan.head.controls.trailers)
         return ()
 
-    def _drain(self, data: bytes) -> None:
+    def _discard(self, data: bytes) -> None:
         """Read the rest of a body only to find the next request behind it."""
         body = self._body
         assert body is not None
-        self._drained += len(data)
+        self._discarded += len(data)
         try:
             body.feed(data)
         except MessageError:
@@ -290,7 +277,7 @@ class Downstream(Connection):
         if body.done:
             self._end_body(body)
             self._await_request(monotonic())
-        elif self._drained > DRAIN_LIMIT:
+        elif self._discarded > DISCARD_LIMIT:
             self._linger(monotonic())
 
     def _pump(self) -> None:
@@ -330,9 +317,7 @@ class Downstream(Connection):
         else:
             lines = self._framing(exchange, head, done=done)
             if self._chunked:
-                payload = encode_chunk(payload) if payload else b""
-                if done:
-                    payload += encode_last_chunk(self._trailers(exchange))
+                payload = encode(payload, done=done, trailers=self._trailers(exchange))
         self.write(
             b"".join(
                 (
@@ -351,9 +336,7 @@ class Downstream(Connection):
     def relay(self, exchange: Exchange, payload: bytes, now: float, *, done: bool) -> None:
         """Send more of the body."""
         if self._chunked:
-            payload = encode_chunk(payload) if payload else b""
-            if done:
-                payload += encode_last_chunk(self._trailers(exchange))
+            payload = encode(payload, done=done, trailers=self._trailers(exchange))
         if payload:
             self.write(payload)
         if done:
@@ -370,18 +353,15 @@ class Downstream(Connection):
         exchange = self._exchange
         if exchange is not None and exchange.plan.head.controls.expects_continue:
             self.write(CONTINUE)
-            self.deadline = monotonic() + self._gateway.client.body
+            self._rearm(monotonic())
 
     def upgrade(self, exchange: Exchange, head: ResponseHead, upstream: Upstream) -> Tunnel:
         """Send the 101 and become the client's side of a tunnel."""
-        tunnel = self._tunnel = Tunnel(self, upstream, self._gateway.client.tunnel, self)
+        tunnel = self._tunnel = Tunnel(self, upstream, self._gateway.client.tunnel)
         self._exchange = None
         self._phase = _TUNNEL
-        self.write(
-            b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n"
-            % (head.start, exchange.request_id)
-        )
-        self.deadline = tunnel.deadline
+        self.write(switching(head, exchange.request_id))
+        self._rearm(monotonic())
         early, self._buffer = self._buffer, b""
         if early:
             tunnel.from_client(early)
@@ -394,28 +374,15 @@ class Downstream(Connection):
 
     def _framing(self, exchange: Exchange, head: ResponseHead, *, done: bool) -> bytes:
         """The framing and Connection lines; decides whether the connection stays open."""
-        request = exchange.plan.head
-        keep = self._keep and not self._gateway.draining
-        if self._eof and not self._buffer:
-            keep = False
+        plan = exchange.plan
+        keep = self._keep and not self._gateway.draining and not (self._eof and not self._buffer)
         if self._phase == _BODY:
             # RFC 9110 10.1.1: who waits for a 100 may or may not send the body after this.
-            waits = request.controls.expects_continue
-            keep = keep and not waits and (not done or self._can_drain())
-        sized = head.body >= 0 or exchange.plan.is_head
-        self._chunked = not sized and request.minor == 1
-        lines = head.length
-        if self._chunked:
-            lines += b"Transfer-Encoding: chunked\r\n"
-            if head.trailers and request.controls.accepts_trailers:
-                lines += b"Trailer: %b\r\n" % b", ".join(sorted(head.trailers))
-        elif not sized:
-            keep = False  # only the end of the connection can end this body
-        if not keep:
-            lines += b"Connection: close\r\n"
-        elif not request.minor:
-            lines += b"Connection: keep-alive\r\n"
-        self._keep = keep
+            waits = plan.head.controls.expects_continue
+            keep = keep and not waits and (not done or self._can_discard())
+        lines, self._chunked, self._keep = framing(
+            head, plan.head, bodiless=plan.is_head, keep=keep
+        )
         return lines
 
     @staticmethod
@@ -434,22 +401,17 @@ class Downstream(Connection):
             if self._buffer:
                 self._await_request(now)
             return
-        if self._phase == _BODY:
-            if not self._keep:
-                self._linger(now)
-                return
-            self._phase = _DRAIN
-            self._drained = 0
+        if self._phase == _BODY and self._keep:
+            self._phase = _DISCARD
+            self._discarded = 0
             self.resume_reading()
-            self.deadline = now + self._gateway.client.body
-            return
-        if not self._keep:
-            if self._buffer:
-                self._linger(now)
-            else:
-                self._close()
-            return
-        self._await_request(now)
+            self._rearm(now)
+        elif self._keep:
+            self._await_request(now)
+        elif self._phase == _BODY or self._buffer:
+            self._linger(now)
+        else:
+            self._close()
 
     def _await_request(self, now: float) -> None:
         """The connection is ready for the next request, which may be here already."""
@@ -457,38 +419,48 @@ class Downstream(Connection):
             self._close()
             return
         self._phase = _HEAD
-        client = self._gateway.client
-        if self._full:
-            self.deadline = now + client.write
-        elif self._buffer:
-            self.deadline = now + client.header
-        else:
-            self.deadline = now + client.idle
-        if not self._reading and len(self._buffer) <= PIPELINE_BYTES:
+        self._rearm(now)
+        if len(self._buffer) <= PIPELINE_BYTES:
             self.resume_reading()
         if self._buffer and not self._pumping:
             self._pump()
 
-    def _can_drain(self) -> bool:
+    def _can_discard(self) -> bool:
         """Whether the rest of the request's body is known to be small enough to read away."""
-        return isinstance(self._body, LengthBody) and self._body.remaining <= DRAIN_LIMIT
+        return isinstance(self._body, LengthBody) and self._body.remaining <= DISCARD_LIMIT
 
     def _refuse(self, error: ServiceError) -> None:
         """Answer bytes that are no request, and end the connection."""
         if isinstance(error, MessageError):
             self._gateway.malformed(error.code)
-        content = error_body(error, self._gateway.new_request_id())
-        head = error_head(error, len(content), formatdate(usegmt=True).encode())
+        request_id = self._gateway.new_request_id()
+        head, content = error_answer(error, request_id, formatdate(usegmt=True))
         self.write(b"%b%bConnection: close\r\n\r\n%b" % (head.start, head.length, content))
         self._linger(monotonic())
 
-    # -- the end ----------------------------------------------------------------------------
+    # -- waiting ----------------------------------------------------------------------------
+
+    def _rearm(self, now: float) -> None:
+        """Set the deadline for what this connection waits for from `now` on."""
+        client = self._gateway.client
+        phase = self._phase
+        if self._full:
+            self._unsent = self.unwritten()
+            self.deadline = now + client.write
+        elif phase == _HEAD:
+            self.deadline = now + (client.header if self._buffer else client.idle)
+        elif phase == _DISCARD or (phase == _BODY and self._reading):
+            self.deadline = now + client.body
+        elif phase == _TUNNEL and self._tunnel is not None:
+            self.deadline = now + self._tunnel.patience
+        elif phase != _LINGER:
+            self.deadline = NEVER  # the upstream has one
 
     def expire(self, now: float) -> None:
         """A deadline has passed; what it means depends on what we waited for."""
         self.deadline = NEVER
         phase = self._phase
-        if self._full or phase in (_LINGER, _DRAIN):
+        if self._full or phase in (_LINGER, _DISCARD):
             self._expire_writing(now)
         elif phase == _TUNNEL:
             self._close()
@@ -506,24 +478,10 @@ class Downstream(Connection):
         """The client has not taken its answer in time: cut it off unless it has taken some."""
         unsent = self.unwritten()
         if unsent >= self._unsent:
-            self._abort()
+            self.cut_off()
         else:
             self._unsent = unsent
             self.deadline = now + self._gateway.client.write
-
-    def drain(self) -> None:
-        """The gateway ends: close now if idle, else after the answer under way."""
-        if self._phase == _HEAD and not self._buffer and not self._full:
-            self._close()
-
-    def abort(self) -> None:
-        """The exchange has ended within its answer, which must not look whole."""
-        self._exchange = None
-        self._abort()
-
-    def cut_off(self) -> None:
-        """End the connection at once, whatever is under way."""
-        self._abort()
 
     @property
     def holding(self) -> bool:
@@ -532,13 +490,31 @@ class Downstream(Connection):
 
     def buffered(self) -> int:
         """Bytes kept for this client: not taken by its kernel, or not sent on yet."""
-        held = len(self._buffer) + (self._exchange.held if self._exchange is not None else 0)
-        return held + self.unwritten()
+        kept = len(self._buffer) + (self._exchange.kept if self._exchange is not None else 0)
+        return kept + self.unwritten()
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """The gateway ends: close now if idle, else after the answer under way."""
+        if self._phase == _HEAD and not self._buffer and not self._full:
+            self._close()
+
+    def break_off(self) -> None:
+        """The exchange has ended within its answer, which must not look whole."""
+        self._exchange = None
+        self.cut_off()
+
+    def cut_off(self) -> None:
+        """End the connection at once, whatever is under way."""
+        self._phase = _LINGER
+        self._outbox.flush()
+        self._reset()
 
     def _linger(self, now: float) -> None:
         """Send FIN and read on for a while: a close with unread bytes would reset the answer."""
         self._phase = _LINGER
-        self._drained = 0
+        self._discarded = 0
         self._buffer = b""
         self._body = None
         if self._transport is None:
@@ -559,17 +535,11 @@ class Downstream(Connection):
             self._unsent = self.unwritten()
             self.deadline = monotonic() + self._gateway.client.write
 
-    def _abort(self) -> None:
-        self._phase = _LINGER
-        self._outbox.flush()
-        self._reset()
-
     # -- flow control -----------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         self._full = True
-        self._unsent = self.unwritten()
-        self.deadline = monotonic() + self._gateway.client.write
+        self._rearm(monotonic())
         if self._tunnel is not None:
             self._tunnel.client_full()
         elif self._exchange is not None:
@@ -577,41 +547,27 @@ class Downstream(Connection):
 
     def resume_writing(self) -> None:
         self._full = False
+        self._rearm(monotonic())
         if self._tunnel is not None:
-            self.deadline = self._tunnel.deadline
             self._tunnel.client_drained()
         elif self._exchange is not None:
-            receiving = self._phase == _BODY and self._reading
-            self.deadline = monotonic() + self._gateway.client.body if receiving else NEVER
             self._exchange.client_drained()
         elif self._phase == _HEAD:
             self._await_request(monotonic())
 
-    def hold(self) -> None:
+    def pause_body(self) -> None:
         """The upstream does not keep up with the body: it is its deadline that counts now."""
         if self._phase == _BODY:
-            if not self._full:
-                self.deadline = NEVER
             self.pause_reading()
+            if not self._full:
+                self._rearm(monotonic())
 
-    def release(self) -> None:
+    def resume_body(self) -> None:
         """The upstream keeps up again."""
         if self._phase == _BODY and not self._reading:
-            if not self._full:
-                self.deadline = monotonic() + self._gateway.client.body
             self.resume_reading()
-
-    def pause_reading(self) -> None:
-        """Read nothing from the client."""
-        if self._reading and self._transport is not None and not self._eof:
-            self._reading = False
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read again; never after EOF, which would be delivered anew each time."""
-        if not self._reading and self._transport is not None and not self._eof:
-            self._reading = True
-            self._transport.resume_reading()
+            if not self._full:
+                self._rearm(monotonic())
 
     # -- as one side of a tunnel ------------------------------------------------------------
 
@@ -620,10 +576,10 @@ class Downstream(Connection):
         self._tunnel = None
         self._close()
 
-    def tunnel_active(self, deadline: float) -> None:
+    def tunnel_active(self) -> None:
         """Bytes went through the tunnel."""
         if not self._full:
-            self.deadline = deadline
+            self._rearm(monotonic())
 
     def tunnel_ended(self) -> None:
         """Both sides of the tunnel are closed."""

@@ -9,78 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate
-from random import randbytes
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from uaitools.errors import ServiceError, error_body
-from uaitools.proxy.failure import OVERFLOW, STATUS, Failure
-from uaitools.proxy.headers import error_head
+from uaitools.errors import ServiceError
+from uaitools.proxy.failure import OVERFLOW, STATUS, Failure, too_large
+from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
+from uaitools.proxy.ids import random_digits
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from uaitools.proxy.client import Client
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.site import Plan
     from uaitools.proxy.upstream import Upstream
     from uaitools.traffic.endpoint import Endpoint
 
-HOLD_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
+KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
 CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
 _RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
-
-
-def _random_ids() -> Iterator[bytes]:
-    """48 random hex digits at a time, made by the hundred: 0.1 us each instead of 0.3."""
-    size = 48
-    while True:
-        digits = randbytes(size // 2 * 128).hex().encode()  # noqa: S311 - ids are no secrets
-        for start in range(0, len(digits), size):
-            yield digits[start : start + size]
-
-
-_ids: Final = _random_ids()
-
-
-class Client(Protocol):
-    """Where a request came from and its answer goes to."""
-
-    @property
-    def address(self) -> bytes:
-        """The peer's address for X-Forwarded-For."""
-
-    def respond(
-        self, exchange: Exchange, head: ResponseHead, payload: bytes, now: float, done: bool
-    ) -> None:
-        """Send a final head with the first piece of its body."""
-
-    def relay(self, exchange: Exchange, payload: bytes, now: float, *, done: bool) -> None:
-        """Send more of the body."""
-
-    def inform(self, head: ResponseHead) -> None:
-        """Send a 1xx response."""
-
-    def proceed(self) -> None:
-        """Begin to read the request's body; answers `Expect: 100-continue`."""
-
-    def upgrade(self, exchange: Exchange, head: ResponseHead, upstream: Upstream) -> Tunnel:
-        """Send the 101 and become one side of a tunnel."""
-
-    def hold(self) -> None:
-        """Read no more of the request's body for now."""
-
-    def release(self) -> None:
-        """Read on."""
-
-    def abort(self) -> None:
-        """End the connection so that a truncated answer cannot look whole."""
 
 
 class Exchange:
@@ -94,8 +47,8 @@ class Exchange:
     __slots__ = (
         "_body_done",
         "_client",
-        "_held",
         "_ids",
+        "_kept",
         "_pool",
         "_proceeded",
         "_received",
@@ -118,12 +71,12 @@ class Exchange:
         self._client = client
         self.plan = plan
         self._started = now
-        ids = self._ids = next(_ids)
+        ids = self._ids = next(random_digits)
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
-        self._held: bytes | None = b""
+        self._kept: bytes | None = b""
         self._body_done = True
         self._tried: tuple[Endpoint, ...] = ()
         self._replayed = self._reported = False
@@ -136,9 +89,9 @@ class Exchange:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
 
     @property
-    def held(self) -> int:
+    def kept(self) -> int:
         """Bytes of the request's body that are kept for a replay or until there is a connection."""
-        return len(self._held) if self._held is not None else 0
+        return len(self._kept) if self._kept is not None else 0
 
     # -- the request ------------------------------------------------------------------------
 
@@ -146,14 +99,14 @@ class Exchange:
         self, payload: bytes, now: float, *, done: bool, trailers: tuple[Field, ...] = ()
     ) -> None:
         """Send a request that has a body on its way, with what there is of it."""
-        self._held = payload
+        self._kept = payload
         self._received = len(payload)
         self._body_done = done
         self._proceeded = False
         self.request_trailers = trailers
         limit = self.plan.max_body
         if limit is not None and self._received > limit and self.plan.refusal is None:
-            self.reject(_too_large(limit))
+            self.reject(too_large(limit))
         else:
             self.start(now)
 
@@ -209,16 +162,16 @@ class Exchange:
         if plan.body == 0:
             upstream.begin(self, head, deadline)
             return
-        held = self._held
-        assert held is not None
-        upstream.begin_with_body(self, head, held, deadline, done=self._body_done)
-        if len(held) > HOLD_LIMIT:
-            self._held = None
+        kept = self._kept
+        assert kept is not None
+        upstream.begin_with_body(self, head, kept, deadline, done=self._body_done)
+        if len(kept) > KEEP_LIMIT:
+            self._kept = None
         if not self._body_done:
             if not self._proceeded:
                 self._proceeded = True
                 self._client.proceed()
-            self._client.release()
+            self._client.resume_body()
 
     def body(self, payload: bytes, *, done: bool, trailers: tuple[Field, ...] = ()) -> None:
         """More of the request's body from the client."""
@@ -227,24 +180,24 @@ class Exchange:
         self._received += len(payload)
         limit = self.plan.max_body
         if limit is not None and self._received > limit:
-            self.reject(_too_large(limit))
+            self.reject(too_large(limit))
             return
         waiting = self._upstream is None
-        if self._held is not None:
-            if waiting or len(self._held) + len(payload) <= HOLD_LIMIT:
-                self._held += payload
+        if self._kept is not None:
+            if waiting or len(self._kept) + len(payload) <= KEEP_LIMIT:
+                self._kept += payload
             else:
-                self._held = None
+                self._kept = None
         if self._upstream is not None:
             self._upstream.send(payload, done=done)
-        elif self._held is not None and len(self._held) > HOLD_LIMIT:
-            self._client.hold()
+        elif self._kept is not None and len(self._kept) > KEEP_LIMIT:
+            self._client.pause_body()
 
     # -- the answer -------------------------------------------------------------------------
 
     def inform(self, head: ResponseHead) -> None:
         """An interim response from the upstream: the answer has begun, there is no retry now."""
-        self._held = None
+        self._kept = None
         self._client.inform(head)
 
     def respond(self, head: ResponseHead, payload: bytes, now: float, done: bool) -> None:
@@ -325,7 +278,7 @@ class Exchange:
         self._upstream = None
         self._report_failure(failure, now)
         self._end(now)
-        self._client.abort()
+        self._client.break_off()
 
     def reject(self, error: ServiceError) -> None:
         """The client's own request turned out bad while it was being sent on."""
@@ -333,7 +286,7 @@ class Exchange:
         self._drop(now)
         if self.status:
             self.plan.series.observe(self.status, now - self._started)
-            self._client.abort()
+            self._client.break_off()
         else:
             self._answer(error, now)
 
@@ -358,8 +311,7 @@ class Exchange:
     def _answer(self, error: ServiceError, now: float) -> None:
         """Answer the client ourselves."""
         self._drop(now)
-        content = error_body(error, self.request_id.decode())
-        head = error_head(error, len(content), formatdate(usegmt=True).encode())
+        head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
         self.status = error.code
         self.plan.series.observe(error.code, now - self._started)
         if self.plan.is_head:
@@ -370,11 +322,11 @@ class Exchange:
 
     def _may_repeat(self, failure: Failure) -> bool:
         """Whether the request can be sent again without being acted on twice."""
-        return self._held is not None and (failure.before_write or self.plan.head.replayable)
+        return self._kept is not None and (failure.before_write or self.plan.head.replayable)
 
     def _may_try_again(self, failure: Failure, now: float) -> bool:
         service = self.plan.service
-        if len(self._tried) + 1 >= service.policy.retry.tries or self._held is None:
+        if len(self._tried) + 1 >= service.policy.retry.tries or self._kept is None:
             return False
         if not failure.before_write and not (
             self.plan.head.replayable and self._has_alternative(now)
@@ -461,12 +413,8 @@ class Exchange:
 
     def upstream_full(self) -> None:
         """The upstream does not keep up with the request's body."""
-        self._client.hold()
+        self._client.pause_body()
 
     def upstream_drained(self) -> None:
         """The upstream keeps up again."""
-        self._client.release()
-
-
-def _too_large(limit: int) -> ServiceError:
-    return ServiceError(413, f"the body is over this route's {limit} bytes", "proxy")
+        self._client.resume_body()

@@ -33,6 +33,11 @@ class Failure:
         )
 
 
+def too_large(limit: int) -> ServiceError:
+    """The error for a request whose body is over a route's `limit` bytes."""
+    return ServiceError(413, f"the body is over this route's {limit} bytes", "proxy")
+
+
 CONNECT: Final = Failure(
     "connect",
     502,

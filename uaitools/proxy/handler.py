@@ -20,6 +20,7 @@ from uaitools.proxy.config import ProxyConfig, RouteSettings, ServiceSettings
 from uaitools.proxy.connection import discard
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.gateway import Gateway
+from uaitools.proxy.headers import switching
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.sockets import reset
 from uaitools.proxy.tunnel import Tunnel
@@ -136,7 +137,7 @@ class HandlerClient:
             return
         except (OSError, ClientPayloadError):  # the client is gone, or its framing was bad
             self.close_exchange()
-            self.abort()
+            self.break_off()
             return
         await self._readable.wait()
         if self.exchange is not None and not self._done:
@@ -223,25 +224,22 @@ class HandlerClient:
         self._done = True
         self._tunnel_over = asyncio.get_running_loop().create_future()
         side = _TunnelSide(transport, self._request.protocol, self._tunnel_over)
-        side.tunnel = Tunnel(side, upstream, self._policy.tunnel, side)
-        transport.write(
-            b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n"
-            % (head.start, exchange.request_id)
-        )
+        side.tunnel = Tunnel(side, upstream, self._policy.tunnel)
+        transport.write(switching(head, exchange.request_id))
         transport.set_protocol(side)
         self._changed.set()
         return side.tunnel
 
-    def hold(self) -> None:
+    def pause_body(self) -> None:
         """Read no more of the request's body."""
         self._readable.clear()
 
-    def release(self) -> None:
+    def resume_body(self) -> None:
         """Read on."""
         self._readable.set()
 
-    def abort(self) -> None:
-        """The answer broke off."""
+    def break_off(self) -> None:
+        """The answer must not look whole."""
         self._broken = True
         self._changed.set()
 
@@ -256,20 +254,20 @@ class _TunnelSide(asyncio.Protocol):
         over: asyncio.Future[None],
     ) -> None:
         self.tunnel: Tunnel | None = None
+        self._eof = False
         self._transport = transport
         self._previous = previous
         self._over = over
         self._timer: asyncio.TimerHandle | None = None
         self.write = transport.write
         self.write_eof = transport.write_eof
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
 
     def data_received(self, data: bytes) -> None:
         if self.tunnel is not None:
             self.tunnel.from_client(data)
 
     def eof_received(self) -> bool:
+        self._eof = True
         return self.tunnel is not None and self.tunnel.client_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -287,16 +285,27 @@ class _TunnelSide(asyncio.Protocol):
         if self.tunnel is not None:
             self.tunnel.client_drained()
 
+    def pause_reading(self) -> None:
+        """The upstream does not keep up."""
+        if not self._eof:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """It keeps up again; after EOF that would only be delivered anew."""
+        if not self._eof:
+            self._transport.resume_reading()
+
     def close(self) -> None:
         """The tunnel is over."""
         self._transport.close()
 
-    def tunnel_active(self, deadline: float) -> None:
+    def tunnel_active(self) -> None:
         """Bytes went through; one timer for a tunnel, which is rare and long."""
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, deadline - monotonic()), self._transport.abort)
+        if self.tunnel is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.tunnel.patience, self._transport.abort)
 
     def tunnel_ended(self) -> None:
         """Both sides are closed."""

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Final
 
-from uaitools.errors import ServiceError
+from uaitools.errors import ServiceError, error_body
 from uaitools.proxy.http1 import fields as f
 from uaitools.proxy.http1.body import CHUNKED
 from uaitools.proxy.http1.fields import Field
@@ -126,19 +126,54 @@ def _continued_trace(values: list[bytes]) -> tuple[bytes | None, bytes]:
 NOTHING: Final = Trust([], trusted=False)  # of a head without any such field
 
 
-def error_head(error: ServiceError, length: int, date: bytes) -> ResponseHead:
-    """The head of our own answer to a request that failed. date: an IMF-fixdate."""
-    lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date
+def framing(
+    head: ResponseHead, request: RequestHead, *, bodiless: bool, keep: bool
+) -> tuple[bytes, bool, bool]:
+    """How an answer ends for its client: RFC 9112 6.3 and 9.3 by the client's version.
+
+    bodiless: whatever `head` says, there is no body. keep: nothing so far asks to close the
+    connection. Returns the framing and Connection lines, whether the body is chunked, and whether
+    the connection stays open.
+    """
+    sized = bodiless or head.body >= 0
+    chunked = not sized and request.minor == 1
+    lines = head.length
+    if chunked:
+        lines += b"Transfer-Encoding: chunked\r\n"
+        if head.trailers and request.controls.accepts_trailers:
+            lines += b"Trailer: %b\r\n" % b", ".join(sorted(head.trailers))
+    elif not sized:
+        keep = False  # only the end of the connection can end this body
+    if not keep:
+        lines += b"Connection: close\r\n"
+    elif not request.minor:
+        lines += b"Connection: keep-alive\r\n"
+    return lines, chunked, keep
+
+
+def switching(head: ResponseHead, request_id: bytes) -> bytes:
+    """The 101 that begins a tunnel, whole."""
+    return b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n" % (
+        head.start,
+        request_id,
+    )
+
+
+def error_answer(error: ServiceError, request_id: str, date: str) -> tuple[ResponseHead, bytes]:
+    """Our own answer to a request that failed: head and content. date: an IMF-fixdate."""
+    content = error_body(error, request_id)
+    lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date.encode()
     if error.retry_after is not None:
         lines += b"Retry-After: %d\r\n" % max(1, ceil(error.retry_after))
     if isinstance(error, RouteError | MessageError) and error.allow:
         lines += b"Allow: %b\r\n" % error.allow
-    return ResponseHead(
+    head = ResponseHead(
         error.code,
         b"HTTP/1.1 %d %b\r\n%b" % (error.code, _reason(error.code), lines),
-        b"Content-Length: %d\r\n" % length,
-        length,
+        b"Content-Length: %d\r\n" % len(content),
+        len(content),
     )
+    return head, content
 
 
 def _reason(status: int) -> bytes:

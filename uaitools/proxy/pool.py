@@ -1,8 +1,8 @@
 """The connections to one endpoint: idle ones last in first out, a limit, and a bounded queue.
 
 Decisions are synchronous: an exchange pops `idle` itself or is enqueued for the next connection
-that is opened or returned. Warm connections stay warm because
-the last one returned is the first one used.
+that is opened or returned. Warm connections stay warm because the last one returned is the first
+one used.
 """
 
 from __future__ import annotations
@@ -130,11 +130,15 @@ class Pool:
         else:
             upstream.close()
 
+    def withdraw(self, upstream: Upstream) -> None:
+        """A connection is about to close: nobody gets it any more."""
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+
     def lost(self, upstream: Upstream) -> None:
         """A connection has ended, for whatever reason."""
         self.open -= 1
-        if upstream in self.idle:
-            self.idle.remove(upstream)
+        self.withdraw(upstream)
         self._open_for_waiters()
 
     def retire(self) -> None:

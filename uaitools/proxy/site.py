@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.http1.request import RequestHead
@@ -78,9 +79,7 @@ class Plan:
         self.keep_alive = head.keep_alive and not head.websocket
         self.is_head = head.method == b"HEAD"
         if self.max_body is not None and self.body > self.max_body:
-            self.refusal = ServiceError(
-                413, f"the body is over this route's {self.max_body} bytes", "proxy"
-            )
+            self.refusal = too_large(self.max_body)
         controls = head.controls
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
         self.prefix = outgoing(head, destination.path, trust)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final, Protocol
 
 HALF_CLOSED_SECONDS: Final = 60.0  # silence after which a tunnel with one side closed is ended
 
 
 class Side(Protocol):
-    """One end of a tunnel: a connection that bytes can be written to."""
+    """One end of a tunnel: a connection that bytes can be written to.
+
+    Reading is paused and resumed without effect on one that has sent EOF.
+    """
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -27,33 +29,34 @@ class Side(Protocol):
         """Close when everything is written."""
 
 
+class ClientSide(Side, Protocol):
+    """The client's end, which keeps the tunnel's time."""
+
+    def tunnel_active(self) -> None:
+        """Bytes went through; `Tunnel.patience` begins anew."""
+
+    def tunnel_ended(self) -> None:
+        """Both sides are closed; called once."""
+
+
 class Tunnel:
     """Relays between a client and an upstream until both have closed.
 
-    idle: seconds without a byte either way before the sweep ends it. `ended` is called once.
+    idle: seconds without a byte either way before the client's side ends it.
     """
 
-    __slots__ = (
-        "_client",
-        "_client_eof",
-        "_ended",
-        "_idle",
-        "_listener",
-        "_upstream",
-        "_upstream_eof",
-    )
+    __slots__ = ("_client", "_client_eof", "_idle", "_keeper", "_upstream", "_upstream_eof")
 
-    def __init__(self, client: Side, upstream: Side, idle: float, listener: Listener) -> None:
+    def __init__(self, client: ClientSide, upstream: Side, idle: float) -> None:
+        self._keeper: ClientSide | None = client  # None once the tunnel has ended
         self._client: Side | None = client
         self._upstream: Side | None = upstream
         self._client_eof = False
         self._upstream_eof = False
-        self._ended = False
         self._idle = idle
-        self._listener = listener
 
     def __repr__(self) -> str:
-        state = "ended" if self._ended else "half" if self.half_closed else "open"
+        state = "ended" if self._keeper is None else "half" if self.half_closed else "open"
         return f"<Tunnel {state}>"
 
     @property
@@ -62,20 +65,19 @@ class Tunnel:
         return self._client_eof or self._upstream_eof
 
     @property
-    def deadline(self) -> float:
-        """When silence from now on ends the tunnel."""
-        idle = min(self._idle, HALF_CLOSED_SECONDS) if self.half_closed else self._idle
-        return monotonic() + idle
+    def patience(self) -> float:
+        """Seconds of silence that end the tunnel."""
+        return min(self._idle, HALF_CLOSED_SECONDS) if self.half_closed else self._idle
 
     def from_client(self, data: bytes) -> None:
         """Bytes from the client."""
-        self._listener.tunnel_active(self.deadline)
+        self._touch()
         if self._upstream is not None:
             self._upstream.write(data)
 
     def from_upstream(self, data: bytes) -> None:
         """Bytes from the upstream."""
-        self._listener.tunnel_active(self.deadline)
+        self._touch()
         if self._client is not None:
             self._client.write(data)
 
@@ -91,22 +93,22 @@ class Tunnel:
 
     def client_full(self) -> None:
         """The client does not keep up."""
-        if self._upstream is not None and not self._upstream_eof:
+        if self._upstream is not None:
             self._upstream.pause_reading()
 
     def client_drained(self) -> None:
-        """The client keeps up again; after EOF a resume would only deliver the EOF anew."""
-        if self._upstream is not None and not self._upstream_eof:
+        """The client keeps up again."""
+        if self._upstream is not None:
             self._upstream.resume_reading()
 
     def upstream_full(self) -> None:
         """The upstream does not keep up."""
-        if self._client is not None and not self._client_eof:
+        if self._client is not None:
             self._client.pause_reading()
 
     def upstream_drained(self) -> None:
         """The upstream keeps up again."""
-        if self._client is not None and not self._client_eof:
+        if self._client is not None:
             self._client.resume_reading()
 
     def client_lost(self) -> None:
@@ -119,8 +121,12 @@ class Tunnel:
         self._upstream = None
         self._end()
 
+    def _touch(self) -> None:
+        if self._keeper is not None:
+            self._keeper.tunnel_active()
+
     def _half_close(self, other: Side | None) -> bool:
-        self._listener.tunnel_active(self.deadline)
+        self._touch()
         if self._client_eof and self._upstream_eof:
             # Nothing calls connection_lost once both ends have sent EOF; close ourselves.
             self._end()
@@ -129,21 +135,11 @@ class Tunnel:
         return True
 
     def _end(self) -> None:
-        if self._ended:
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
             return
-        self._ended = True
         for side in (self._client, self._upstream):
             if side is not None:
                 side.close()
         self._client = self._upstream = None
-        self._listener.tunnel_ended()
-
-
-class Listener(Protocol):
-    """Who is told about a tunnel's life."""
-
-    def tunnel_active(self, deadline: float) -> None:
-        """Bytes went through; silence until `deadline` is too long."""
-
-    def tunnel_ended(self) -> None:
-        """Both sides are closed."""
+        keeper.tunnel_ended()

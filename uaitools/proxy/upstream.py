@@ -18,8 +18,7 @@ from uaitools.proxy.http1.body import (
     ChunkedBody,
     CloseBody,
     LengthBody,
-    encode_chunk,
-    encode_last_chunk,
+    encode,
 )
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.response import (
@@ -57,7 +56,6 @@ class Upstream(Connection):
         "_body",
         "_buffer",
         "_closing",
-        "_congested",
         "_ended",
         "_idle",
         "_interims",
@@ -80,7 +78,6 @@ class Upstream(Connection):
         self._buffer = b""
         self._announced: frozenset[bytes] = frozenset()
         self._closing = False
-        self._congested = False  # the upstream does not read: our transport has asked us to pause
         self._keep = False
         self._ended = True
         self._idle = 0.0
@@ -126,7 +123,7 @@ class Upstream(Connection):
         """Send a request's head with what there is of its body."""
         self._ended = done
         self.begin(exchange, head + _framed(exchange, payload, done=done), deadline)
-        if not done or self._congested:
+        if not done or self._full:
             self._wrote(done=done)
 
     def send(self, payload: bytes, *, done: bool) -> None:
@@ -141,10 +138,10 @@ class Upstream(Connection):
     def _wrote(self, *, done: bool) -> None:
         """Note how far the request is out: whose turn it is, and whether a reuse could follow."""
         self._ended = done
-        self.sent = done and not self._congested
+        self.sent = done and not self._full
         if self._body is None:
             # While the client is slow with its body, it is the client's deadline that counts.
-            waiting = done or self._congested
+            waiting = done or self._full
             self.deadline = monotonic() + self._pool.service.policy.first_byte if waiting else NEVER
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912 - one path
@@ -274,9 +271,10 @@ class Upstream(Connection):
             exchange.relay(payload, now, done=done)
 
     def eof_received(self) -> bool:
+        self._eof = True
         if self._tunnel is not None:
             return self._tunnel.upstream_eof()
-        if self._congested and self._transport is not None:
+        if self._full and self._transport is not None:
             # A plain close would wait for an upstream to read that has ended already.
             self._transport.abort()
         return False  # close; connection_lost says what it meant
@@ -305,7 +303,7 @@ class Upstream(Connection):
     # -- flow control -----------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        self._congested = True
+        self._full = True
         self.sent = False
         if self._tunnel is not None:
             self._tunnel.upstream_full()
@@ -314,7 +312,7 @@ class Upstream(Connection):
             self.exchange.upstream_full()
 
     def resume_writing(self) -> None:
-        self._congested = False
+        self._full = False
         if self._tunnel is not None:
             self._tunnel.upstream_drained()
         elif self.exchange is not None:
@@ -323,16 +321,14 @@ class Upstream(Connection):
 
     def pause_reading(self) -> None:
         """The client does not keep up; it is its deadline that counts now."""
-        if self._transport is not None and self._transport.is_reading():
-            self._transport.pause_reading()
-            self.deadline = NEVER
+        super().pause_reading()
+        self.deadline = NEVER
 
     def resume_reading(self) -> None:
         """The client keeps up again."""
-        if self._transport is not None and not self._transport.is_reading():
-            if self.exchange is not None:
-                self.deadline = monotonic() + self._pool.service.policy.between_bytes
-            self._transport.resume_reading()
+        if not self._reading and self.exchange is not None:
+            self.deadline = monotonic() + self._pool.service.policy.between_bytes
+        super().resume_reading()
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -354,8 +350,7 @@ class Upstream(Connection):
     def close(self) -> None:
         """Close a connection that no exchange uses any more."""
         self.exchange = None
-        if self in self._pool.idle:
-            self._pool.idle.remove(self)
+        self._pool.withdraw(self)
         if self._transport is not None:
             self._closing = True
             self._close_transport()
@@ -388,5 +383,4 @@ def _framed(exchange: Exchange, payload: bytes, *, done: bool) -> bytes:
     """`payload` as the request's framing wants it."""
     if exchange.plan.body != CHUNKED:
         return payload
-    data = encode_chunk(payload) if payload else b""
-    return data + encode_last_chunk(exchange.request_trailers) if done else data
+    return encode(payload, done=done, trailers=exchange.request_trailers)

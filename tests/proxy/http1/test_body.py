@@ -7,12 +7,10 @@ from hypothesis import strategies as st
 
 from tests.proxy.http1.cuts import CUTS, pieces, single_cuts
 from uaitools.proxy.http1.body import (
-    LAST_CHUNK,
     ChunkedBody,
     CloseBody,
     LengthBody,
-    encode_chunk,
-    encode_last_chunk,
+    encode,
 )
 from uaitools.proxy.http1.grammar import FIELD_COUNT_LIMIT, HEAD_LIMIT, MessageError
 
@@ -172,8 +170,8 @@ def test_what_is_encoded_decodes_to_itself(
 ) -> None:
     trailed = ChunkedBody(400)
     trailed.feed(b"0\r\nX-Sum: 7\r\nX-B:2\r\n\r\n")
-    wire = b"".join([encode_chunk(payload) for payload in payloads])
-    wire += encode_last_chunk(trailed.trailers) + following
+    wire = b"".join([encode(payload, done=False) for payload in payloads])
+    wire += encode(b"", done=True, trailers=trailed.trailers) + following
 
     outcome = decoded(pieces(wire, cuts))
 
@@ -182,7 +180,8 @@ def test_what_is_encoded_decodes_to_itself(
 
 
 def test_the_last_chunk_without_trailers_is_five_bytes() -> None:
-    assert encode_last_chunk(()) == LAST_CHUNK == b"0\r\n\r\n"
+    assert encode(b"", done=True) == b"0\r\n\r\n"
+    assert encode(b"ab", done=True) == b"2\r\nab\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize("size", [b"5", b"05", b"0000000000005"])
@@ -260,7 +259,7 @@ def test_extensions_over_16_kib_in_all_are_400() -> None:
     chunk = b"1;" + b"a" * 127 + b"\r\nx\r\n"
     allowed = HEAD_LIMIT // 128
 
-    assert decoded([chunk * allowed + LAST_CHUNK]).done
+    assert decoded([chunk * allowed + b"0\r\n\r\n"]).done
     assert refused(chunk * (allowed + 1)) == 400
 
 

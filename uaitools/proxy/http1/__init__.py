@@ -3,6 +3,7 @@
     grammar    the regular expressions and the error; everything else is built from these
     fields     one header line -> Field, remembered by line
     target     the request target -> the one path that routing and upstream both see
+    usual      the heads of most requests, taken apart by one expression
     request    a request head -> RequestHead
     response   a response head -> ResponseHead
     body       Content-Length, chunked and until-close bodies, decoded and encoded

@@ -21,7 +21,6 @@ from uaitools.proxy.http1.grammar import (
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 CHUNK_LINE_LIMIT: Final = 256
-LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
@@ -158,13 +157,9 @@ class ChunkedBody:
         return end + 4
 
 
-def encode_chunk(payload: bytes) -> bytes:
-    """`payload`, not empty, as one chunk."""
-    return b"%x\r\n%b\r\n" % (len(payload), payload)
-
-
-def encode_last_chunk(trailers: tuple[Field, ...]) -> bytes:
-    """The last chunk with the trailer section."""
-    if not trailers:
-        return LAST_CHUNK
-    return b"\r\n".join([b"0", *[field.line for field in trailers], b"", b""])
+def encode(payload: bytes, *, done: bool, trailers: tuple[Field, ...] = ()) -> bytes:
+    """A piece of a chunked body: `payload` as one chunk, and the end of the body when `done`."""
+    chunk = b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
+    if not done:
+        return chunk
+    return b"\r\n".join([chunk + b"0", *[field.line for field in trailers], b"", b""])
