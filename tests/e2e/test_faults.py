@@ -542,6 +542,28 @@ async def test_a_client_that_does_not_read_is_cut_off_and_a_slow_one_is_not() ->
         await eventually(lambda: pool_of(proxy).endpoint.in_flight == 0)
 
 
+async def test_a_client_that_sends_on_but_does_not_read_an_early_answer_is_cut_off() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        wire.send(answer(b"x" * 8_000_000))
+        await wire.rest()
+
+    async with (
+        upstream(script) as server,
+        gateway(server.url, client={**SLOW, "body": 60}) as proxy,
+    ):
+        wire = await connect(proxy.address.port)
+        wire.transport.pause_reading()
+        wire.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+        await asyncio.sleep(0.2)  # by now the answer is stuck
+        wire.send(b"b")
+        await eventually(lambda: proxy.clients == 0)
+        wire.transport.resume_reading()
+        await wire.finish()
+        assert wire.was_reset
+        await eventually(lambda: pool_of(proxy).open == server.open == 0)
+
+
 async def test_too_many_connections_are_refused_with_503() -> None:
     async with (
         upstream(served_next) as server,
