@@ -13,7 +13,6 @@ from itertools import groupby
 from typing import Final
 
 from uaitools.proxy.http1.fields import CONTROL_NAMES, FORGEABLE_PREFIXES
-from uaitools.proxy.http1.target import NORMAL_PATH, NORMAL_QUERY
 
 
 def _any_case(text: bytes) -> bytes:
@@ -40,7 +39,7 @@ _FIRST: Final = bytes(
     for letter in b"abcdefghijklmnopqrstuvwxyz"
     if all(name[0] != letter for name in (*CONTROL_NAMES, *FORGEABLE_PREFIXES))
 )
-# Nothing is ever tried twice: each repetition keeps what it has taken.
+# Nothing is ever tried twice: each repetition keeps what it has taken, here and below.
 _LINES: Final = rb"(?:\r\n(?:[%b%b]%b*+|(?!%b)%b++):[\t\x20-\x7e\x80-\xff]*+)*+" % (
     _FIRST,
     _FIRST.upper(),
@@ -48,10 +47,13 @@ _LINES: Final = rb"(?:\r\n(?:[%b%b]%b*+|(?!%b)%b++):[\t\x20-\x7e\x80-\xff]*+)*+"
     _CONTROL,
     _NAME,
 )
+# A path that is normal already: no segment is empty or begins with a dot.
+_PATH: Final = rb"(?>(?:/[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*+)++/?|/)"
+_QUERY: Final = rb"(?:\?[\x21\x22\x24-\x7e]*+)?+"
+_HOST: Final = rb"[A-Za-z0-9\-.]++(?::[0-9]{1,5}+)?+"
 _HEAD: Final = re.compile(
-    rb"(GET|HEAD|DELETE|OPTIONS) (%b)((?:%b)?) HTTP/1\.1"
-    rb"\r\nHost: ([A-Za-z0-9\-.]+(?::[0-9]{1,5})?)(%b)"
-    rb"(?:\r\n[Cc]onnection: [Kk]eep-[Aa]live)?(%b)" % (NORMAL_PATH, NORMAL_QUERY, _LINES, _LINES)
+    rb"(GET|HEAD|DELETE|OPTIONS) (%b)(%b) HTTP/1\.1\r\nHost: (%b)(%b)"
+    rb"(?:\r\n[Cc]onnection: [Kk]eep-[Aa]live)?+(%b)" % (_PATH, _QUERY, _HOST, _LINES, _LINES)
 )
 # A match has the groups method, path, query, host, lines, and more lines.
 match_usual: Final = _HEAD.fullmatch
