@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 from uaitools import log
 from uaitools.tasks import spawn
 
-_logger = log.get_logger(__name__)
+_log = log.get_logger(__name__)
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -70,11 +70,11 @@ async def _drain(services: list[Service], deadline: float) -> None:
     try:
         outcomes = await asyncio.gather(*drains, return_exceptions=True)
     except asyncio.CancelledError:
-        _logger.warning("drain cut short", services=[t.get_name() for t in drains])
+        _log.warning("drain cut short", services=[t.get_name() for t in drains])
         raise
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
-            _logger.error("drain failed", exc_info=outcome)
+            _log.error("drain failed", exc_info=outcome)
 
 
 class _Signals:
@@ -121,7 +121,7 @@ class _Signals:
 
     def _end(self, number: signal.Signals) -> None:
         self._received += 1
-        _logger.info("signal received", signal=number.name)
+        _log.info("signal received", signal=number.name)
         loop = asyncio.get_running_loop()
         phase = self._phase
         if phase is not None and not phase.expired() and self._received == self._entered:

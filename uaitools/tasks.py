@@ -17,7 +17,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 from uaitools import log
 from uaitools.errors import ServiceError
 
-_logger = log.get_logger(__name__)
+_log = log.get_logger(__name__)
 _kept: set[asyncio.Task[Any]] = set()
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def _report(task: asyncio.Task[Any]) -> None:
     # Private, but the flag by which asyncio itself decides the same question when it collects a
     # task. Reading the exception clears it, so that asyncio does not report it again.
     if task._log_traceback:  # noqa: SLF001
-        _logger.error("task failed", task=task.get_name(), exc_info=task.exception())
+        _log.error("task failed", task=task.get_name(), exc_info=task.exception())
 
 
 class QueueFull(ServiceError):

@@ -27,7 +27,7 @@ _REQUEST_ID_HEADER = "X-Request-Id"
 _ACCEPTED_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_logger = log.get_logger(__name__)
+_log = log.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _translate(error: Exception, request: web.Request, service: str) -> ServiceE
                 for one in error.errors(include_url=False, include_input=False)
             ]
             return ServiceError(422, "the request has invalid fields", service, details=details)
-    _logger.error(
+    _log.error(
         "request failed",
         method=request.method,
         path=request.path,
