@@ -34,12 +34,11 @@ _log = log.get_logger(__name__)
 class Health:
     """How a service is.
 
-    dependencies: whether each works, by name. required: those without which no request can be
-    served. draining: the service is about to stop and wants no new work.
+    dependencies: whether each works, by name. draining: the service is about to stop and wants no
+    new work.
     """
 
     dependencies: Mapping[str, bool]
-    required: frozenset[str] = frozenset()
     draining: bool = False
 
     @property
@@ -48,12 +47,6 @@ class Health:
         if self.draining:
             return "draining"
         return "healthy" if all(self.dependencies.values()) else "degraded"
-
-    @property
-    def available(self) -> bool:
-        """Whether requests should be sent here."""
-        works = all(self.dependencies.get(name, False) for name in self.required)
-        return works and not self.draining
 
 
 def application(
@@ -83,7 +76,7 @@ def application(
                 for name, works in now.dependencies.items()
             },
         }
-        return json_response(document, status=200 if now.available else 503)
+        return json_response(document, status=503 if now.draining else 200)
 
     async def get_metrics(_request: web.Request) -> web.Response:
         text = metrics.render(await snapshot())
