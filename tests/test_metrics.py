@@ -1,6 +1,7 @@
 import math
 from bisect import bisect_left
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,13 +160,18 @@ def test_a_snapshot_travels_as_json() -> None:
         Sample(LATENCY, GET, observed(1, 5).value()),
     )
 
-    assert Snapshot.from_json(sent.to_json()) == sent
+    assert Snapshot.from_document(orjson.loads(orjson.dumps(sent.to_document()))) == sent
 
 
-@pytest.mark.parametrize("text", [b"", b"{}x", b"[1]", b'[[{"name": "x"}, []]]', b"3"])
-def test_bytes_that_are_no_snapshot_are_refused(text: bytes) -> None:
+FAMILY = {"name": "x", "kind": "counter", "help": ""}
+
+
+@pytest.mark.parametrize(
+    "document", ["x", [1], [[{"name": "x"}, []]], 3, None, [[FAMILY, [[[], {"sum": 1}]]]]]
+)
+def test_what_is_no_snapshot_is_refused(document: object) -> None:
     with pytest.raises(ValueError, match="not a snapshot"):
-        Snapshot.from_json(text)
+        Snapshot.from_document(document)
 
 
 def test_the_text_is_that_of_prometheus() -> None:

@@ -20,8 +20,6 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-
 Labels = tuple[tuple[str, str], ...]
 
 # Seconds: from a request on loopback to the default timeout of an upstream.
@@ -62,6 +60,11 @@ class HistogramValue:
             raise ValueError("histograms with different bounds cannot be added")
         counts = tuple(map(int.__add__, self.counts, other.counts))
         return HistogramValue(self.bounds, counts, self.sum + other.sum)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "HistogramValue":
+        """The value that orjson wrote and read. Raises KeyError or TypeError for anything else."""
+        return cls(tuple(document["bounds"]), tuple(document["counts"]), document["sum"])
 
     def quantile(self, q: float) -> float:
         """Estimate the q-quantile, 0 <= q <= 1; NaN when nothing was observed.
@@ -163,13 +166,13 @@ class Snapshot:
         """What a process leaves behind when it dies: what it counted, not the state it was in."""
         return Snapshot({f: v for f, v in self.families.items() if f.kind != "gauge"})
 
-    def to_json(self) -> bytes:
-        """The snapshot for another process, which reads it with `from_json`."""
-        return orjson.dumps([(f, list(values.items())) for f, values in self.families.items()])
+    def to_document(self) -> list[object]:
+        """What orjson writes for another process, which reads it with `from_document`."""
+        return [(family, list(values.items())) for family, values in self.families.items()]
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Snapshot":
-        """The snapshot that `to_json` wrote. Raises ValueError for anything else."""
+    def from_document(cls, document: Any) -> "Snapshot":
+        """The snapshot of a document that orjson has read. Raises ValueError for anything else."""
         try:
             return cls(
                 {
@@ -177,7 +180,7 @@ class Snapshot:
                         tuple((name, text) for name, text in labels): _value(value)
                         for labels, value in values
                     }
-                    for family, values in orjson.loads(text)
+                    for family, values in document
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -186,8 +189,7 @@ class Snapshot:
 
 def _value(document: Any) -> Value:
     if isinstance(document, dict):
-        bounds, counts = tuple(document["bounds"]), tuple(document["counts"])
-        return HistogramValue(bounds, counts, document["sum"])
+        return HistogramValue.from_document(document)
     if not isinstance(document, int | float):
         raise TypeError(f"{document!r} is no value")
     return document

@@ -18,7 +18,6 @@ from uaitools.proxy.channel import (
     ParentEnd,
     WorkerEnd,
     read_ejection,
-    read_report,
 )
 from uaitools.proxy.directory import Ejection
 from uaitools.proxy.report import Report
@@ -51,12 +50,6 @@ def test_nonsense_is_refused(nonsense: bytes) -> None:
 def test_what_is_no_ejection_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="not an ejection"):
         read_ejection(body)
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"metrics":[],"services":3}'])
-def test_what_is_no_report_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match="not a report"):
-        read_report(body)
 
 
 def test_a_reader_that_is_stopped_makes_no_writer_wait_and_is_given_up_at_last() -> None:

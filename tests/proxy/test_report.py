@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,12 @@ def test_a_dead_worker_leaves_its_counts_and_nothing_else(report: Report) -> Non
 def test_a_report_survives_the_way_to_another_process(report: Report) -> None:
     assert Report.from_json(report.to_json()) == report
     assert Report.from_json(report.merge(report).to_json()) == report.merge(report)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"{}", b'{"metrics":[],"services":3}'])
+def test_what_is_no_report_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="not a report"):
+        Report.from_json(text)
 
 
 def test_the_document_shows_what_an_operator_asks() -> None:

@@ -280,7 +280,7 @@ class WorkerEnd(asyncio.Protocol):
             case Kind.WHOLE:
                 answer, self._answer = self._answer, None
                 if answer is not None and not answer.done():
-                    answer.set_result(read_report(message.body))
+                    answer.set_result(Report.from_json(message.body))
                 self._ask()
             case Kind.EJECT:
                 self.served.eject(read_ejection(message.body))
@@ -298,14 +298,6 @@ class WorkerEnd(asyncio.Protocol):
     def _end(self) -> None:
         if not self._draining:
             signal.raise_signal(signal.SIGTERM)
-
-
-def read_report(body: bytes) -> Report:
-    """The report in a message. Raises ValueError for what is none."""
-    try:
-        return Report.from_json(body)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"not a report: {error}") from error
 
 
 def read_ejection(body: bytes) -> Ejection:

@@ -139,7 +139,7 @@ class Report:
         """For another process, which reads it with `from_json`."""
         return orjson.dumps(
             {
-                "metrics": orjson.Fragment(self.metrics.to_json()),
+                "metrics": self.metrics.to_document(),
                 "services": self.services,
                 "workers": self.workers,
             }
@@ -147,13 +147,16 @@ class Report:
 
     @classmethod
     def from_json(cls, text: bytes) -> Report:
-        """The report that `to_json` wrote."""
-        document = orjson.loads(text)
-        return cls(
-            Snapshot.from_json(orjson.dumps(document["metrics"])),
-            {name: _service(fields) for name, fields in document["services"].items()},
-            document["workers"],
-        )
+        """The report that `to_json` wrote. Raises ValueError for anything else."""
+        try:
+            document = orjson.loads(text)
+            return cls(
+                Snapshot.from_document(document["metrics"]),
+                {name: _service(fields) for name, fields in document["services"].items()},
+                document["workers"],
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a report: {error}") from error
 
 
 def _service(fields: dict[str, Any]) -> ServiceReport:
@@ -161,6 +164,6 @@ def _service(fields: dict[str, Any]) -> ServiceReport:
     endpoints = fields.pop("endpoints")
     return ServiceReport(
         endpoints={address: EndpointReport(**one) for address, one in endpoints.items()},
-        latency=HistogramValue(tuple(latency["bounds"]), tuple(latency["counts"]), latency["sum"]),
+        latency=HistogramValue.from_document(latency),
         **fields,
     )

@@ -58,7 +58,7 @@ def report(gateway: Gateway, sources: Registry) -> Report:
 
 
 def document(whole: Report) -> dict[str, object]:
-    """The answer of GET /api/status."""
+    """The body of GET /api/status, for orjson: how many workers, and every service by name."""
     return {
         "service": "proxy",
         "workers": whole.workers,

@@ -27,7 +27,7 @@ from typing import Final, NoReturn, Protocol
 
 from uaitools.log import get_logger
 from uaitools.metrics import Family, Registry, Sample, process
-from uaitools.proxy.channel import Kind, Message, Overflow, ParentEnd, read_ejection, read_report
+from uaitools.proxy.channel import Kind, Message, Overflow, ParentEnd, read_ejection
 from uaitools.proxy.report import Report
 from uaitools.proxy.signals import HANDLED, Signals
 from uaitools.proxy.totals import Totals
@@ -323,7 +323,7 @@ class Supervisor:
     def _handle(self, worker: Worker, message: Message) -> None:
         match message.kind:
             case Kind.REPORT:
-                report = read_report(message.body)
+                report = Report.from_json(message.body)
                 self._totals.reported(worker.index, message.number, report)
             case Kind.ASK:
                 self._totals.ask(worker.index, monotonic())
