@@ -27,6 +27,8 @@ PURE_IN_PROXY = (
     "memo.py",
     "report.py",
     "routing.py",
+    "workers/restarts.py",
+    "workers/totals.py",
     *(f"http1/{path.name}" for path in ROOT.glob("proxy/http1/*.py")),
 )
 PURE = [

@@ -24,7 +24,6 @@ import orjson
 from uaitools import log
 from uaitools.config import Common, ConfigError, Flag, Settings, load
 from uaitools.lifecycle import run, run_main
-from uaitools.proxy.channel import WorkerEnd
 from uaitools.proxy.config import EndpointUrl, ProxyConfig, RouteSettings, ServiceSettings
 from uaitools.proxy.demo import ROUTE as DEMO_ROUTE
 from uaitools.proxy.demo import SERVICE as DEMO_SERVICE
@@ -33,7 +32,8 @@ from uaitools.proxy.directory import Ejection
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.report import Report
 from uaitools.proxy.sockets import listening_socket
-from uaitools.proxy.workers import Supervisor
+from uaitools.proxy.workers.channel import WorkerEnd
+from uaitools.proxy.workers.supervisor import Supervisor
 from uaitools.tasks import spawn
 
 _SERVICE = "proxy"

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.program import Program, alive, eventually, stopped, upstream
-from uaitools.proxy.workers import Restarts
 
 REQUEST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -68,14 +67,6 @@ def load(program: Program, path: str) -> Iterator[Callable[[], int]]:
 # -- restarts -------------------------------------------------------------------------------
 
 
-def test_pauses_double_up_to_the_longest_and_end() -> None:
-    restarts = Restarts(first=0.1, longest=1.0, deaths=7)
-
-    pauses = [restarts.pause(deaths) for deaths in range(1, 8)]
-
-    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, None]
-
-
 def test_a_killed_worker_is_replaced_and_leaves_no_zombie() -> None:
     with Program("--workers", "2") as program:
         first, second = program.workers(2)
@@ -104,7 +95,8 @@ SCRIPT = """
 import socket, sys
 from uaitools import log
 from uaitools.proxy.sockets import listening_socket
-from uaitools.proxy.workers import Restarts, Supervisor
+from uaitools.proxy.workers.restarts import Restarts
+from uaitools.proxy.workers.supervisor import Supervisor
 
 log.configure("info", "test")
 first = listening_socket("127.0.0.1", 0, reuse_port=True)

@@ -2,7 +2,7 @@
 
 from uaitools.metrics import Family, Labels, Sample, Snapshot
 from uaitools.proxy.report import Report
-from uaitools.proxy.totals import INTERVAL, PATIENCE, Totals
+from uaitools.proxy.workers.totals import INTERVAL, PATIENCE, Totals
 
 COUNTER = Family("requests_total", "counter", "Requests.")
 GAUGE = Family("open", "gauge", "Open.")

@@ -9,7 +9,9 @@ import pytest
 
 from uaitools.errors import ServiceError
 from uaitools.metrics import Snapshot
-from uaitools.proxy.channel import (
+from uaitools.proxy.directory import Ejection
+from uaitools.proxy.report import Report
+from uaitools.proxy.workers.channel import (
     LIMIT,
     Kind,
     Message,
@@ -19,8 +21,6 @@ from uaitools.proxy.channel import (
     WorkerEnd,
     read_ejection,
 )
-from uaitools.proxy.directory import Ejection
-from uaitools.proxy.report import Report
 from uaitools.traffic.breaker import Cause
 
 EJECTION = Ejection("llm-router", "127.0.0.1:9001", Cause.CONNECT, 12.5)

@@ -17,7 +17,7 @@ from uaitools.proxy.report import Report
 
 INTERVAL: Final = 1.0  # seconds between gatherings that nobody asked for
 PATIENCE: Final = 0.5  # seconds that a gathering may take
-_NEVER: Final = float("inf")
+NEVER: Final = float("inf")  # the due time of what is not to be done
 
 
 class Totals:
@@ -58,7 +58,7 @@ class Totals:
         self._pulled: set[int] = set()  # who owes a report; is never pulled a second time
         self._number = 0  # of the last gathering
         self._due = 0.0  # when the next one begins by itself
-        self._deadline = _NEVER  # of the one under way
+        self._deadline = NEVER  # of the one under way
         self._missing: set[int] = set()
         self._askers: list[int] = []
         self._late: list[int] = []  # who asked when the one under way had begun
@@ -104,15 +104,15 @@ class Totals:
 
     def advance(self, now: float) -> None:
         """Answer who asked, when everything is there or the time is over, and begin anew."""
-        if self._deadline < _NEVER and (not self._missing or now >= self._deadline):
+        if self._deadline < NEVER and (not self._missing or now >= self._deadline):
             askers, self._askers = self._askers, []
             self._missing.clear()
-            self._deadline = _NEVER
+            self._deadline = NEVER
             if askers:
                 whole = self.whole()
                 for asker in askers:
                     self._answer(asker, whole)
-        if self._deadline == _NEVER and (self._late or now >= self._due):
+        if self._deadline == NEVER and (self._late or now >= self._due):
             self._begin(now)
 
     def whole(self) -> Report:

@@ -1,4 +1,4 @@
-"""Several processes behind one address: a parent that forks workers, replaces and speaks for them.
+"""The parent of the workers: forks them, replaces those that die and relays between them.
 
 The parent opens one SO_REUSEPORT socket a worker before it forks, so that a successor serves the
 same socket and a kill -9 resets no connection that waits to be accepted (docs/measurements.md).
@@ -9,8 +9,6 @@ It has no event loop and no thread, hence can fork at any time, and relays four 
     ejections    from the worker that found an endpoint bad to the others
     SIGHUP       a configuration, read and validated once, to all workers and their successors
     SIGTERM      an order to drain; a second signal kills
-
-What a worker does is a `Program`; this file knows nothing of gateways.
 """
 
 from __future__ import annotations
@@ -21,20 +19,19 @@ import selectors
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NoReturn, Protocol
 
 from uaitools.log import get_logger
 from uaitools.metrics import Family, Registry, Sample, process
-from uaitools.proxy.channel import Kind, Message, Overflow, ParentEnd, read_ejection
 from uaitools.proxy.report import Report
-from uaitools.proxy.signals import HANDLED, Signals
-from uaitools.proxy.totals import Totals
+from uaitools.proxy.workers.channel import Kind, Message, Overflow, ParentEnd, read_ejection
+from uaitools.proxy.workers.restarts import Restarts
+from uaitools.proxy.workers.signals import HANDLED, Signals
+from uaitools.proxy.workers.totals import NEVER, Totals
 
 _GRACE: Final = 32.0  # seconds to drain: the workers' own 30 and what it takes to end
 _DEATHS: Final = Family("proxy_worker_deaths_total", "counter", "Workers that were replaced.")
-_NEVER: Final = float("inf")
 
 _log = get_logger(__name__)
 
@@ -50,26 +47,6 @@ class Program(Protocol):
 
         None, after having logged why, when it is wrong and the old one stays.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Restarts:
-    """When a worker that died is replaced, in seconds.
-
-    first: pause after a death, doubled by each one that follows, up to `longest`. lived: a worker
-    that reached this age had no quick death. deaths: quick ones in a row that are the last.
-    """
-
-    first: float = 0.1
-    longest: float = 10.0
-    lived: float = 60.0
-    deaths: int = 10
-
-    def pause(self, deaths: int) -> float | None:
-        """Seconds until the next start after so many quick deaths in a row; None: no more."""
-        if deaths >= self.deaths:
-            return None
-        return min(self.first * 2.0 ** min(deaths - 1, 30), self.longest)
 
 
 class Worker:
@@ -106,7 +83,7 @@ class Supervisor:
         self._sources.add(lambda: [Sample(_DEATHS, (), self._deaths)])
         self._deaths = 0
         self._totals = Totals(self._pull, self._answer, self._own_report)
-        self._kill_due = _NEVER  # the end of draining
+        self._kill_due = NEVER  # the end of draining
 
     def __repr__(self) -> str:
         running = sum(1 for _ in self._running())
@@ -132,13 +109,13 @@ class Supervisor:
 
     @property
     def _draining(self) -> bool:
-        return self._kill_due < _NEVER
+        return self._kill_due < NEVER
 
     def _running(self) -> Iterator[Worker]:
         return (worker for worker in self._workers if worker.channel is not None)
 
     def _work_left(self) -> bool:
-        return any(worker.pid or worker.due < _NEVER for worker in self._workers)
+        return any(worker.pid or worker.due < NEVER for worker in self._workers)
 
     def _turn(self) -> None:
         """Wait for what comes first, and do it."""
@@ -184,7 +161,7 @@ class Supervisor:
     def _drain(self) -> None:
         self._kill_due = monotonic() + _GRACE
         for worker in self._workers:
-            worker.due = _NEVER
+            worker.due = NEVER
             # Workers close theirs. One that is left open would take connections for nobody.
             worker.listener.close()
         for worker in self._running():
@@ -193,7 +170,7 @@ class Supervisor:
     def _kill(self) -> None:
         """End every worker now, also one that is stopped, and wait for the end."""
         for worker in self._workers:
-            worker.due = _NEVER
+            worker.due = NEVER
             if worker.pid:
                 os.kill(worker.pid, signal.SIGKILL)
                 os.waitpid(worker.pid, 0)
@@ -297,7 +274,7 @@ class Supervisor:
         if pause is None:
             # Open but served by nobody, it would still be given its share of connections.
             worker.listener.close()
-            worker.due = _NEVER
+            worker.due = NEVER
             _log.error("worker given up", worker=worker.index, deaths=worker.deaths)
         else:
             worker.due = now + pause
