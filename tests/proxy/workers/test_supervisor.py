@@ -122,8 +122,23 @@ sys.exit(Supervisor(Failing(), listeners, Restarts(first=0.01, longest=0.02, dea
 """
 
 
-def failing(workers: int) -> Program:
-    return Program(command=("-c", SCRIPT.replace("WORKERS", str(workers))))
+# select(2), BUGS: what is reported as readable need not be.
+HASTY = """
+import selectors
+
+class Hasty(selectors.DefaultSelector):
+    def select(self, timeout=None):
+        found = super().select(timeout)
+        seen = [key for key, _ in found]
+        others = [key for key in self.get_map().values() if key not in seen]
+        return [*found, *((key, selectors.EVENT_READ) for key in others)]
+
+selectors.DefaultSelector = Hasty
+"""
+
+
+def failing(workers: int, before: str = "") -> Program:
+    return Program(command=("-c", before + SCRIPT.replace("WORKERS", str(workers))))
 
 
 def test_when_every_worker_is_given_up_the_parent_ends_with_1() -> None:
@@ -143,6 +158,16 @@ def test_the_socket_of_a_worker_that_is_given_up_gets_no_more_connections() -> N
         for _ in range(20):
             with many(program, 1) as (client,):
                 assert answered(client)
+
+
+def test_a_channel_that_is_called_readable_and_is_not_harms_nobody() -> None:
+    with failing(2, HASTY) as program:
+        program.logged("worker given up", worker=0)
+        _, survivor = program.workers(2)
+
+        assert alive(survivor)
+        with many(program, 1) as (client,):
+            assert answered(client)
 
 
 @pytest.mark.parametrize("workers", ["2", "3"])

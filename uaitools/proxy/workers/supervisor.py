@@ -283,19 +283,21 @@ class Supervisor:
 
     def _attend(self, worker: Worker, events: int) -> None:
         """Read what a worker sent, write what waits for it."""
-        if worker.channel is None:
-            return  # closed since the selector looked
+        if worker.channel is not None and events & selectors.EVENT_READ:
+            self._receive(worker, worker.channel)
+        self._flush(worker)
+
+    def _receive(self, worker: Worker, channel: ParentEnd) -> None:
         try:
-            if events & selectors.EVENT_READ:
-                for message in worker.channel.receive():
-                    self._handle(worker, message)
+            for message in channel.receive():
+                self._handle(worker, message)
+        except BlockingIOError:
+            return  # a socket that is reported as readable need not be (select(2), BUGS)
         except EOFError:
             self._disconnect(worker)
             os.kill(worker.pid, signal.SIGKILL)  # it has ended, or nobody could tell it to
         except ValueError as error:
             self._break(worker, str(error))
-        else:
-            self._flush(worker)
 
     def _handle(self, worker: Worker, message: Message) -> None:
         match message.kind:
