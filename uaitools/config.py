@@ -11,49 +11,38 @@ flag overrides both. What is wrong is reported all at once, each with the place 
 file, a variable or a flag. pydantic-settings does the layering, but not that, and takes 0.13 s.
 """
 
-import difflib
-import ipaddress
-import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from uaitools import log
+from uaitools.addresses import Address, ListenAddress, parse_address
+from uaitools.problems import Key, dotted, explain
+
+# All that a component needs for its configuration comes from here.
+__all__ = [
+    "COMPONENTS",
+    "Address",
+    "Common",
+    "ConfigError",
+    "Flag",
+    "ListenAddress",
+    "Model",
+    "Settings",
+    "load",
+    "parse_address",
+]
 
 # Tables that a file may have whichever component reads it.
 COMPONENTS = frozenset({"proxy", "registry", "hub", "memory", "insight", "auth"})
 _PREFIX = "UAITOOLS_"
 _UNPREFIXED = ("DATABASE_URL", "REDIS_URL")
-
-# pydantic's type errors by the first word of their code, and what to write instead.
-_EXPECTED = {
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "text",
-    "list": "a list",
-    "tuple": "a list",
-    "set": "a list",
-    "frozen": "a list",
-    "dict": "a table",
-    "mapping": "a table",
-    "model": "a table",
-}
-_TYPE_ERRORS = ("_type", "_parsing", "_from_float")
-# Values that are not repeated in messages.
-_SECRET = re.compile(r"secret|password|token|key|_url$")
-_ADDRESS = re.compile(r"(\[(?P<v6>[^\[\]]+)\]|(?P<host>[\w.-]+)):(?P<port>[0-9]{1,5})", re.ASCII)
-
-Key = tuple[str | int, ...]
 
 
 class ConfigError(Exception):
@@ -141,9 +130,9 @@ def load(
         try:
             models.append(model.model_validate(data))
         except ValidationError as error:
-            for path, reason in _explain(error, model, data):
+            for path, reason in explain(error, model, data, beside=() if at else COMPONENTS):
                 key = (*at, *path)
-                problems.append(f"{layers.source(key)}: {_dotted(key)}: {reason}")
+                problems.append(f"{layers.source(key)}: {dotted(key)}: {reason}")
     if problems:
         raise ConfigError(problems)
     return Settings(tuple(models))
@@ -220,113 +209,3 @@ def _parsed(value: str) -> object:
         with suppress(orjson.JSONDecodeError):  # an IPv6 address starts with a bracket, too
             return orjson.loads(value)
     return value
-
-
-def _explain(error: ValidationError, model: type[Model], data: object) -> list[tuple[Key, str]]:
-    """The key and the reason of each problem, in our words and without pydantic's detours."""
-    found = [(_key(one, data), one) for one in error.errors(include_url=False)]
-    keys = [key for key, _ in found]
-    reasons: dict[Key, list[str]] = {}
-    for key, one in found:
-        # A union complains once for each of its forms. What is wrong inside the form that was
-        # meant says more than that the value has not the type of another one.
-        inside = any(len(other) > len(key) and other[: len(key)] == key for other in keys)
-        if not (inside and one["type"].endswith("_type")):
-            reasons.setdefault(key, []).append(_reason(key, one, model))
-    return [(key, ", or ".join(dict.fromkeys(texts))) for key, texts in reasons.items()]
-
-
-def _key(error: ErrorDetails, data: object) -> Key:
-    """Where the problem is in the data; pydantic's location also names the forms of a union."""
-    key: list[str | int] = []
-    for part in error["loc"]:
-        match data:
-            case dict() if part in data:
-                data = data[part]
-            case list() if isinstance(part, int) and part < len(data):
-                data = data[part]
-            case _:
-                continue
-        key.append(part)
-    return (*key, error["loc"][-1]) if error["type"] == "missing" else tuple(key)
-
-
-def _reason(key: Key, error: ErrorDetails, model: type[Model]) -> str:
-    kind, value = error["type"], error["input"]
-    if kind == "missing":
-        return "is missing"
-    if kind == "extra_forbidden":
-        return _unknown(key, model)
-    if kind in ("value_error", "assertion_error"):
-        return error["msg"].partition(", ")[2]
-    expected = _EXPECTED.get(kind.partition("_")[0]) if kind.endswith(_TYPE_ERRORS) else None
-    must = f"must be {expected}" if expected else error["msg"].replace("Input should", "must", 1)
-    secret = bool(key) and _SECRET.search(str(key[-1]))
-    if secret or not isinstance(value, str | int | float):
-        return must
-    return f"{must}, got {json.dumps(value, ensure_ascii=False)[:80]}"
-
-
-def _unknown(key: Key, model: type[Model]) -> str:
-    known = _fields(model, key[:-1]) | (COMPONENTS if model is Common else frozenset())
-    close = difflib.get_close_matches(str(key[-1]), known, n=1)
-    hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(sorted(known))}"
-    return f"unknown key; {hint}"
-
-
-def _fields(annotation: Any, key: Key) -> frozenset[str]:
-    """The keys that the model at `key` below an annotation knows."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if not key:
-            return frozenset(annotation.model_fields)
-        field = annotation.model_fields.get(str(key[0]))
-        return _fields(field.annotation, key[1:]) if field else frozenset()
-    transparent = get_origin(annotation) in (Union, UnionType, Annotated)
-    below = key if transparent else key[1:]
-    return frozenset().union(*(_fields(part, below) for part in get_args(annotation)))
-
-
-def _dotted(key: Key) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-    return text.removeprefix(".")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A TCP address to listen on. host: a name or an IP address, without brackets."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach it; a name other than localhost may be anywhere."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host.lower() == "localhost"
-
-
-def parse_address(text: object) -> Address:
-    """Read `127.0.0.1:8081`, `localhost:0` (any free port) or `[::1]:80`. Raises ValueError."""
-    match = _ADDRESS.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        example = "127.0.0.1:8081, 0.0.0.0:8081 or [::1]:8081"
-        raise ValueError(f"must be HOST:PORT, for example {example}, got {text!r}")
-    host, port = match["v6"] or match["host"], int(match["port"])
-    if port > 65535:
-        raise ValueError(f"the port must be at most 65535, got {port}")
-    if match["v6"]:
-        ipaddress.IPv6Address(host)  # raises ValueError with its reason
-    return Address(host, port)
-
-
-def _address(value: object) -> Address:
-    return value if isinstance(value, Address) else parse_address(value)
-
-
-ListenAddress = Annotated[Address, PlainValidator(_address)]
-"""The type of a model's field that is written `HOST:PORT`."""
