@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from uaitools.config import Address, ConfigError, load
 from uaitools.proxy.config import (
     Breaker,
+    ClientLimits,
     EndpointUrl,
     Limits,
     ProxyConfig,
@@ -13,6 +15,10 @@ from uaitools.proxy.config import (
     ServiceSettings,
     Timeouts,
 )
+from uaitools.proxy.downstream import ClientPolicy
+from uaitools.proxy.service import ServicePolicy
+from uaitools.traffic.breaker import BreakerPolicy
+from uaitools.traffic.retry import RetryPolicy
 
 EVERY_DEFAULT = """
 [proxy]
@@ -97,6 +103,17 @@ def test_every_default_has_its_documented_value() -> None:
     client = defaults.client
     assert (client.header, client.body, client.idle, client.tunnel) == (10, 30, 75, 3600)
     assert RouteSettings(path="/", service="a").max_body is None
+
+
+def test_the_policies_of_the_data_plane_repeat_the_defaults() -> None:
+    breaker, retry = Breaker().model_dump(), Retry().model_dump()
+    calls = {**Timeouts().model_dump(), **Limits().model_dump()}
+    clients = ClientLimits().model_dump()
+
+    assert asdict(BreakerPolicy()) == breaker
+    assert asdict(RetryPolicy()) == retry
+    assert asdict(ServicePolicy()) == {**calls, "breaker": breaker, "retry": retry}
+    assert asdict(ClientPolicy(**clients)) == clients
 
 
 def test_a_url_is_shorthand_for_a_service_with_one_endpoint(file: Path) -> None:
