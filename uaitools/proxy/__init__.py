@@ -16,8 +16,9 @@ Beside it: `gateway` listens and swaps configurations (`config`), `directory` ke
 follows DNS, `native` connects our own aiohttp application in process, `handler` is the proxy as an
 aiohttp handler, `client` is what an exchange asks of whom it answers, `sweep` is the one clock of
 all timeouts, `memo` remembers heads, `failure` names what goes wrong, `ids` are random, `series`,
-`status` and `report` tell. The program: `__main__`, `demo`; its processes: `workers`. Pure are
-http1, routing, headers, memo, failure and report; the others touch sockets, tasks or time.
+`status` and `report` tell. The program: `__main__` parses `flags` and runs `program`, in several
+processes by `workers`, with the upstreams of `demo`. Pure are http1, routing, headers, memo,
+failure and report; the others touch sockets, tasks or time.
 """
 
 from __future__ import annotations

@@ -41,6 +41,21 @@ def listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socke
     return listener
 
 
+def listening_sockets(host: str, port: int, count: int) -> list[socket.socket]:
+    """A listening socket for each of `count` processes, all of one address. Raises OSError."""
+    if count == 1:
+        return [listening_socket(host, port)]
+    if port:
+        # SO_REUSEPORT would share the address with another program of the same user, who would
+        # wonder where half of the requests go.
+        listening_socket(host, port).close()
+    listeners = [listening_socket(host, port, reuse_port=True)]
+    host, port = listeners[0].getsockname()[:2]
+    while len(listeners) < count:
+        listeners.append(listening_socket(host, port, reuse_port=True))
+    return listeners
+
+
 def reset(transport: asyncio.Transport) -> None:
     """End a connection with a reset, so that a truncated body never looks whole.
 

@@ -1,0 +1,178 @@
+"""What the program runs: the gateway as its only process or as each of several, and its reloads."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from socket import socket
+from typing import Final
+
+import orjson
+
+from uaitools import log
+from uaitools.config import Common, ConfigError, Settings
+from uaitools.lifecycle import run, run_main
+from uaitools.proxy.config import ProxyConfig
+from uaitools.proxy.demo import Demo
+from uaitools.proxy.directory import Ejection
+from uaitools.proxy.gateway import Gateway
+from uaitools.proxy.report import Report
+from uaitools.proxy.workers.channel import WorkerEnd
+from uaitools.proxy.workers.supervisor import Supervisor
+from uaitools.tasks import spawn
+
+SERVICE: Final = "proxy"  # the name in the log
+_log = log.get_logger(__name__)
+
+
+class Program:
+    """The gateway as a process, or as each of several.
+
+    settings: those in force. loading: reads them again. demo: served beside the gateway, if any.
+    """
+
+    def __init__(
+        self, settings: Settings, loading: Callable[[], Settings], demo: Demo | None
+    ) -> None:
+        self._settings = settings
+        self._load = loading
+        self._services = [demo] if demo is not None else []
+
+    def __repr__(self) -> str:
+        config = self._config
+        return f"<Program {config.listen} workers={config.workers} routes={len(config.routes)}>"
+
+    @property
+    def _config(self) -> ProxyConfig:
+        return self._settings.of(ProxyConfig)
+
+    def run(self, listeners: Sequence[socket]) -> int:
+        """Serve until SIGTERM or SIGINT, in a worker for each listener when there are several.
+
+        Returns the exit status. Call it in the main thread, without an event loop.
+        """
+        log.configure(self._settings.common.log_level, SERVICE)
+        _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+        if len(listeners) > 1:
+            return Supervisor(self, listeners).run()
+        self._serve(listeners[0])
+        return 0
+
+    def work(self, listener: socket, channel: socket) -> int:
+        """Be one of several processes, which obeys its parent; its exit status."""
+
+        async def serve() -> None:
+            parent = WorkerEnd(channel)
+            gateway = Gateway(
+                self._config,
+                sockets=[listener],
+                gather=parent.gather,
+                on_ejection=parent.announce,
+            )
+            reloads = _Reloads(gateway)
+            parent.served = _Served(gateway, reloads)
+            await run([parent, *self._services, gateway], ready=reloads.begin)
+
+        run_main(serve)
+        return 0
+
+    def reload(self) -> bytes | None:
+        """Read the configuration again; what to send to workers, None when it is wrong."""
+        if not self._reread():
+            return None
+        config = self._config.model_dump(mode="json", exclude={"listen", "workers"})
+        return orjson.dumps({"log_level": self._settings.common.log_level, "proxy": config})
+
+    def _serve(self, listener: socket) -> None:
+        """Be the only process."""
+
+        async def serve() -> None:
+            gateway = Gateway(self._config, sockets=[listener])
+            reloads = _Reloads(gateway)
+
+            def reload() -> None:
+                if self._reread():
+                    reloads.submit(self._config)
+
+            await run([*self._services, gateway], on_reload=reload, ready=reloads.begin)
+
+        run_main(serve)
+
+    def _reread(self) -> bool:
+        """Put the configuration into force if it is right, otherwise say why not."""
+        try:
+            settings = self._load()
+        except ConfigError as error:
+            _log.error("configuration is wrong, the old one stays", problems=error.problems)
+            return False
+        old, new = self._config, settings.of(ProxyConfig)
+        kept = {"listen": old.listen, "workers": old.workers}
+        if (old.listen, old.workers) != (new.listen, new.workers):
+            _log.warning("listen and workers change with a restart only")
+        self._settings = Settings((settings.common, new.model_copy(update=kept)))
+        log.configure(settings.common.log_level, SERVICE)
+        _log.info("configuration read again")
+        return True
+
+
+class _Served:
+    """What the parent of this worker may ask of it."""
+
+    __slots__ = ("_gateway", "_reloads")
+
+    def __init__(self, gateway: Gateway, reloads: _Reloads) -> None:
+        self._gateway = gateway
+        self._reloads = reloads
+
+    def report(self) -> Report:
+        return self._gateway.report()
+
+    def eject(self, ejection: Ejection) -> None:
+        self._gateway.eject(ejection)
+
+    def reload(self, configuration: bytes) -> None:
+        document = orjson.loads(configuration)
+        log.configure(Common(log_level=document["log_level"]).log_level, SERVICE)
+        own = self._gateway.config
+        kept = {"listen": own.listen, "workers": own.workers}
+        self._reloads.submit(ProxyConfig.model_validate({**document["proxy"], **kept}))
+
+
+class _Reloads:
+    """Puts configurations into force one after the other; of those that wait the last one wins."""
+
+    __slots__ = ("_gateway", "_ready", "_running", "_waiting")
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._waiting: ProxyConfig | None = None
+        self._ready = False
+        self._running = False
+
+    def begin(self) -> None:
+        """The gateway has started, and no longer puts its first configuration into force."""
+        # What the start has made stays: a full collection that walked it would stop the loop for
+        # tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        self._ready = True
+        self._advance()
+
+    def submit(self, config: ProxyConfig) -> None:
+        """Put `config` into force soon, unless another one comes before it can be."""
+        self._waiting = config
+        self._advance()
+
+    def _advance(self) -> None:
+        if self._ready and not self._running and self._waiting is not None:
+            self._running = True
+            config, self._waiting = self._waiting, None
+            spawn(self._apply(config), name="reload")
+
+    async def _apply(self, config: ProxyConfig) -> None:
+        try:
+            await self._gateway.reload(config)
+            _log.info("configuration in force", routes=len(config.routes))
+        finally:
+            self._running = False
+            self._advance()
