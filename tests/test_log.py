@@ -46,6 +46,14 @@ def test_an_event_is_one_line_with_the_standard_fields_first(lines: Lines) -> No
     assert (line["logger"], line["port"]) == ("uaitools.proxy", 8081)
 
 
+def test_a_line_says_where_it_was_written_if_that_has_a_name() -> None:
+    stream = io.BytesIO()
+    log.configure("info", "proxy", environment="staging", stream=stream)
+    log.get_logger("x").info("up")
+
+    assert orjson.loads(stream.getvalue())["environment"] == "staging"
+
+
 def test_the_timestamp_is_rfc_3339_in_utc(lines: Lines) -> None:
     log.get_logger("x").info("now")
 

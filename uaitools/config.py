@@ -62,8 +62,8 @@ class Model(BaseModel):
 class Common(Model):
     """Settings of all components, at the top of the file.
 
-    environment: where this runs, for logs and metrics. database_url, redis_url: the engines that
-    hold state instead of the embedded ones.
+    environment: where this runs, in every log line and in /api/status. database_url, redis_url:
+    the engines that hold state instead of the embedded ones.
     """
 
     log_level: log.Level = "info"

@@ -29,18 +29,25 @@ for _name in _hidden:
 Level = Literal["debug", "info", "warning", "error"]
 
 
-def configure(level: Level, service: str, *, stream: BinaryIO | None = None) -> None:
+def configure(
+    level: Level,
+    service: str,
+    *,
+    environment: str | None = None,
+    stream: BinaryIO | None = None,
+) -> None:
     """Send every event of this process, ours and the libraries', to `stream` as JSON lines.
 
-    level: the least severe level that is written. service: the component that speaks. stream:
-    standard error unless given. Called again, it replaces what was configured before.
+    level: the least severe level that is written. service: the component that speaks.
+    environment: where it runs, in every line if given. stream: standard error unless given.
+    Called again, it replaces what was configured before.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
             structlog.processors.format_exc_info,  # exc_info -> `exception`, one field of text
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _Renderer(service),
+            _Renderer(service, environment),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda name="": _Output(name, stream or sys.stderr.buffer),
@@ -63,14 +70,16 @@ def get_logger(name: str) -> FilteringBoundLogger:
 class _Renderer:
     """The last processor: orders the fields and makes the line."""
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def __init__(self, service: str, environment: str | None) -> None:
+        self._speaker = {"service": service}
+        if environment is not None:
+            self._speaker["environment"] = environment
 
     def __call__(self, logger: WrappedLogger, method: str, fields: EventDict) -> bytes:
         line = {
             "timestamp": fields.pop("timestamp"),
             "level": method,
-            "service": self._service,
+            **self._speaker,
             "event": fields.pop("event"),
             "logger": logger.name,
             **fields,

@@ -161,6 +161,28 @@ def test_the_log_level_decides_what_is_said() -> None:
         assert {line["level"] for line in program.lines} == {"warning"}
 
 
+@EVERY_SIZE
+def test_the_environment_is_in_the_log_and_the_status_also_after_a_reload(
+    tmp_path: Path, workers: str
+) -> None:
+    file = tmp_path / "uaitools.toml"
+    file.write_text('environment = "staging"\n')
+
+    def shown(program: Program) -> set[str]:
+        documents = [json.loads(program.get("/api/status")[1]) for _ in range(12)]
+        return {document["environment"] for document in documents}
+
+    with Program("--config", str(file), "--workers", workers) as program:
+        program.logged("listening", int(workers))
+        assert {line["environment"] for line in program.lines} == {"staging"}
+        assert shown(program) == {"staging"}
+        file.write_text('environment = "production"\n')
+        program.send(signal.SIGHUP)
+
+        program.logged("configuration in force", int(workers), environment="production")
+        eventually(lambda: shown(program) == {"production"})
+
+
 # -- reload ---------------------------------------------------------------------------------
 
 

@@ -42,6 +42,8 @@ reports = st.builds(
         small,
     ),
     st.dictionaries(st.sampled_from(("chat", "memory")), services),
+    st.just(1),
+    st.sampled_from((None, "staging")),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from socket import socket
 from typing import Final
 
@@ -51,7 +52,7 @@ class Program:
 
         Returns the exit status. Call it in the main thread, without an event loop.
         """
-        log.configure(self._settings.common.log_level, SERVICE)
+        _configure_log(self._settings.common)
         _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
         if len(listeners) > 1:
             return Supervisor(self, listeners).run()
@@ -70,7 +71,7 @@ class Program:
                 on_ejection=parent.announce,
             )
             reloads = _Reloads(gateway)
-            parent.served = _Served(gateway, reloads)
+            parent.served = _Served(self, gateway, reloads)
             await run([parent, *self._services, gateway], ready=reloads.begin)
 
         run_main(serve)
@@ -80,14 +81,30 @@ class Program:
         """Read the configuration again; what to send to workers, None when it is wrong."""
         if not self._reread():
             return None
-        config = self._config.model_dump(mode="json", exclude={"listen", "workers"})
-        return orjson.dumps({"log_level": self._settings.common.log_level, "proxy": config})
+        return orjson.dumps(
+            {
+                "common": self._settings.common.model_dump(include={"log_level", "environment"}),
+                "proxy": self._config.model_dump(mode="json", exclude={"listen", "workers"}),
+            }
+        )
+
+    def accept(self, settings: Settings) -> None:
+        """Hold these settings from now on; the gateway is left as it is."""
+        self._settings = settings
+        _configure_log(settings.common)
+
+    def report(self, gateway: Gateway) -> Report:
+        """What this process has to tell of itself."""
+        return replace(gateway.report(), environment=self._settings.common.environment)
 
     def _serve(self, listener: socket) -> None:
         """Be the only process."""
 
         async def serve() -> None:
-            gateway = Gateway(self._config, sockets=[listener])
+            async def gather() -> Report:
+                return self.report(gateway)
+
+            gateway = Gateway(self._config, sockets=[listener], gather=gather)
             reloads = _Reloads(gateway)
 
             def reload() -> None:
@@ -109,33 +126,38 @@ class Program:
         kept = {"listen": old.listen, "workers": old.workers}
         if (old.listen, old.workers) != (new.listen, new.workers):
             _log.warning("listen and workers change with a restart only")
-        self._settings = Settings((settings.common, new.model_copy(update=kept)))
-        log.configure(settings.common.log_level, SERVICE)
+        self.accept(Settings((settings.common, new.model_copy(update=kept))))
         _log.info("configuration read again")
         return True
+
+
+def _configure_log(common: Common) -> None:
+    log.configure(common.log_level, SERVICE, environment=common.environment)
 
 
 class _Served:
     """What the parent of this worker may ask of it."""
 
-    __slots__ = ("_gateway", "_reloads")
+    __slots__ = ("_gateway", "_program", "_reloads")
 
-    def __init__(self, gateway: Gateway, reloads: _Reloads) -> None:
+    def __init__(self, program: Program, gateway: Gateway, reloads: _Reloads) -> None:
+        self._program = program
         self._gateway = gateway
         self._reloads = reloads
 
     def report(self) -> Report:
-        return self._gateway.report()
+        return self._program.report(self._gateway)
 
     def eject(self, ejection: Ejection) -> None:
         self._gateway.eject(ejection)
 
     def reload(self, configuration: bytes) -> None:
         document = orjson.loads(configuration)
-        log.configure(Common(log_level=document["log_level"]).log_level, SERVICE)
         own = self._gateway.config
         kept = {"listen": own.listen, "workers": own.workers}
-        self._reloads.submit(ProxyConfig.model_validate({**document["proxy"], **kept}))
+        config = ProxyConfig.model_validate({**document["proxy"], **kept})
+        self._program.accept(Settings((Common(**document["common"]), config)))
+        self._reloads.submit(config)
 
 
 class _Reloads:

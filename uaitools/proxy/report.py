@@ -115,11 +115,15 @@ class ServiceReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that one process, or all of them together, has to tell."""
+    """Everything that one process, or all of them together, has to tell.
+
+    environment: where it runs, as the configuration names it; None for a part that has none.
+    """
 
     metrics: Snapshot
     services: Mapping[str, ServiceReport]
     workers: int = 1
+    environment: str | None = None
 
     def merge(self, other: Report) -> Report:
         """This worker's view and another's."""
@@ -128,7 +132,12 @@ class Report:
             n: mine[n].merge(theirs[n]) if n in mine and n in theirs else mine.get(n) or theirs[n]
             for n in {**mine, **theirs}
         }
-        return Report(self.metrics.merge(other.metrics), services, self.workers + other.workers)
+        return Report(
+            self.metrics.merge(other.metrics),
+            services,
+            self.workers + other.workers,
+            self.environment or other.environment,
+        )
 
     def remains(self) -> Report:
         """What a worker that died leaves, so that sums never fall."""
@@ -142,6 +151,7 @@ class Report:
                 "metrics": self.metrics.to_document(),
                 "services": self.services,
                 "workers": self.workers,
+                "environment": self.environment,
             }
         )
 
@@ -154,6 +164,7 @@ class Report:
                 Snapshot.from_document(document["metrics"]),
                 {name: _service(fields) for name, fields in document["services"].items()},
                 document["workers"],
+                document["environment"],
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a report: {error}") from error

@@ -58,9 +58,10 @@ def report(gateway: Gateway, sources: Registry) -> Report:
 
 
 def document(whole: Report) -> dict[str, object]:
-    """The body of GET /api/status, for orjson: how many workers, and every service by name."""
+    """The body of GET /api/status, for orjson: environment, workers, and services by name."""
     return {
         "service": "proxy",
+        "environment": whole.environment,
         "workers": whole.workers,
         "services": {name: one.document() for name, one in sorted(whole.services.items())},
     }
