@@ -50,7 +50,7 @@ async def works_on(proxy: Gateway, server: Scripted) -> None:
     assert b"/next" not in server.wires[0].received
     pool = pool_of(proxy)
     await eventually(lambda: pool.open == len(pool.idle) == server.open == 1)
-    await eventually(lambda: proxy.clients == 0)
+    await eventually(lambda: len(proxy.clients) == 0)
     assert pool.endpoint.in_flight == 0
     assert len(pool.waiters) == 0
 
@@ -284,7 +284,7 @@ async def served_next(wire: Wire) -> None:
 
 async def nothing_is_left(proxy: Gateway, server: Scripted) -> None:
     pool = pool_of(proxy)
-    await eventually(lambda: proxy.clients == 0)
+    await eventually(lambda: len(proxy.clients) == 0)
     await eventually(lambda: server.open == 0 and pool.open == 0)
     assert pool.endpoint.in_flight == 0
     wire = await connect(proxy.address.port)
@@ -298,7 +298,7 @@ async def test_a_client_that_leaves_within_its_head(leave: Vanish) -> None:
     async with upstream(served_next) as server, gateway(server.url) as proxy:
         wire = await connect(proxy.address.port)
         wire.send(GET[:-2])
-        await eventually(lambda: proxy.clients == 1)
+        await eventually(lambda: len(proxy.clients) == 1)
         leave(wire)
         await nothing_is_left(proxy, server)
 
@@ -401,7 +401,7 @@ async def test_a_client_that_leaves_between_pipelined_requests() -> None:
         wire.send(NEXT * 100)
         await wire.message()
         wire.reset()
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
         pool = pool_of(proxy)
         await eventually(lambda: pool.open == server.open == len(pool.idle))
         assert pool.endpoint.in_flight == 0
@@ -421,7 +421,7 @@ async def test_a_client_that_leaves_while_a_retry_is_due() -> None:
         wire.send(GET)
         await gone.wait()
         wire.reset()
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
         await eventually(lambda: pool_of(proxy).endpoint.in_flight == 0)
         assert pool_of(proxy).open == server.open
 
@@ -505,7 +505,7 @@ async def test_an_idle_client_is_closed_without_a_word() -> None:
             assert await wire.rest() == b""
             assert not wire.was_reset
             wire.close()
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_a_slow_one_is_not() -> None:
@@ -535,7 +535,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_a_slow_one_is_not() ->
                 break
         assert len(slow.received) > len(body)
         slow.close()
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
         stuck.transport.resume_reading()
         await stuck.finish()
         assert stuck.was_reset
@@ -557,7 +557,7 @@ async def test_a_client_that_sends_on_but_does_not_read_an_early_answer_is_cut_o
         wire.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
         await asyncio.sleep(0.2)  # by now the answer is stuck
         wire.send(b"b")
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
         wire.transport.resume_reading()
         await wire.finish()
         assert wire.was_reset
@@ -580,7 +580,7 @@ async def test_too_many_connections_are_refused_with_503() -> None:
             wire.send(NEXT)
             assert (await wire.message()).status == 200
             wire.close()
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
 
 
 # -- the end of the gateway -----------------------------------------------------------------
@@ -613,7 +613,7 @@ async def test_draining_finishes_what_is_under_way_and_says_close() -> None:
         busy, idle = [await connect(proxy.address.port) for _ in range(2)]
         busy.send(GET)
         await server.accepted()
-        await eventually(lambda: proxy.clients == 2)
+        await eventually(lambda: len(proxy.clients) == 2)
         draining = spawn(proxy.drain(asyncio.get_running_loop().time() + 5), name="drain")
         assert await idle.rest() == b""
         idle.close()
@@ -640,13 +640,13 @@ async def test_the_buffer_budget_cuts_off_who_holds_most() -> None:
         for wire in clients:
             wire.transport.pause_reading()
             wire.send(GET)
-        await eventually(lambda: proxy.clients < 30)
+        await eventually(lambda: len(proxy.clients) < 30)
         await eventually(
             lambda: (
                 pool_of(proxy).open == pool_of(proxy).endpoint.in_flight + len(pool_of(proxy).idle)
             )
         )
-        assert pool_of(proxy).endpoint.in_flight <= proxy.clients
+        assert pool_of(proxy).endpoint.in_flight <= len(proxy.clients)
         for wire in clients:
             wire.reset()
         await eventually(lambda: pool_of(proxy).endpoint.in_flight == 0)

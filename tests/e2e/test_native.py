@@ -124,7 +124,7 @@ async def mounted(**settings: object) -> AsyncIterator[tuple[Own, Gateway, Wire]
         if not wire.lost:
             wire.close()
         await wire.finish()
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
 
 
 async def healthy(wire: Wire) -> None:

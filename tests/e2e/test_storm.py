@@ -129,7 +129,7 @@ async def test_answers_stay_with_their_requests_whatever_breaks(seed: int) -> No
         await asyncio.gather(
             *(client(proxy.address.port, number, chance, statuses) for number in range(CLIENTS))
         )
-        await eventually(lambda: proxy.clients == 0)
+        await eventually(lambda: len(proxy.clients) == 0)
         pools = service_of(proxy).pools
         await eventually(lambda: all(pool.open == len(pool.idle) for pool in pools.values()))
         await eventually(lambda: [pool.open for pool in pools.values()] == [one.open, two.open])

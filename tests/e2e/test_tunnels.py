@@ -66,7 +66,7 @@ async def test_close_codes_reach_the_other_side(by: str) -> None:
             await client.close(4002, "enough")
             assert client.close_code == 4002, "the server has echoed the code"
         await client.wait_closed()
-        await eventually(lambda: proxy.clients == 0 and pool_of(proxy).open == 0)
+        await eventually(lambda: len(proxy.clients) == 0 and pool_of(proxy).open == 0)
 
 
 async def test_a_refused_websocket_gets_the_upstreams_answer() -> None:
@@ -122,7 +122,7 @@ async def test_8_mb_each_way_with_half_closes_arrive_whole_and_in_order() -> Non
         assert await client.rest() == back
         assert seen == there
         await client.finish()
-        await eventually(lambda: pool_of(proxy).open == server.open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == server.open == len(proxy.clients) == 0)
 
 
 async def test_the_upstream_may_half_close_first() -> None:
@@ -143,7 +143,7 @@ async def test_the_upstream_may_half_close_first() -> None:
         client.send(there)
         client.send_eof()
         assert await seen == there
-        await eventually(lambda: pool_of(proxy).open == server.open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == server.open == len(proxy.clients) == 0)
 
 
 async def test_both_ways_at_once_with_slow_readers() -> None:
@@ -172,7 +172,7 @@ async def test_both_ways_at_once_with_slow_readers() -> None:
         assert await slowly(client, len(back)) == back
         assert await seen == there
         client.close()
-        await eventually(lambda: pool_of(proxy).open == server.open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == server.open == len(proxy.clients) == 0)
 
 
 async def test_bytes_with_the_101_and_before_it_are_tunnelled() -> None:
@@ -212,7 +212,7 @@ async def test_a_client_that_half_closed_before_the_101_half_closes_the_tunnel()
         gate.set()
         await client.head()
         assert await client.rest() == b"latelast"
-        await eventually(lambda: pool_of(proxy).open == server.open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == server.open == len(proxy.clients) == 0)
 
 
 async def test_an_idle_tunnel_is_ended_and_a_busy_one_is_not() -> None:
@@ -240,7 +240,7 @@ async def test_an_idle_tunnel_is_ended_and_a_busy_one_is_not() -> None:
         assert not busy.ended
         idle.close()
         busy.close()
-        await eventually(lambda: pool_of(proxy).open == server.open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == server.open == len(proxy.clients) == 0)
 
 
 @pytest.mark.parametrize("side", ["client", "upstream"])
@@ -261,7 +261,7 @@ async def test_when_one_side_goes_the_other_is_closed(side: str, how: str) -> No
         )
         leaving.reset() if how == "reset" else leaving.close()
         await staying.finish()
-        await eventually(lambda: pool_of(proxy).open == server.open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == server.open == len(proxy.clients) == 0)
 
 
 async def test_a_side_that_does_not_read_holds_the_other() -> None:
@@ -280,7 +280,7 @@ async def test_a_side_that_does_not_read_holds_the_other() -> None:
         assert left > 20_000_000, "the kernels hold the rest, the gateway next to nothing"
         client.reset()
         server.wires[0].transport.resume_reading()
-        await eventually(lambda: pool_of(proxy).open == proxy.clients == 0)
+        await eventually(lambda: pool_of(proxy).open == len(proxy.clients) == 0)
 
 
 async def test_stopping_the_gateway_ends_tunnels() -> None:

@@ -107,7 +107,11 @@ def test_every_default_has_its_documented_value() -> None:
 
 def test_the_policies_of_the_data_plane_repeat_the_defaults() -> None:
     breaker, retry = Breaker().model_dump(), Retry().model_dump()
-    calls = {**Timeouts().model_dump(), **Limits().model_dump()}
+    calls = {
+        "balance": ServiceSettings().balance,
+        **Timeouts().model_dump(),
+        **Limits().model_dump(),
+    }
     clients = ClientLimits().model_dump()
 
     assert asdict(BreakerPolicy()) == breaker

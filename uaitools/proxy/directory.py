@@ -19,29 +19,20 @@ from typing import Final
 
 from uaitools.log import get_logger
 from uaitools.proxy.config import EndpointUrl, ServiceSettings
+from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.failure import EJECTED
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
 from uaitools.tasks import spawn
-from uaitools.traffic.breaker import BreakerPolicy, Cause, CircuitBreaker, State
+from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker, State
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
 
 RESOLVE_INTERVAL: Final = 30.0
 _RESOLVE_TIMEOUT: Final = 5.0
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ejection:
-    """An endpoint was taken out; `until` is on the host's monotonic clock, common to workers."""
-
-    service: str
-    address: str
-    cause: Cause
-    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +263,7 @@ def _connect_unix(path: str, factory: Callable[[], asyncio.Protocol]) -> Awaitab
 
 def _policy(settings: ServiceSettings) -> ServicePolicy:
     return ServicePolicy(
+        balance=settings.balance,
         connect=settings.timeouts.connect,
         first_byte=settings.timeouts.first_byte,
         between_bytes=settings.timeouts.between_bytes,

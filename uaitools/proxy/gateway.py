@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from ipaddress import ip_address
 from random import getrandbits
 from time import monotonic
 from types import TracebackType
@@ -20,15 +18,19 @@ from uaitools.config import Address
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
+from uaitools.proxy.clients import Clients
 from uaitools.proxy.config import ProxyConfig, RouteSettings
-from uaitools.proxy.directory import Directory, Ejection
+from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
+from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.outbox import Outbox
+from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
 from uaitools.proxy.routing import Route, Router
+from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
-from uaitools.proxy.site import Requests, Site
+from uaitools.proxy.site import Site
 from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
@@ -37,8 +39,6 @@ from uaitools.traffic.retry import RetryPolicy
 
 _log = get_logger(__name__)
 _NAME: Final = "proxy"
-_SPARE_FILES: Final = 640  # descriptors for upstream connections and all else but clients
-_ADDRESSES: Final = 4096  # peer addresses whose trust is remembered
 _UNLIMITED: Final = 1 << 30
 _PATIENCE: Final = 86_400.0  # seconds
 # The gateway's own application is never taken out: its 503 is an answer, not a failure.
@@ -83,22 +83,20 @@ class Gateway:
         self._gather = gather or self._gather_own
         self.outbox = Outbox()
         self._sweep = Sweep()
-        self._sweep.hooks.append(self._enforce_buffer_budget)
+        self.clients = Clients(self.client)
+        self._sweep.hooks.append(self.clients.enforce_budget)
         self._directory = Directory(self._sweep, self.outbox, on_ejection)
-        self._clients: set[Downstream] = set()
-        self._peers: dict[str, tuple[bytes, bool]] = {}
+        self._peers = Peers(config.trusted_proxies)
         self._servers: list[asyncio.Server] = []
         self._metrics = status.registry(self)
         self._runner = web.AppRunner(
             self._application(app), handle_signals=False, handler_cancellation=True, access_log=None
         )
         self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
-        self._idle = asyncio.Event()
-        self._connection_limit = _connection_limit()
         self.site = Site(Router(()), {}, self._native, self.requests)
 
     def __repr__(self) -> str:
-        return f"<Gateway {self.config.listen} clients={self.clients} {self.site!r}>"
+        return f"<Gateway {self.config.listen} clients={len(self.clients)} {self.site!r}>"
 
     # -- life -------------------------------------------------------------------------------
 
@@ -140,19 +138,17 @@ class Gateway:
         for server in self._servers:
             server.close()
         # Again at each sweep: an answer that had begun before promised to keep its connection.
-        self._sweep.hooks.append(self._close_idle)
-        self._close_idle(monotonic())
-        _log.info("draining", clients=self.clients)
-        if self._clients:
-            self._idle.clear()
-            await self._idle.wait()
+        self._sweep.hooks.append(self.clients.close_idle)
+        self.clients.close_idle(monotonic())
+        _log.info("draining", clients=len(self.clients))
+        await self.clients.all_gone()
 
     async def stop(self) -> None:
         """Release everything at once."""
         self.draining = True
         for server in self._servers:
             server.close()
-        for downstream in tuple(self._clients):
+        for downstream in self.clients:
             downstream.cut_off()
         await self._sweep.stop()
         await self._directory.stop()
@@ -201,12 +197,12 @@ class Gateway:
         kept = {"listen": self.config.listen, "workers": self.config.workers}
         if (config.listen, config.workers) != (self.config.listen, self.config.workers):
             _log.warning("listen and workers change with a restart only")
-        self._peers.clear()
+        self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
         trusted_differ = config.trusted_proxies != self.config.trusted_proxies
-        self.client = ClientPolicy(**config.client.model_dump())
         self.config = config.model_copy(update=kept)
         if trusted_differ:
-            for downstream in self._clients:
+            self._peers = Peers(config.trusted_proxies)
+            for downstream in self.clients:
                 downstream.recognise()
         self.site = Site(
             Router(
@@ -233,35 +229,19 @@ class Gateway:
 
     # -- clients ----------------------------------------------------------------------------
 
-    @property
-    def clients(self) -> int:
-        """Open client connections."""
-        return len(self._clients)
-
     def accepted(self, downstream: Downstream) -> bool:
         """A client has connected; False when there are too many."""
-        self._clients.add(downstream)
         self._sweep.connections.add(downstream)
-        return len(self._clients) <= (self.client.connections or self._connection_limit)
+        return self.clients.add(downstream)
 
     def departed(self, downstream: Downstream) -> None:
         """A client's connection has ended."""
-        self._clients.discard(downstream)
         self._sweep.connections.discard(downstream)
-        if not self._clients:
-            self._idle.set()
+        self.clients.remove(downstream)
 
     def peer(self, host: str) -> tuple[bytes, bool]:
-        """A peer's address as X-Forwarded-For names it, and whether it is a trusted proxy."""
-        known = self._peers.get(host)
-        if known is None:
-            address = ip_address(host.partition("%")[0])
-            trusted = any(address in network for network in self.config.trusted_proxies)
-            known = (str(address).encode(), trusted)
-            if len(self._peers) >= _ADDRESSES:
-                self._peers.clear()
-            self._peers[host] = known
-        return known
+        """See Peers.find."""
+        return self._peers.find(host)
 
     def malformed(self, code: int) -> None:
         """Count bytes that were no request."""
@@ -270,21 +250,6 @@ class Gateway:
     def new_request_id(self) -> str:
         """An id for an answer to what was no request."""
         return f"{getrandbits(128):032x}"
-
-    def _close_idle(self, _now: float) -> None:
-        for downstream in tuple(self._clients):
-            downstream.drain()
-
-    def _enforce_buffer_budget(self, _now: float) -> None:
-        """Cut off those for whom most is kept, until what is kept for all is within the budget."""
-        kept = {client: client.buffered() for client in self._clients if client.holding}
-        total = sum(kept.values())
-        for client in sorted(kept, key=kept.__getitem__, reverse=True):
-            if total <= self.client.buffer:
-                return
-            _log.warning("buffer budget spent, a client is cut off", kept=total)
-            total -= kept[client]
-            client.cut_off()
 
     # -- native paths -----------------------------------------------------------------------
 
@@ -325,9 +290,3 @@ def _route(settings: RouteSettings) -> Route:
         max_body=settings.max_body,
         label=settings.path,
     )
-
-
-def _connection_limit() -> int:
-    """What the file limit leaves for clients; upstream connections are bounded by the services."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(64, files - _SPARE_FILES)

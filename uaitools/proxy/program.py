@@ -15,7 +15,7 @@ from uaitools.config import Common, ConfigError, Settings
 from uaitools.lifecycle import run, run_main
 from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.demo import Demo
-from uaitools.proxy.directory import Ejection
+from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import WorkerEnd

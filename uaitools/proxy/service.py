@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
 from uaitools.proxy.pool import Pool
-from uaitools.traffic.balancing import Balancer, RoundRobin
+from uaitools.traffic.balancing import BALANCERS, Balancer
 from uaitools.traffic.breaker import OUT, BreakerPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
@@ -16,8 +16,9 @@ from uaitools.traffic.retry import RetryBudget, RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class ServicePolicy:
-    """How a service is called: patience in seconds, bounds an endpoint, what to do on failure."""
+    """How a service is called: balancing, patience in seconds, bounds an endpoint, failures."""
 
+    balance: str = "round_robin"
     connect: float = 3.0
     first_byte: float = 60.0
     between_bytes: float = 60.0
@@ -48,7 +49,7 @@ class Service:
         self.name = name
         self.policy = policy
         self.pools: dict[Endpoint, Pool] = {}
-        self.balancer: Balancer = RoundRobin(())
+        self.balancer: Balancer = BALANCERS[policy.balance](())
         self.budget = RetryBudget(policy.retry.budget, now)
         self.requests = 0
         self.retries = 0
@@ -68,7 +69,7 @@ class Service:
         """Swap in another set of endpoints; pools that are no longer in it close when idle."""
         retired = [pool for endpoint, pool in self.pools.items() if endpoint not in pools]
         self.pools = dict(pools)
-        self.balancer = RoundRobin(self.endpoints)
+        self.balancer = BALANCERS[self.policy.balance](self.endpoints)
         for pool in retired:
             pool.retire()
 

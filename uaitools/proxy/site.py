@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
-from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.routing import RouteError, Router
-from uaitools.proxy.series import Series
+from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
 
 
@@ -89,35 +88,6 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"
-
-
-class Requests:
-    """All series of the process, by (method, endpoint); they outlive reloads."""
-
-    __slots__ = ("_series",)
-
-    def __init__(self) -> None:
-        self._series: dict[tuple[str, str], Series] = {}
-
-    def __repr__(self) -> str:
-        return f"<Requests series={len(self._series)}>"
-
-    def series(self, method: bytes, endpoint: str) -> Series:
-        """The series of a method and a route label."""
-        # Only these have a name in metrics: a client must not be able to invent label values.
-        name = method.decode() if method in COMMON_METHODS else "OTHER"
-        series = self._series.get((name, endpoint))
-        if series is None:
-            series = self._series[name, endpoint] = Series()
-        return series
-
-    def items(self) -> list[tuple[tuple[str, str], Series]]:
-        """Every series with its (method, endpoint)."""
-        return list(self._series.items())
-
-    def of_endpoints(self, endpoints: frozenset[str]) -> list[Series]:
-        """The series of some route labels."""
-        return [series for (_, endpoint), series in self._series.items() if endpoint in endpoints]
 
 
 class Site:

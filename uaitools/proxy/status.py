@@ -12,8 +12,8 @@ from uaitools.traffic.breaker import OUT
 if TYPE_CHECKING:
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.pool import Pool
+    from uaitools.proxy.series import Requests
     from uaitools.proxy.service import Service
-    from uaitools.proxy.site import Requests
     from uaitools.traffic.endpoint import Endpoint
 
 _REQUESTS: Final = Family("http_requests_total", "counter", "Requests answered.")
@@ -76,7 +76,7 @@ def _request_samples(requests: Requests) -> Iterator[Sample]:
 
 
 def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
-    yield Sample(_CLIENTS, (), gateway.clients)
+    yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
         yield Sample(_MALFORMED, (("status", str(status)),), count)
     for name, service in gateway.services.items():

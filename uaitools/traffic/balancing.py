@@ -75,6 +75,10 @@ class RoundRobin:
         return 2 * out > len(self._endpoints)
 
 
+# By the names that the configuration gives them.
+BALANCERS: Final[dict[str, Callable[[Sequence[Endpoint]], Balancer]]] = {"round_robin": RoundRobin}
+
+
 def smooth_pick(
     endpoints: Sequence[Endpoint], share: Callable[[Endpoint], float]
 ) -> Endpoint | None:

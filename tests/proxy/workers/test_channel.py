@@ -9,7 +9,7 @@ import pytest
 
 from uaitools.errors import ServiceError
 from uaitools.metrics import Snapshot
-from uaitools.proxy.directory import Ejection
+from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import (
     LIMIT,

@@ -22,7 +22,7 @@ import orjson
 
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
-from uaitools.proxy.directory import Ejection
+from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.report import Report
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import Cause

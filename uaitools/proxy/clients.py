@@ -1,0 +1,75 @@
+"""All client connections of a gateway: how many there may be, and how much is kept for them."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from uaitools.log import get_logger
+
+if TYPE_CHECKING:
+    from uaitools.proxy.downstream import ClientPolicy, Downstream
+
+_SPARE_FILES: Final = 640  # descriptors for upstream connections and all else but clients
+
+_log = get_logger(__name__)
+
+
+class Clients:
+    """The open client connections, within `policy`, which a reload replaces."""
+
+    def __init__(self, policy: ClientPolicy) -> None:
+        self.policy = policy
+        self._open: set[Downstream] = set()
+        self._file_limit = _connection_limit()
+        self._none_left = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Clients open={len(self._open)}>"
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Downstream]:
+        return iter(tuple(self._open))  # what is done to one may take it out
+
+    def add(self, client: Downstream) -> bool:
+        """Count a connection in; False when it is one too many."""
+        self._open.add(client)
+        return len(self._open) <= (self.policy.connections or self._file_limit)
+
+    def remove(self, client: Downstream) -> None:
+        """A connection has ended."""
+        self._open.discard(client)
+        if not self._open:
+            self._none_left.set()
+
+    async def all_gone(self) -> None:
+        """Wait until there is none."""
+        if self._open:
+            self._none_left.clear()
+            await self._none_left.wait()
+
+    def close_idle(self, _now: float) -> None:
+        """Close those that wait for nothing; a hook of the sweep while the gateway drains."""
+        for client in self:
+            client.drain()
+
+    def enforce_budget(self, _now: float) -> None:
+        """Cut off those for whom most is kept, until what is kept for all is within the budget."""
+        kept = {client: client.buffered() for client in self._open if client.holding}
+        total = sum(kept.values())
+        for client in sorted(kept, key=kept.__getitem__, reverse=True):
+            if total <= self.policy.buffer:
+                return
+            _log.warning("buffer budget spent, a client is cut off", kept=total)
+            total -= kept[client]
+            client.cut_off()
+
+
+def _connection_limit() -> int:
+    """What the file limit leaves for clients; upstream connections are bounded by the services."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, files - _SPARE_FILES)
