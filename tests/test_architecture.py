@@ -22,11 +22,14 @@ SHARED = [
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
 PURE_IN_PROXY = (
+    "ejection.py",
     "failure.py",
     "headers.py",
     "memo.py",
+    "peers.py",
     "report.py",
     "routing.py",
+    "series.py",
     "workers/restarts.py",
     "workers/totals.py",
     *(f"http1/{path.name}" for path in ROOT.glob("proxy/http1/*.py")),

@@ -16,7 +16,7 @@ class Client:
 
     def __init__(self, kept: int = 0) -> None:
         self.kept = kept
-        self.cut = self.drained = False
+        self.cut = self.asked = False
 
     @property
     def holding(self) -> bool:
@@ -28,8 +28,8 @@ class Client:
     def cut_off(self) -> None:
         self.cut = True
 
-    def drain(self) -> None:
-        self.drained = True
+    def close_if_idle(self) -> None:
+        self.asked = True
 
 
 def add(clients: Clients, *some: Client) -> list[bool]:
@@ -93,4 +93,4 @@ def test_the_idle_are_asked_to_close() -> None:
 
     clients.close_idle(0.0)
 
-    assert all(client.drained for client in some)
+    assert all(client.asked for client in some)

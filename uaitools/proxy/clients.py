@@ -55,7 +55,7 @@ class Clients:
     def close_idle(self, _now: float) -> None:
         """Close those that wait for nothing; a hook of the sweep while the gateway drains."""
         for client in self:
-            client.drain()
+            client.close_if_idle()
 
     def enforce_budget(self, _now: float) -> None:
         """Cut off those for whom most is kept, until what is kept for all is within the budget."""

@@ -495,8 +495,8 @@ class Downstream(Connection):
 
     # -- the end ----------------------------------------------------------------------------
 
-    def drain(self) -> None:
-        """The gateway ends: close now if idle, else after the answer under way."""
+    def close_if_idle(self) -> None:
+        """The gateway drains: close now if nothing is under way, else after the answer."""
         if self._phase == _HEAD and not self._buffer and not self._full:
             self._close()
 
