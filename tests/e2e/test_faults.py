@@ -17,6 +17,7 @@ from uaitools.tasks import spawn
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 BODY_HEAD = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n"
 QUICK = {"timeouts": {"connect": 0.3, "first_byte": 0.4, "between_bytes": 0.4}}
 
@@ -105,6 +106,52 @@ async def test_bytes_that_come_while_a_request_is_on_its_way_out_are_not_its_ans
         assert service_of(proxy).errors == {"unasked": 1}
         wire.close()
         await eventually(lambda: server.open == pool_of(proxy).open == 1)
+
+
+@pytest.mark.parametrize(
+    "other", [b"GARBAGE\n\n", b"GET /x HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n"]
+)
+async def test_the_end_of_another_connection_does_not_let_such_bytes_pass(other: bytes) -> None:
+    """An end makes everything be written early, but in the same turn."""
+    async with answering() as server, gateway(server.url) as proxy:
+        wire, ending = [await connect(proxy.address.port) for _ in range(2)]
+        wire.send(NEXT)
+        assert (await wire.message()).body == b"ok"
+        await eventually(lambda: len(pool_of(proxy).idle) == 1)
+
+        wire.send(GET)
+        ending.send(other)
+        server.wires[0].send(POISON)
+
+        assert (await wire.message()).body == b"ok"
+        assert service_of(proxy).errors == {"unasked": 1}
+        wire.close()
+        ending.close()
+        await eventually(lambda: len(proxy.clients) == 0)
+
+
+@pytest.mark.parametrize("first", ["upstream", "client"])
+async def test_a_request_that_meets_a_connection_as_it_closes_is_sent_on_another(
+    first: str,
+) -> None:
+    """Even a POST: it cannot have been acted on."""
+    async with answering() as server, gateway(server.url) as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(NEXT)
+        assert (await wire.message()).body == b"ok"
+        await eventually(lambda: len(pool_of(proxy).idle) == 1)
+
+        if first == "client":
+            wire.send(POST)
+        server.wires[0].send_fin()
+        if first == "upstream":
+            wire.send(POST)
+
+        assert (await wire.message()).body == b"ok"
+        assert len(server.requests) == 2
+        assert service_of(proxy).errors == {}
+        wire.close()
+        await eventually(lambda: len(proxy.clients) == 0)
 
 
 # -- upstreams ------------------------------------------------------------------------------
@@ -325,8 +372,19 @@ async def test_a_client_that_resets_while_it_waits_cancels_the_upstream() -> Non
         await nothing_is_left(proxy, server)
 
 
-async def test_a_client_that_closes_while_it_waits_is_found_out_when_the_answer_comes() -> None:
-    # FIN may mean that it only sends no more (a half-close), so the request goes on.
+async def test_a_client_that_closes_while_it_waits_cancels_the_upstream() -> None:
+    async with upstream(served_next) as server, gateway(server.url) as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(GET)
+        seen = await server.accepted()
+        await seen.until(lambda: seen.received.endswith(b"\r\n\r\n"))
+        wire.close()
+        await nothing_is_left(proxy, server)
+        (counted,) = [series for _, series in proxy.requests.items()]
+        assert counted.statuses == {499: 1, 200: 1}
+
+
+async def test_a_client_that_may_half_close_is_found_out_when_the_answer_comes() -> None:
     gate = asyncio.Event()
 
     async def script(wire: Wire) -> None:
@@ -338,7 +396,10 @@ async def test_a_client_that_closes_while_it_waits_is_found_out_when_the_answer_
             await asyncio.sleep(0.001)
         await wire.rest()
 
-    async with upstream(then_good(script)) as server, gateway(server.url) as proxy:
+    async with (
+        upstream(then_good(script)) as server,
+        gateway(server.url, client={"half_close": True}) as proxy,
+    ):
         wire = await connect(proxy.address.port)
         wire.send(GET)
         await server.accepted()

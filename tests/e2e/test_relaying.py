@@ -1,10 +1,12 @@
 """Messages are relayed as HTTP/1.1 says, whatever shape they have; raw peers on both sides."""
 
+import asyncio
+
 import orjson
 import pytest
 
-from tests.peers.gateways import SERVICE, eventually, gateway, pool_of
-from tests.peers.scripted import answer, answering, upstream
+from tests.peers.gateways import SERVICE, eventually, gateway, pool_of, steady
+from tests.peers.scripted import OK, answer, answering, upstream
 from tests.peers.wire import Message, Wire, connect
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -496,7 +498,10 @@ async def test_pipelined_requests_native_and_proxied_are_answered_in_order() -> 
 
 @pytest.mark.parametrize("count", [1, 5, 100])
 async def test_a_client_that_half_closes_gets_all_its_answers_then_the_end(count: int) -> None:
-    async with answering() as server, gateway(server.url) as proxy:
+    async with (
+        answering() as server,
+        gateway(server.url, client={"half_close": True}) as proxy,
+    ):
         wire = await connect(proxy.address.port)
         wire.send(get() * count)
         wire.send_eof()
@@ -506,6 +511,26 @@ async def test_a_client_that_half_closes_gets_all_its_answers_then_the_end(count
         assert wire.unread == b""
         assert not wire.was_reset
         assert len(server.requests) == count
+
+
+async def test_an_answer_is_not_lost_to_a_fin_that_comes_in_the_same_turn() -> None:
+    gate = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await gate.wait()
+        wire.send(OK)
+        client.send_fin()  # the gateway reads both in one turn of the loop, this one last
+        await wire.rest()
+
+    async with upstream(script) as server, gateway(server.url) as proxy:
+        client = await connect(proxy.address.port)
+        client.send(get())
+        await server.accepted()
+        gate.set()
+        assert (await client.message()).body == b"ok"
+        assert await client.rest() == b""
+        client.close()
 
 
 async def test_refused_requests_pipelined_behind_a_half_close_are_all_answered() -> None:
@@ -542,6 +567,37 @@ async def test_requests_wait_while_their_client_does_not_read_the_answers() -> N
             assert len((await wire.message()).body) == len(body)
         wire.close()
         assert server.requests[-1].body == b"y" * 300_000
+
+
+async def test_an_answer_waits_whose_client_stopped_reading_before_it_began() -> None:
+    """The first answers fill the client while the next request waits for a connection."""
+    sent = 0
+
+    async def script(wire: Wire) -> None:
+        nonlocal sent
+        while not wire.ended:
+            await wire.message()
+            if len(server.wires) < 40:
+                wire.send(answer(b"x" * 16_000, headers=b"Connection: close\r\n"))
+                wire.send_eof()
+                await wire.rest()
+                return
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 64000000\r\n\r\n")
+            while sent < 64_000_000 and not wire.lost:
+                wire.send(bytes(64_000))
+                sent += 64_000
+                await wire.until(lambda: wire.lost or not wire.transport.get_write_buffer_size())
+            return
+
+    async with upstream(script) as server, gateway(server.url) as proxy:
+        client = await connect(proxy.address.port)
+        client.transport.pause_reading()
+        client.send(get() * 60)
+        await eventually(lambda: sent or len(server.wires) < 40, patience=5)
+        held = await steady(lambda: sent, every=0.2)
+        assert held < 20_000_000, "the kernels hold that much, the gateway next to nothing"
+        client.reset()
+        await eventually(lambda: len(proxy.clients) == 0)
 
 
 async def test_what_follows_connection_close_is_not_served() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect as websocket
@@ -204,7 +205,10 @@ async def test_a_client_that_half_closed_before_the_101_half_closes_the_tunnel()
         wire.send(b"last")
         wire.send_eof()
 
-    async with upstream(script) as server, gateway(server.url) as proxy:
+    async with (
+        upstream(script) as server,
+        gateway(server.url, client={"half_close": True}) as proxy,
+    ):
         client = await connect(proxy.address.port)
         client.send(UPGRADE + b"early")
         client.send_eof()
@@ -276,6 +280,32 @@ async def test_a_side_that_does_not_read_holds_the_other() -> None:
         await client.head()
         client.send(b"x" * 50_000_000)
         await eventually(lambda: client.transport.get_write_buffer_size() > 0)
+        left = await steady(client.transport.get_write_buffer_size)
+        assert left > 20_000_000, "the kernels hold the rest, the gateway next to nothing"
+        client.reset()
+        server.wires[0].transport.resume_reading()
+        await eventually(lambda: pool_of(proxy).open == len(proxy.clients) == 0)
+
+
+async def test_early_bytes_that_the_upstream_does_not_read_hold_the_client(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await gate.wait()
+        wire.transport.pause_reading()
+        wire.send(SWITCHING)
+        await wire.until(lambda: wire.lost, patience=30)
+
+    path = str(tmp_path / "upstream.sock")
+    async with upstream(script, path=path) as server, gateway(server.url) as proxy:
+        client = await connect(proxy.address.port)
+        client.send(UPGRADE + b"x" * 600_000)
+        await server.accepted()
+        await asyncio.sleep(0.1)
+        gate.set()
+        await client.head()
+        client.send(b"x" * 50_000_000)
         left = await steady(client.transport.get_write_buffer_size)
         assert left > 20_000_000, "the kernels hold the rest, the gateway next to nothing"
         client.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -99,6 +100,12 @@ class Wire(asyncio.Protocol):
             self.transport.close()
         elif not self.lost:
             self.transport.write_eof()
+
+    def send_fin(self) -> None:
+        """Send FIN at once; a transport does it in a later turn of the loop."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(descriptor)) as again:
+            again.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.transport.close()

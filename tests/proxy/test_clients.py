@@ -8,7 +8,9 @@ from uaitools.proxy.clients import Clients
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.tasks import spawn
 
-POLICY = ClientPolicy(header=1, body=1, idle=1, write=1, tunnel=1, connections=2, buffer=100)
+POLICY = ClientPolicy(
+    header=1, body=1, idle=1, write=1, tunnel=1, half_close=False, connections=2, buffer=100
+)
 
 
 class Client:

@@ -82,6 +82,14 @@ def test_equal_heads_share_one_plan_from_the_third_on(site: Site) -> None:
     assert plan(site, b"GET /api/memory") is plan(site, b"GET /api/memory")
 
 
+def test_a_remembered_refusal_keeps_nothing_of_the_request_that_met_it_first(site: Site) -> None:
+    refusal = plan(site, b"GET /nowhere").refusal
+
+    assert refusal is not None
+    assert refusal.__traceback__ is None
+    assert refusal.__context__ is None
+
+
 def test_a_plan_for_a_trusted_peer_is_never_used_for_another(site: Site) -> None:
     forged = b"X-User-Id: admin"
     for _ in range(3):

@@ -171,7 +171,8 @@ class ClientLimits(Model):
 
     header: for a whole head, from its first byte. body: between two reads of a body. idle:
     between two requests. write: without progress while a client does not read. tunnel: without
-    a byte either way. connections: open at once, 0 for what the file limit allows.
+    a byte either way. half_close: a client that sends FIN still wants its answers; else it is gone,
+    and its request is cancelled. connections: open at once, 0 for what the file limit allows.
     buffer: bytes held for clients that read slowly, in all; the slowest are cut off beyond.
     """
 
@@ -180,6 +181,7 @@ class ClientLimits(Model):
     idle: Seconds = 75
     write: Seconds = 60
     tunnel: Seconds = 3600
+    half_close: bool = False
     connections: Annotated[int, Field(ge=0)] = 0
     buffer: Annotated[int, Field(ge=1 << 20)] = 256 << 20
 

@@ -63,6 +63,7 @@ class ClientPolicy:
     idle: float
     write: float
     tunnel: float
+    half_close: bool
     connections: int
     buffer: int
 
@@ -134,12 +135,16 @@ class Downstream(Connection):
             exchange.cancel()
 
     def eof_received(self) -> bool:
-        """The client sends no more: answer what is under way, then close."""
+        """The client sends no more: it is gone, or with half_close only waits for its answers."""
+        self._outbox.flush()  # a close would drop what is not transmitted
         self._eof = True
         if self._phase == _TUNNEL and self._tunnel is not None:
             return self._tunnel.client_eof()
         if self._phase == _HEAD:
+            # Answers are complete; they only have to be read.
             return self._full or b"\r\n\r\n" in self._buffer  # requests that wait for their turn
+        if not self._gateway.client.half_close:
+            return False
         if self._phase == _WAIT and not self._buffer:
             self._keep = False
         return self._phase == _WAIT
@@ -332,6 +337,8 @@ class Downstream(Connection):
         )
         if done:
             self._finish(now)
+        elif self._full:
+            exchange.client_full()  # since before there was an upstream to pause
 
     def relay(self, exchange: Exchange, payload: bytes, now: float, *, done: bool) -> None:
         """Send more of the body."""
@@ -435,7 +442,8 @@ class Downstream(Connection):
             self._gateway.malformed(error.code)
         request_id = self._gateway.new_request_id()
         head, content = error_answer(error, request_id, formatdate(usegmt=True))
-        self.write(b"%b%bConnection: close\r\n\r\n%b" % (head.start, head.length, content))
+        end = b"Connection: close\r\nX-Request-Id: %b\r\n\r\n" % request_id.encode()
+        self.write(b"".join((head.start, head.length, end, content)))
         self._linger(monotonic())
 
     # -- waiting ----------------------------------------------------------------------------

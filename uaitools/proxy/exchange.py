@@ -257,8 +257,6 @@ class Exchange:
         now = monotonic()
         self._upstream = None
         if stale and not self._replayed and self._may_repeat(failure):
-            if failure.before_write:
-                self._note(failure)
             self._replay(now)
             return
         if stale or failure.ours:
@@ -340,13 +338,14 @@ class Exchange:
         return self.plan.service.has_other(tried, now)
 
     def _schedule_retry(self) -> None:
-        self.plan.service.retries += 1
         delay = backoff(len(self._tried) - 1)
         self._timer = asyncio.get_running_loop().call_later(delay, self._retry)
 
     def _retry(self) -> None:
         self._timer = None
         self._dispatch(monotonic())
+        if self._pool is not None:  # somebody takes it
+            self.plan.service.retries += 1
 
     def _replay(self, now: float) -> None:
         """Send again, free and once: the upstream closed an idle connection as we used it."""

@@ -76,6 +76,12 @@ EJECTED: Final = Failure(
     ours=True,
     retry_after=1,
 )
+CLOSED: Final = Failure(
+    "closed",
+    502,
+    "the service closed the connection before the request could reach it; try again",
+    before_write=True,
+)
 UNASKED: Final = Failure(
     "unasked",
     502,

@@ -29,8 +29,9 @@ class Sender(Protocol):
 class Outbox:
     """What the connections of one event loop are about to write, in order.
 
-    Before a transport is closed or told that no more comes, `flush`. turn: counts flushes; a
-    message queued in this turn is not sent yet.
+    Before a transport is closed or told that no more comes, `flush`. turn: counts the turns of the
+    loop in which something was sent. Whatever is read in the turn of a message was sent by its
+    peer before the message could reach it.
     """
 
     __slots__ = ("_due", "_messages", "_senders", "turn")
@@ -47,13 +48,13 @@ class Outbox:
 
     def send(self, sender: Sender, data: bytes) -> None:
         """Have `sender` transmit `data`, after all that was given before."""
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
         if len(data) > _LARGE:
             self.flush()
             sender.transmit(data)
             return
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._end_turn)
         senders = self._senders
         senders.append(sender)
         self._messages.append(data)
@@ -62,7 +63,6 @@ class Outbox:
 
     def flush(self) -> None:
         """Transmit everything now."""
-        self.turn += 1
         senders, messages = self._senders, self._messages
         while senders:
             # Taken off one by one: a transmit can end up here again.
@@ -75,4 +75,5 @@ class Outbox:
 
     def _end_turn(self) -> None:
         self._due = False
+        self.turn += 1
         self.flush()

@@ -142,7 +142,8 @@ class Site:
             route = self._router.match(method, path)
         except RouteError as error:
             series = self._requests.series(method, error.label)
-            return Destination(self.native, series, path, refusal=error)
+            # Without its traceback: what is remembered must not hold the frames of a connection.
+            return Destination(self.native, series, path, refusal=error.with_traceback(None))
         return Destination(
             self.native if route.service is None else self.services[route.service],
             self._requests.series(method, route.label),

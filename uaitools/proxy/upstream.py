@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.proxy.connection import Connection
-from uaitools.proxy.failure import PROTOCOL, RESET, TIMEOUT, TRUNCATED, UNASKED, Failure
+from uaitools.proxy.failure import CLOSED, PROTOCOL, RESET, TIMEOUT, TRUNCATED, UNASKED, Failure
 from uaitools.proxy.headers import announced
 from uaitools.proxy.http1.body import (
     CHUNKED,
@@ -156,7 +156,8 @@ class Upstream(Connection):
             self._receive_body(exchange, data)
             return
         if self._turn == self._outbox.turn:
-            # The request is not out yet: these bytes answer another one, or none.
+            # Sent before the request could arrive: these bytes answer another one, or none.
+            self._pool.service.note(UNASKED, self._pool.endpoint)
             self.abort()
             exchange.upstream_failed(UNASKED, stale=True)
             return
@@ -216,6 +217,8 @@ class Upstream(Connection):
             self.exchange = None
             self.deadline = NEVER
             self._tunnel = exchange.upgrade(self, head, rest)
+            if self._full:
+                self._tunnel.upstream_full()  # it was the client's early bytes
             return
         self._interims += 1
         if self._interims > INTERIM_LIMIT:
@@ -272,8 +275,15 @@ class Upstream(Connection):
 
     def eof_received(self) -> bool:
         self._eof = True
+        exchange = self.exchange
         if self._tunnel is not None:
             return self._tunnel.upstream_eof()
+        if exchange is None:
+            self._closing = True
+            self._pool.withdraw(self)
+        elif self._turn == self._outbox.turn:
+            self.abort()
+            exchange.upstream_failed(CLOSED, stale=True)
         if self._full and self._transport is not None:
             # A plain close would wait for an upstream to read that has ended already.
             self._transport.abort()
