@@ -12,7 +12,7 @@ from uaitools.proxy import ReverseProxy
 
 async def serve(app: web.Application) -> tuple[web.AppRunner, str]:
     """Serve an application on a free port; returns its runner and URL."""
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]

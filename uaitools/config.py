@@ -39,8 +39,9 @@ __all__ = [
     "parse_address",
 ]
 
-# Tables that a file may have whichever component reads it.
-COMPONENTS = frozenset({"proxy", "registry", "hub", "memory", "insight", "auth"})
+# Tables that a file may have whichever component reads it. Only those that some component does
+# read: an `[auth]` that is accepted and protects nothing would be worse than an error.
+COMPONENTS = frozenset({"proxy"})
 _PREFIX = "UAITOOLS_"
 _UNPREFIXED = ("DATABASE_URL", "REDIS_URL")
 

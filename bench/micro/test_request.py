@@ -75,14 +75,14 @@ class Bench:
     def request(self, data: bytes, answer: bytes) -> None:
         """One request and its answer."""
         self.downstream.data_received(data)
-        self.outbox.flush()
+        self.outbox.end_turn()
         self.upstream.data_received(answer)
-        self.outbox.flush()
+        self.outbox.end_turn()
 
     def receive(self, data: bytes) -> None:
         """More of an answer."""
         self.upstream.data_received(data)
-        self.outbox.flush()
+        self.outbox.end_turn()
 
 
 @pytest_asyncio.fixture

@@ -295,3 +295,36 @@ async def test_native_paths_cannot_be_reached_around_our_parser() -> None:
         for _ in range(3):
             answered = await wire.message()
             assert orjson.loads(answered.body)["service"] == "proxy"
+
+
+async def test_a_method_that_our_own_paths_do_not_know_is_a_405_in_our_shape() -> None:
+    async with gateway("http://127.0.0.1:1") as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(b"BREW /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        answered = await wire.message()
+        assert answered.status == 405
+        assert b"GET" in answered["allow"]
+        assert orjson.loads(answered.body)["code"] == 405
+        wire.close()
+
+
+async def test_our_own_paths_take_heads_up_to_the_proxy_s_limits() -> None:
+    async with gateway("http://127.0.0.1:1") as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(b"GET /health HTTP/1.1\r\nHost: a\r\nA: %b\r\n\r\n" % (b"a" * 15_000))
+        assert (await wire.message()).status == 200
+        wire.close()
+
+
+async def test_a_body_that_is_not_what_its_coding_says_is_no_error_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with gateway("http://127.0.0.1:1") as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(
+            b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+            b"Content-Length: 5\r\n\r\nhello"
+        )
+        assert (await wire.message()).status == 405
+        wire.close()
+    assert "Traceback" not in capsys.readouterr().out

@@ -244,5 +244,7 @@ def test_two_routes_cannot_take_one_method_on_one_path(file: Path) -> None:
     one = "[[proxy.routes]]\npath = '/a'\nservice = 'a'\nmethods = ['GET', 'PUT']\n"
     other = "[[proxy.routes]]\npath = '/a/'\nservice = 'b'\nmethods = ['PUT']\n"
 
-    assert problem(file, one + other) == "uaitools.toml: proxy: two routes take PUT on /a/"
+    assert problem(file, one + other) == (
+        "uaitools.toml: proxy: routes[0] and routes[1] both take PUT on /a/"
+    )
     assert len(config(file, one + other.replace("PUT", "POST")).routes) == 2

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -221,3 +221,10 @@ async def reached(state: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not state():  # noqa: ASYNC110 - a counter has no event
             await asyncio.sleep(0.005)
+
+
+async def test_a_handler_without_its_lifespan_says_what_is_missing() -> None:
+    proxy = ReverseProxy("http://127.0.0.1:1")
+
+    with pytest.raises(RuntimeError, match="cleanup_ctx"):
+        await proxy.handle(make_mocked_request("GET", "/"))

@@ -52,7 +52,18 @@ def test_check_accepts_a_right_configuration(tmp_path: Path) -> None:
 
     ended = finish("--check", "--config", str(file), "--route", "/b=http://x:1,unix:/y", "--demo")
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ok\n", "")
+    summary = f"ok: {file}, 2 routes, 2 services\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, summary, "")
+
+
+def test_check_warns_of_a_route_to_a_service_without_an_endpoint(tmp_path: Path) -> None:
+    file = tmp_path / "uaitools.toml"
+    file.write_text("[proxy.services]\na = 'http://x:1'\n[[proxy.routes]]\npath='/'\nservice='b'\n")
+
+    ended = finish("--check", "--config", str(file))
+
+    assert ended.returncode == 0
+    assert "warning: proxy.routes[0] (/): the service b has no endpoint" in ended.stdout
 
 
 @pytest.mark.parametrize("check", [("--check",), ()])
@@ -80,7 +91,7 @@ def test_a_wrong_configuration_ends_with_2_and_every_problem(
         (["--route", "api=http://x"], "must be /PREFIX=URL[,URL...], got 'api=http://x'"),
         (["--route", "/api"], "must be /PREFIX=URL[,URL...], got '/api'"),
         (["--route", "/a?b=http://x"], "a path begins with '/'"),
-        (["--route", "/a/b=http://x", "--route", "/a-b=http://y"], "two prefixes make one service"),
+        (["--route", "/a/b=http://x", "--route", "/a-b=http://y"], "would both be the service a-b"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )

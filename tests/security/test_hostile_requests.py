@@ -22,7 +22,7 @@ async def is_refused(wire: Wire, hostile: Hostile) -> Message:
     assert error["code"] == hostile.status
     assert error["service"] == "proxy"
     assert error["message"]
-    assert error["request_id"]
+    assert error["request_id"].encode() == answer["x-request-id"]
     assert await wire.rest() == b""
     return answer
 

@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return _WRONG
-    if options.check:
-        sys.stdout.write("ok\n")
-        return 0
     config = settings.of(ProxyConfig)
+    if options.check:
+        sys.stdout.write(_summary(config, options.config))
+        return 0
     try:
         listeners = listening_sockets(config.listen.host, config.listen.port, config.workers)
     except (OSError, UnicodeError) as error:  # UnicodeError: of a name that cannot be one
@@ -49,6 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"cannot listen on {config.listen}: {reason}\n")
         return 1
     return Program(settings, loading, demo).run(listeners)
+
+
+def _summary(config: ProxyConfig, file: Path | None) -> str:
+    """What `--check` has found: no mistake, but perhaps something that was not meant."""
+    source = str(file) if file is not None else "no file (--config names one)"
+    lines = [f"ok: {source}, {len(config.routes)} routes, {len(config.services)} services"]
+    for index, route in enumerate(config.routes):
+        known = config.services.get(route.service)
+        if known is None or not known.endpoints:
+            lines.append(
+                f"warning: proxy.routes[{index}] ({route.path}): the service {route.service} "
+                f"has no endpoint; set proxy.services.{route.service}.endpoints"
+            )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _parser() -> ArgumentParser:

@@ -155,6 +155,8 @@ class RouteSettings(Model):
         if normal != value:
             # Requests are matched in this form: any other spelling would match none of them.
             raise ValueError(f"a path is written in its normal form, {normal}")
+        if value.endswith("*"):
+            raise ValueError("a path is a prefix already: leave out the '*'")
         return value
 
     @field_validator("methods")
@@ -204,11 +206,14 @@ class ProxyConfig(Model):
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:
-        seen: set[tuple[str, str]] = set()
-        for route in self.routes:
+        seen: dict[tuple[str, str], int] = {}
+        for index, route in enumerate(self.routes):
             for method in route.methods or ("any method",):
                 key = (route.path.rstrip("/"), method)
                 if key in seen:
-                    raise ValueError(f"two routes take {method} on {route.path}")
-                seen.add(key)
+                    first = seen[key]
+                    raise ValueError(
+                        f"routes[{first}] and routes[{index}] both take {method} on {route.path}"
+                    )
+                seen[key] = index
         return self

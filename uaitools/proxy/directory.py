@@ -174,7 +174,8 @@ class Directory:
         """An endpoint's breaker has changed its state."""
         service.balancer.refresh()
         cause = breaker.cause
-        _log.info(
+        tell = _log.warning if new is State.EJECTED else _log.info
+        tell(
             "endpoint changed state",
             upstream=service.name,
             endpoint=endpoint.address,

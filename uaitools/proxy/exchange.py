@@ -377,7 +377,8 @@ class Exchange:
 
     def _note(self, failure: Failure) -> None:
         if self._pool is not None:
-            self.plan.service.note(failure, self._pool.endpoint)
+            reason = self._pool.refused if failure.connecting else None
+            self.plan.service.note(failure, self._pool.endpoint, reason)
 
     def _release_endpoint(self, now: float) -> None:
         pool, self._pool = self._pool, None

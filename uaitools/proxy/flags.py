@@ -68,7 +68,10 @@ def _endpoints(routes: Sequence[RouteFlag]) -> list[Flag]:
     """A service for each route. Raises ConfigError when two would have one name."""
     names = [route.service for route in routes]
     if len(set(names)) < len(names):
-        raise ConfigError([f"flag --route: two prefixes make one service name: {sorted(names)}"])
+        twice = next(name for name in names if names.count(name) > 1)
+        prefixes = [route.prefix for route in routes if route.service == twice]
+        problem = f"flag --route: {' and '.join(prefixes)} would both be the service {twice}"
+        raise ConfigError([f"{problem}; give one prefix all its endpoints: PREFIX=URL,URL"])
     return [
         Flag("--route", ("proxy", "services", route.service, "endpoints"), list(route.urls))
         for route in routes
@@ -85,8 +88,13 @@ def _merged(kept: Sequence[RouteSettings], added: Sequence[RouteFlag]) -> list[o
 
 
 def _with_demo(config: ProxyConfig, demo: Demo) -> ProxyConfig:
-    """Give the sample upstreams to their service, and it a route, where there are none."""
-    if DEMO_ROUTE.path not in {route.path for route in config.routes}:
+    """Give the sample upstreams to their service, and it a route, where there are none.
+
+    Routes that nobody wrote are left out: their services have no endpoint, and health would tell.
+    """
+    if "routes" not in config.model_fields_set:
+        config = config.model_copy(update={"routes": (DEMO_ROUTE,)})
+    elif DEMO_ROUTE.path not in {route.path for route in config.routes}:
         config = config.model_copy(update={"routes": (*config.routes, DEMO_ROUTE)})
     service = config.services.get(DEMO_SERVICE, ServiceSettings())
     if service.endpoints:

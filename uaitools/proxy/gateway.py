@@ -23,6 +23,7 @@ from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
+from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
@@ -76,6 +77,7 @@ class Gateway:
     ) -> None:
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
+        self.opened = False
         self.draining = False
         self.requests = Requests()
         self.malformed_counts: dict[int, int] = {}
@@ -90,7 +92,15 @@ class Gateway:
         self._servers: list[asyncio.Server] = []
         self._metrics = status.registry(self)
         self._runner = web.AppRunner(
-            self._application(app), handle_signals=False, handler_cancellation=True, access_log=None
+            self._application(app),
+            handle_signals=False,
+            handler_cancellation=True,
+            access_log=None,
+            # Our own limits hold, and stand in front of these.
+            max_line_size=2 * HEAD_LIMIT,
+            max_field_size=2 * HEAD_LIMIT,
+            # Our own paths read no bodies; a mounted application may expect them unpacked.
+            auto_decompress=app is not None,
         )
         self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
         self.site = Site(Router(()), {}, self._native, self.requests)
@@ -115,6 +125,7 @@ class Gateway:
 
     async def open(self) -> None:
         """Resolve endpoints and be ready for exchanges, without a listener of our own."""
+        self.opened = True
         await self._runner.setup()
         server = self._runner.server
         assert server is not None

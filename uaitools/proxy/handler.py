@@ -72,7 +72,12 @@ class ReverseProxy:
         await self._gateway.stop()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Forward one request and answer it."""
+        """Forward one request and answer it.
+
+        Raises RuntimeError when the application was started without `lifespan`.
+        """
+        if not self._gateway.opened:
+            raise RuntimeError("add ReverseProxy.lifespan to the application's cleanup_ctx")
         address, trusted = self._gateway.peer(request.remote or "0.0.0.0")  # noqa: S104
         try:
             plan = self._gateway.site.plan(_raw_head(request), trusted=trusted)

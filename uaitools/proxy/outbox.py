@@ -50,7 +50,7 @@ class Outbox:
         """Have `sender` transmit `data`, after all that was given before."""
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            asyncio.get_running_loop().call_soon(self.end_turn)
         if len(data) > _LARGE:
             self.flush()
             sender.transmit(data)
@@ -73,7 +73,8 @@ class Outbox:
             except Exception:
                 _log.exception("a write failed")  # the others' messages must go out
 
-    def _end_turn(self) -> None:
+    def end_turn(self) -> None:
+        """Transmit everything; called by the loop after all that was ready has been read."""
         self._due = False
         self.turn += 1
         self.flush()

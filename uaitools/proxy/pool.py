@@ -8,6 +8,7 @@ one used.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -55,6 +56,7 @@ class Pool:
         "open",
         "opened",
         "outbox",
+        "refused",
         "reused",
         "service",
         "sweep",
@@ -81,6 +83,7 @@ class Pool:
         self._replays: deque[Waiter] = deque()
         self.open = 0  # connections that exist or are being made
         self.opened = 0
+        self.refused: str | None = None  # what the system said to the last attempt to connect
         self.reused = 0
 
     def __repr__(self) -> str:
@@ -175,13 +178,15 @@ class Pool:
     async def _make_connection(self) -> None:
         upstream = Upstream(self)
         failure: Failure | None = None
+        self.refused = None
         try:
             async with asyncio.timeout(self.service.policy.connect):
                 await self._connect(lambda: upstream)
         except TimeoutError:
             failure = CONNECT_TIMEOUT
-        except OSError:
+        except OSError as error:
             failure = CONNECT
+            self.refused = os.strerror(error.errno) if error.errno else str(error)
         else:
             if not upstream.usable:
                 failure = CONNECT  # accepted, and closed before it could be used

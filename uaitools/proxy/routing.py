@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.http1.grammar import COMMON_METHODS
+
+_NOT_TAKEN: Final = "this path does not take this method; see Allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,11 @@ class Router:
 
     def match(self, method: bytes, path: bytes) -> Route:
         """The route for a request. Raises RouteError 404 or 405."""
-        own = self._paths.get(path)
+        own = self._own(path)
         if own is not None:
+            if method not in COMMON_METHODS:
+                raise RouteError(405, _NOT_TAKEN, COMMON_METHODS, own.label)
             return own
-        for pattern, route in self._patterns:
-            if pattern.fullmatch(path) is not None:
-                return route
         # Only as many segments as the deepest prefix has can matter.
         segments = path.split(b"/", self._depth + 1)[: self._depth + 1]
         for count in range(len(segments), 0, -1):
@@ -102,6 +105,14 @@ class Router:
             if routes is not None:
                 return _allowed(routes, method)
         raise RouteError(404, "no route matches this path; see the routes in the configuration")
+
+    def _own(self, path: bytes) -> Route | None:
+        own = self._paths.get(path)
+        if own is None:
+            for pattern, route in self._patterns:
+                if pattern.fullmatch(path) is not None:
+                    return route
+        return own
 
 
 def _allowed(routes: list[Route], method: bytes) -> Route:
@@ -111,4 +122,4 @@ def _allowed(routes: list[Route], method: bytes) -> Route:
     allow = frozenset().union(*(route.methods for route in routes))
     if b"GET" in allow:
         allow |= {b"HEAD"}
-    raise RouteError(405, "this path does not take this method; see Allow", allow, routes[0].label)
+    raise RouteError(405, _NOT_TAKEN, allow, routes[0].label)
