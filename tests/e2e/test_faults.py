@@ -108,28 +108,6 @@ async def test_bytes_that_come_while_a_request_is_on_its_way_out_are_not_its_ans
         await eventually(lambda: server.open == pool_of(proxy).open == 1)
 
 
-@pytest.mark.parametrize(
-    "other", [b"GARBAGE\n\n", b"GET /x HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n"]
-)
-async def test_the_end_of_another_connection_does_not_let_such_bytes_pass(other: bytes) -> None:
-    """An end makes everything be written early, but in the same turn."""
-    async with answering() as server, gateway(server.url) as proxy:
-        wire, ending = [await connect(proxy.address.port) for _ in range(2)]
-        wire.send(NEXT)
-        assert (await wire.message()).body == b"ok"
-        await eventually(lambda: len(pool_of(proxy).idle) == 1)
-
-        wire.send(GET)
-        ending.send(other)
-        server.wires[0].send(POISON)
-
-        assert (await wire.message()).body == b"ok"
-        assert service_of(proxy).errors == {"unasked": 1}
-        wire.close()
-        ending.close()
-        await eventually(lambda: len(proxy.clients) == 0)
-
-
 @pytest.mark.parametrize("first", ["upstream", "client"])
 async def test_a_request_that_meets_a_connection_as_it_closes_is_sent_on_another(
     first: str,

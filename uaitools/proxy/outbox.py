@@ -29,9 +29,9 @@ class Sender(Protocol):
 class Outbox:
     """What the connections of one event loop are about to write, in order.
 
-    Before a transport is closed or told that no more comes, `flush`. turn: counts the turns of the
-    loop in which something was sent. Whatever is read in the turn of a message was sent by its
-    peer before the message could reach it.
+    Before a transport is closed or told that no more comes, `flush`. turn: counts flushes. While
+    it is the same as when a message was given, the message is not out yet. Of the loop's turns it
+    could not tell: uvloop may read between a task's `call_soon` and its call.
     """
 
     __slots__ = ("_due", "_messages", "_senders", "turn")
@@ -63,6 +63,7 @@ class Outbox:
 
     def flush(self) -> None:
         """Transmit everything now."""
+        self.turn += 1
         senders, messages = self._senders, self._messages
         while senders:
             # Taken off one by one: a transmit can end up here again.
@@ -76,5 +77,4 @@ class Outbox:
     def end_turn(self) -> None:
         """Transmit everything; called by the loop after all that was ready has been read."""
         self._due = False
-        self.turn += 1
         self.flush()

@@ -156,7 +156,7 @@ class Upstream(Connection):
             self._receive_body(exchange, data)
             return
         if self._turn == self._outbox.turn:
-            # Sent before the request could arrive: these bytes answer another one, or none.
+            # The request is not out yet: these bytes answer another one, or none.
             self._pool.service.note(UNASKED, self._pool.endpoint)
             self.abort()
             exchange.upstream_failed(UNASKED, stale=True)
