@@ -328,6 +328,7 @@ class Downstream(Connection):
                 (
                     head.start,
                     lines,
+                    exchange.added,
                     b"X-Request-Id: ",
                     exchange.request_id,
                     b"\r\n\r\n",

@@ -41,7 +41,8 @@ class Exchange:
 
     status: of the answer, 0 before it begins. request_id: what X-Request-Id says, to the upstream
     and to the client. ids: 48 random hex digits, of which the first 32 are request id and trace id
-    unless the request brought its own, the last 16 the span id.
+    unless the request brought its own, the last 16 the span id. added: lines for the answer's head
+    beside the upstream's own, each ended by CR LF.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Exchange:
         "_timer",
         "_tried",
         "_upstream",
+        "added",
         "plan",
         "request_id",
         "request_trailers",
@@ -74,6 +76,7 @@ class Exchange:
         ids = self._ids = next(random_digits)
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
+        self.added = b""
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._kept: bytes | None = b""

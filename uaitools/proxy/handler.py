@@ -109,6 +109,7 @@ class HandlerClient:
         self._request = request
         self._policy = policy
         self._head: ResponseHead | None = None
+        self._added: list[bytes] = []
         self._request_id = b""
         self._pieces: deque[bytes] = deque()
         self._queued = 0
@@ -182,7 +183,7 @@ class HandlerClient:
 
     def _response(self, head: ResponseHead) -> web.StreamResponse:
         response = web.StreamResponse(status=head.status)
-        for line in head.start.split(b"\r\n")[1:]:
+        for line in [*head.start.split(b"\r\n")[1:], *self._added]:
             if line:
                 name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
                 response.headers.add(name, value.strip())
@@ -203,6 +204,7 @@ class HandlerClient:
     ) -> None:
         """Queue the head and the first piece."""
         self._head = head
+        self._added = exchange.added.split(b"\r\n")
         self._request_id = exchange.request_id
         self.relay(exchange, payload, now, done=done)
 

@@ -1,24 +1,16 @@
-"""The proxy's configuration: the `[proxy]` table of uaitools.toml, checked whole at start."""
+"""`[proxy.services.NAME]`: where a service is, and how it is called."""
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from uaitools.config import Address, ListenAddress, Model
-from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.http1.target import normalise
+from uaitools.config import Model
+from uaitools.proxy.config.units import Count, Seconds
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-_PATH = re.compile(r"/[!$&'()*+,;=:@%A-Za-z0-9\-._~/]*")
-_METHOD = re.compile(r"[A-Z]{1,32}")
-_UNIX_PATH_LIMIT = 107  # bytes of sun_path in sockaddr_un, without its final NUL
+_UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 
 
 class Timeouts(Model):
@@ -127,93 +119,3 @@ class ServiceSettings(Model):
         if len(set(urls)) != len(urls):
             raise ValueError("an endpoint is listed twice; give it a weight instead")
         return endpoints
-
-
-class RouteSettings(Model):
-    """One route: requests whose path begins with `path` go to `service`.
-
-    methods: those allowed, all when empty. rewrite: replaces the prefix. max_body: bytes.
-    """
-
-    path: str
-    service: str
-    methods: tuple[str, ...] = ()
-    rewrite: str | None = None
-    max_body: Annotated[int, Field(ge=0)] | None = None
-
-    @field_validator("path", "rewrite")
-    @classmethod
-    def _path(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if not _PATH.fullmatch(value):
-            raise ValueError("a path begins with '/' and has no query; other bytes are escaped")
-        try:
-            normal = normalise(value.encode()).decode()
-        except MessageError as error:
-            raise ValueError(error.message) from error
-        if normal != value:
-            # Requests are matched in this form: any other spelling would match none of them.
-            raise ValueError(f"a path is written in its normal form, {normal}")
-        if value.endswith("*"):
-            raise ValueError("a path is a prefix already: leave out the '*'")
-        return value
-
-    @field_validator("methods")
-    @classmethod
-    def _methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        for method in methods:
-            if not _METHOD.fullmatch(method):
-                raise ValueError(f"{method!r} is not a method; methods are upper-case: GET")
-        return methods
-
-
-class ClientLimits(Model):
-    """Patience with clients, in seconds, and bounds for what they may make the proxy hold.
-
-    header: for a whole head, from its first byte. body: between two reads of a body. idle:
-    between two requests. write: without progress while a client does not read. tunnel: without
-    a byte either way. half_close: a client that sends FIN still wants its answers; else it is gone,
-    and its request is cancelled. connections: open at once, 0 for what the file limit allows.
-    buffer: bytes held for clients that read slowly, in all; the slowest are cut off beyond.
-    """
-
-    header: Seconds = 10
-    body: Seconds = 30
-    idle: Seconds = 75
-    write: Seconds = 60
-    tunnel: Seconds = 3600
-    half_close: bool = False
-    connections: Annotated[int, Field(ge=0)] = 0
-    buffer: Annotated[int, Field(ge=1 << 20)] = 256 << 20
-
-
-DEFAULT_ROUTES = (
-    RouteSettings(path="/api/chat", methods=("POST",), service="llm-router"),
-    RouteSettings(path="/api/memory", service="memory", rewrite="/memories"),
-)
-
-
-class ProxyConfig(Model):
-    """The `[proxy]` table."""
-
-    listen: ListenAddress = Address("127.0.0.1", 8081)
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    client: ClientLimits = ClientLimits()
-    services: dict[str, ServiceSettings] = Field(default_factory=dict)
-    routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
-
-    @model_validator(mode="after")
-    def _distinct_routes(self) -> Self:
-        seen: dict[tuple[str, str], int] = {}
-        for index, route in enumerate(self.routes):
-            for method in route.methods or ("any method",):
-                key = (route.path.rstrip("/"), method)
-                if key in seen:
-                    first = seen[key]
-                    raise ValueError(
-                        f"routes[{first}] and routes[{index}] both take {method} on {route.path}"
-                    )
-                seen[key] = index
-        return self
