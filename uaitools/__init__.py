@@ -14,7 +14,8 @@ What they stand on, one concept a file:
     metrics     hot-path integers, read at scrape time, summed over worker processes
     tasks       the only place where tasks are made; WorkerPool
     lifecycle   start, reload, drain and stop of services; signals
-    web         the aiohttp application of every component: /health, /metrics, errors
+    auth/       who sends a request, and what they may do: API keys, JWTs, principal tokens
+    web         the aiohttp application of every component: /health, /metrics, errors, auth
     traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, retries)
 
 Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock

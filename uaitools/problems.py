@@ -26,7 +26,7 @@ _EXPECTED = {
 }
 _TYPE_ERRORS = ("_type", "_parsing", "_from_float")
 # Values that are not repeated in messages.
-_SECRET = re.compile(r"secret|password|token|key|_url$")
+_SECRET = re.compile(r"secret|password|token|key|jwt|_url$")
 
 Key = tuple[str | int, ...]
 """The way to a value: names of tables, positions in lists."""
@@ -83,8 +83,9 @@ def _reason(key: Key, error: ErrorDetails, model: type[BaseModel], beside: Itera
         return error["msg"].partition(", ")[2]
     expected = _EXPECTED.get(kind.partition("_")[0]) if kind.endswith(_TYPE_ERRORS) else None
     must = f"must be {expected}" if expected else error["msg"].replace("Input should", "must", 1)
-    secret = bool(key) and _SECRET.search(str(key[-1]))
-    if secret or not isinstance(value, str | int | float):
+    # An entry of a list is as secret as the list: what stands there may be at the wrong place.
+    name = next((part for part in reversed(key) if isinstance(part, str)), "")
+    if _SECRET.search(name) or not isinstance(value, str | int | float):
         return must
     return f"{must}, got {json.dumps(value, ensure_ascii=False)[:80]}"
 

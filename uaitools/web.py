@@ -19,6 +19,9 @@ from pydantic import ValidationError
 
 import uaitools
 from uaitools import log, metrics
+from uaitools.auth.authenticator import Authenticator
+from uaitools.auth.errors import AuthError
+from uaitools.auth.middleware import authentication
 from uaitools.errors import ServiceError, error_body
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -55,11 +58,13 @@ def application(
     health: Callable[[], Health],
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
     app: web.Application | None = None,
+    authenticator: Authenticator | None = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
     service: the name in answers and logs. health, snapshot: asked at each request. app: one that
-    is not running yet, to add this to instead of a new one.
+    is not running yet, to add this to instead of a new one. authenticator: asked who sends each
+    request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone.
     """
     started = time.monotonic()
 
@@ -83,7 +88,7 @@ def application(
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     app = app if app is not None else web.Application()
-    app.middlewares.insert(0, _errors(service))
+    app.middlewares[:0] = [_errors(service), authentication(authenticator, service)]
     app.router.add_get("/health", get_health)
     app.router.add_get("/metrics", get_metrics)
     return app
@@ -155,6 +160,8 @@ def _answer(error: ServiceError, cause: Exception, request_id: str) -> web.Respo
     if isinstance(cause, web.HTTPException):
         ours = {hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH}
         response.headers.extend((k, v) for k, v in cause.headers.items() if k not in ours)
+    if isinstance(error, AuthError):
+        response.headers[hdrs.WWW_AUTHENTICATE] = error.challenge
     if error.retry_after is not None:
         response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.retry_after))
     return response

@@ -1,0 +1,135 @@
+"""Authentication in front of the handlers of an aiohttp application.
+
+    @needs("memory:write")
+    async def create(request: web.Request) -> web.Response:
+        owner = request[PRINCIPAL].id
+
+Every handler asks for a credential unless `access` says otherwise. `uaitools.web.application`
+installs the middleware; where no authentication is configured, everyone is ANONYMOUS.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from aiohttp import hdrs, web
+
+from uaitools.auth.authenticator import Authenticator, require
+from uaitools.auth.credential import API_KEY, AUTHORIZATION, USER_TOKEN, Credential, credential
+from uaitools.auth.errors import AuthError
+from uaitools.auth.principal import ANONYMOUS, GUEST, Principal
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+"""Who sends a request: `request[PRINCIPAL]` in every handler."""
+
+Access = Literal["none", "optional", "required"]
+
+OPERATIONS: Final = "ops:read"
+_OPERATIONS_PATHS: Final = frozenset({"/metrics", "/api/status"})
+_HEALTH: Final = "/health"
+_ACCESS: Final = "__uaitools_access__"
+
+H = TypeVar("H", bound=Callable[..., Awaitable[web.StreamResponse]])
+
+
+def access(mode: Access) -> Callable[[H], H]:
+    """Say whether a handler wants a credential.
+
+    none: it is not looked at. optional: who brings none is GUEST, who brings a wrong one is
+    refused. Use it outermost: where another decorator hides it, a credential is required.
+    """
+
+    def mark(handler: H) -> H:
+        setattr(handler, _ACCESS, mode)
+        return handler
+
+    return mark
+
+
+def needs(
+    *scopes: str, roles: Iterable[str] = ()
+) -> Callable[[H], Callable[..., Awaitable[web.StreamResponse]]]:
+    """Let only principals with all `scopes` and, if given, one of `roles` reach a handler (403).
+
+    For functions, methods that get the request last, and methods of `web.View`.
+    """
+    either = tuple(roles)
+
+    def guard(handler: H) -> Callable[..., Awaitable[web.StreamResponse]]:
+        @functools.wraps(handler)
+        async def guarded(*args: Any) -> web.StreamResponse:
+            request = args[-1].request if isinstance(args[-1], web.View) else args[-1]
+            require(request[PRINCIPAL], scopes, either, request[_SERVICE])
+            return await handler(*args)
+
+        return guarded
+
+    return guard
+
+
+def authentication(authenticator: Authenticator | None, service: str) -> Middleware:
+    """Tell each request's principal before its handler runs, or refuse it.
+
+    authenticator: None accepts everyone; otherwise started and stopped by the caller. /health is
+    never asked for a credential, /metrics and /api/status need `ops:read`.
+    """
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[_SERVICE] = service
+        if authenticator is None or not authenticator.enabled:
+            request[PRINCIPAL] = ANONYMOUS
+            return await handler(request)
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource is not None else None
+        request[PRINCIPAL] = principal = await _principal(request, path, authenticator)
+        if path in _OPERATIONS_PATHS:
+            require(principal, (OPERATIONS,), (), service)
+        return await handler(request)
+
+    return authenticate
+
+
+_SERVICE: Final = web.RequestKey("authenticating_service", str)
+
+
+async def _principal(
+    request: web.Request, path: str | None, authenticator: Authenticator
+) -> Principal:
+    mode: Access = getattr(request.match_info.handler, _ACCESS, "required")
+    if path == _HEALTH or mode == "none" or _preflight(request):
+        return GUEST
+    brought = _credential(request, authenticator.audience)
+    if brought is None and mode == "optional":
+        return GUEST
+    return await authenticator.admit(brought)
+
+
+def _preflight(request: web.Request) -> bool:
+    """Whether a browser asks what it may send, which it does without credentials (Fetch, 4.8)."""
+    return (
+        request.method == hdrs.METH_OPTIONS
+        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+    )
+
+
+def _credential(request: web.Request, service: str) -> Credential | None:
+    return credential(
+        _only(request, AUTHORIZATION, service),
+        _only(request, API_KEY, service),
+        _only(request, USER_TOKEN, service),
+        service,
+    )
+
+
+def _only(request: web.Request, name: str, service: str) -> bytes | None:
+    """A header's value. Of two nobody could tell which one another reader has checked."""
+    values = request.headers.getall(name, ())
+    if len(values) > 1:
+        raise AuthError.malformed(f"{name} stands twice", service)
+    return values[0].encode("utf-8", "surrogateescape") if values else None
