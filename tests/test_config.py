@@ -154,7 +154,7 @@ def test_tables_and_variables_of_other_components_are_accepted_unseen(file: Path
         loaded.of(Gateway)
 
 
-@pytest.mark.parametrize("table", ["auth", "registry", "hub"])
+@pytest.mark.parametrize("table", ["tls", "registry", "hub"])
 def test_a_table_that_nothing_reads_is_an_error_and_not_a_promise(file: Path, table: str) -> None:
     with pytest.raises(ConfigError, match=f"{table}: unknown key"):
         settings(f"[{table}]\nrequired = true", file)

@@ -40,8 +40,8 @@ __all__ = [
 ]
 
 # Tables that a file may have whichever component reads it. Only those that some component does
-# read: an `[auth]` that is accepted and protects nothing would be worse than an error.
-COMPONENTS = frozenset({"proxy"})
+# read: a `[tls]` that is accepted and protects nothing would be worse than an error.
+COMPONENTS = frozenset({"auth", "proxy"})
 _PREFIX = "UAITOOLS_"
 _UNPREFIXED = ("DATABASE_URL", "REDIS_URL")
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.proxy.program import Program, Upstream, eventually, upstream
 
+SERVICE_SECRET = "Zr5tYuIoP0aSdFgHjKlQwErTyUiOp9x8"
 EVERY_SIZE = pytest.mark.parametrize("workers", ["1", "2"])
 
 
@@ -109,6 +110,15 @@ def test_an_address_that_others_reach_has_to_be_meant() -> None:
     assert refused.returncode == 2
     assert "add --insecure" in refused.stderr
     assert finish("--listen", "0.0.0.0:0", "--insecure", "--check").returncode == 0
+
+
+def test_with_authentication_others_may_reach_it(tmp_path: Path) -> None:
+    file = tmp_path / "uaitools.toml"
+    file.write_text(f'[auth]\nservice_secret = "{SERVICE_SECRET}"\n')
+
+    ended = finish("--listen", "0.0.0.0:0", "--check", "--config", str(file))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @EVERY_SIZE
@@ -244,6 +254,23 @@ def test_hangup_swaps_routes_and_keeps_what_runs(tmp_path: Path, workers: str) -
             assert tunnel.recv(4096) == b"still there?"
             old.release.set()
             assert slow.recv(4096) == b"old"
+
+
+@EVERY_SIZE
+def test_hangup_takes_secrets_to_every_process_and_into_no_log(
+    tmp_path: Path, workers: str
+) -> None:
+    file = tmp_path / "uaitools.toml"
+    file.write_text(f'[auth]\nservice_secret = "{SERVICE_SECRET}"\n')
+    with Program("--config", str(file), "--workers", workers, "--log-level", "debug") as program:
+        program.logged("listening", int(workers))
+        file.write_text(f'[auth]\nservice_secret = "other-{SERVICE_SECRET}"\n')
+        program.send(signal.SIGHUP)
+
+        program.logged("configuration in force", int(workers))
+        assert SERVICE_SECRET not in str(program.lines)
+        warned = [line for line in program.lines if "no authentication" in line["event"]]
+        assert warned == []
 
 
 @EVERY_SIZE

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from uaitools.auth.config import AuthConfig
 from uaitools.config import ConfigError, Flag, Settings, load
 from uaitools.proxy.config import EndpointUrl, ProxyConfig, RouteSettings, ServiceSettings
 from uaitools.proxy.demo import ROUTE as DEMO_ROUTE
@@ -49,19 +50,22 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
         Flag("--log-level", ("log_level",), options.log_level),
         *_endpoints(routes),
     ]
-    read = partial(load, {"proxy": ProxyConfig}, file=options.config, environ=environ)
+    read = partial(
+        load, {"proxy": ProxyConfig, "auth": AuthConfig}, file=options.config, environ=environ
+    )
     settings = read(flags=flags)
     config = settings.of(ProxyConfig)
     if routes:
         kept = config.routes if "routes" in config.model_fields_set else ()
         merged = Flag("--route", ("proxy", "routes"), _merged(kept, routes))
         config = read(flags=[*flags, merged]).of(ProxyConfig)
-    if not (config.listen.loopback or options.insecure):
+    auth = settings.of(AuthConfig)
+    if not (config.listen.loopback or auth.enabled or options.insecure):
         problem = f"proxy.listen: others can reach {config.listen}, and there is no authentication"
-        raise ConfigError([f"{problem}; listen on 127.0.0.1, or add --insecure"])
+        raise ConfigError([f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"])
     if demo is not None:
         config = _with_demo(config, demo)
-    return Settings((settings.common, config))
+    return Settings((settings.common, config, auth))
 
 
 def _endpoints(routes: Sequence[RouteFlag]) -> list[Flag]:

@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from uaitools import log
+from uaitools.auth.config import AuthConfig
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.lifecycle import run, run_main
 from uaitools.proxy.config import ProxyConfig
@@ -53,7 +54,8 @@ class Program:
         Returns the exit status. Call it in the main thread, without an event loop.
         """
         _configure_log(self._settings.common)
-        _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+        if not self._settings.of(AuthConfig).enabled:
+            _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
         if len(listeners) > 1:
             return Supervisor(self, listeners).run()
         self._serve(listeners[0])
@@ -85,6 +87,7 @@ class Program:
             {
                 "common": self._settings.common.model_dump(include={"log_level", "environment"}),
                 "proxy": self._config.model_dump(mode="json", exclude={"listen", "workers"}),
+                "auth": self._settings.of(AuthConfig).reveal(),
             }
         )
 
@@ -126,7 +129,8 @@ class Program:
         kept = {"listen": old.listen, "workers": old.workers}
         if (old.listen, old.workers) != (new.listen, new.workers):
             _log.warning("listen and workers change with a restart only")
-        self.accept(Settings((settings.common, new.model_copy(update=kept))))
+        auth = settings.of(AuthConfig)
+        self.accept(Settings((settings.common, new.model_copy(update=kept), auth)))
         _log.info("configuration read again")
         return True
 
@@ -156,7 +160,8 @@ class _Served:
         own = self._gateway.config
         kept = {"listen": own.listen, "workers": own.workers}
         config = ProxyConfig.model_validate({**document["proxy"], **kept})
-        self._program.accept(Settings((Common(**document["common"]), config)))
+        auth = AuthConfig.model_validate(document["auth"])
+        self._program.accept(Settings((Common(**document["common"]), config, auth)))
         self._reloads.submit(config)
 
 

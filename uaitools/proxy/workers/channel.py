@@ -15,7 +15,7 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
 import orjson
@@ -51,11 +51,11 @@ class Kind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """body: a JSON document, or nothing."""
+    """body: a JSON document, or nothing; a configuration in it has its secrets."""
 
     kind: Kind
     number: int = 0
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
         """The bytes of the message. Raises ValueError when it is over the limit."""
