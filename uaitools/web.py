@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 from aiohttp import hdrs, web
@@ -19,10 +19,12 @@ from pydantic import ValidationError
 
 import uaitools
 from uaitools import log, metrics
-from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.errors import AuthError
 from uaitools.auth.middleware import authentication
 from uaitools.errors import ServiceError, error_body
+
+if TYPE_CHECKING:
+    from uaitools.auth.authenticator import Authenticator
 
 REQUEST_ID = web.RequestKey("request_id", str)
 _REQUEST_ID_HEADER = "X-Request-Id"
@@ -58,7 +60,7 @@ def application(
     health: Callable[[], Health],
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
     app: web.Application | None = None,
-    authenticator: Authenticator | None = None,
+    authenticator: "Authenticator | None" = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 

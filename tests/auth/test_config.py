@@ -188,6 +188,11 @@ jwt = {{ secret = "{SECRET}" }}
 """
 
 
+WITHOUT = """
+import sys
+import uaitools.auth.config, uaitools.web
+print(*(name for name in sys.modules if name.startswith("uaitools.auth.")))
+"""
 LOADING = """
 import sys
 from uaitools.auth.config import AuthConfig
@@ -195,6 +200,17 @@ import uaitools.auth.authenticator, uaitools.auth.middleware, uaitools.web
 uaitools.auth.authenticator.Authenticator(AuthConfig(keys_file=sys.argv[1]), audience="memory")
 print(*{"jwt", "cryptography", "uaitools.proxy"} & sys.modules.keys())
 """
+
+
+def test_who_accepts_everyone_loads_little() -> None:
+    command = [sys.executable, "-c", WITHOUT]
+
+    loaded = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+
+    parts = ("config", "credential", "errors", "jws", "middleware", "principal")
+    assert set(loaded.stdout.split()) == {f"uaitools.auth.{part}" for part in parts}
 
 
 def test_who_accepts_keys_alone_does_not_load_what_tokens_need(folder: Path) -> None:

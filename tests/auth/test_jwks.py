@@ -116,10 +116,12 @@ async def test_a_key_is_found_by_kid_and_algorithm(server: KeyServer) -> None:
 
 
 async def test_without_kid_only_the_one_key_that_fits_is_taken(server: KeyServer) -> None:
-    server.keys = [jwk("RS256"), jwk("ES256"), jwk("ES256", 1)]
+    unnamed = [jwk("EdDSA", which, kid=None) for which in range(2)]
+    server.keys = [jwk("RS256"), jwk("ES256"), jwk("ES256", 1), *unnamed]
     async with key_set(server) as keys:
         assert await found(keys, None, "RS256") is not None
         assert await found(keys, None, "ES256") is None
+        assert await found(keys, None, "EdDSA") is None
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uaitools.auth.authenticator import require
 from uaitools.auth.errors import Forbidden
-from uaitools.auth.principal import ANONYMOUS, GUEST, Principal, valid_id, valid_name
+from uaitools.auth.principal import ANONYMOUS, GUEST, Principal, require, valid_id, valid_name
 
 NAMES = st.sampled_from(["a", "b", "c", "*"])
 

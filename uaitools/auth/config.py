@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from uaitools.auth.jws import Algorithm
-from uaitools.auth.keyfile import KeyFileError, read
 from uaitools.config import Model
 
 _SECRET_BYTES: Final = 32  # as long as HS256's hash (RFC 7518, 3.2)
@@ -52,6 +51,8 @@ def _loopback(host: str) -> bool:
 
 
 def _key_file(path: Path) -> Path:
+    from uaitools.auth.keyfile import KeyFileError, read  # noqa: PLC0415 - only where it is set
+
     try:
         read(path)
     except KeyFileError as error:

@@ -32,7 +32,8 @@ _BACKOFF: Final = (1.0, 30.0)  # seconds until a failed fetch is repeated, first
 
 _log = log.get_logger(__name__)
 
-_Keys = Mapping[tuple[str | None, "Algorithm"], PublicKey]
+# By kid, or by the position of a key that has none, which no token can name.
+_Keys = Mapping[tuple[str | int, "Algorithm"], PublicKey]
 
 
 class _Unusable(Exception):
@@ -200,15 +201,15 @@ def _usable(body: bytes, algorithms: Collection[Algorithm]) -> _Keys:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > _KEYS:
         raise _Unusable(f"no list of at most {_KEYS} keys")
-    keys: dict[tuple[str | None, Algorithm], PublicKey] = {}
-    for entry in entries:
+    keys: dict[tuple[str | int, Algorithm], PublicKey] = {}
+    for position, entry in enumerate(entries):
         kid = entry.get("kid") if isinstance(entry, dict) else None
         if isinstance(entry, dict) and isinstance(kid, str | None):
             # Sets hold keys for other purposes and readers, too (RFC 7517, 5).
             with contextlib.suppress(ValueError):
                 algorithm, key = from_jwk(entry)
                 if algorithm in algorithms:
-                    keys.setdefault((kid, algorithm), key)
+                    keys.setdefault((position if kid is None else kid, algorithm), key)
     if not keys:
         raise _Unusable("no usable key")
     return keys

@@ -39,10 +39,10 @@ def change(path: Path, edit: Callable[[tuple[KeyRecord, ...]], tuple[Iterable[Ke
     what `edit` raises, the file then being as it was.
     """
     path = path.resolve()  # a rename would replace a link, not what it points to
-    lock = path.with_name(f".{path.name}.lock")
     try:
-        # The file itself cannot be the lock: each change replaces it by another one.
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        # The file itself cannot be the lock, as each change replaces it by another one; and a file
+        # beside it would belong to whoever came first.
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be locked: {error.strerror}") from error
     try:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from aiohttp import hdrs, web
 
-from uaitools.auth.authenticator import Authenticator, require
 from uaitools.auth.credential import API_KEY, AUTHORIZATION, USER_TOKEN, Credential, credential
 from uaitools.auth.errors import AuthError
-from uaitools.auth.principal import ANONYMOUS, GUEST, Principal
+from uaitools.auth.principal import ANONYMOUS, GUEST, Principal, require
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
+
+    from uaitools.auth.authenticator import Authenticator
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 """Who sends a request: `request[PRINCIPAL]` in every handler."""

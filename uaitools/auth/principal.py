@@ -1,4 +1,4 @@
-"""Who a request acts for, whatever it proved that with."""
+"""Who a request acts for, whatever it proved that with, and whether that is enough."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from uaitools.auth.errors import Forbidden
 
 Kind = Literal["anonymous", "key", "jwt", "service"]
 """How a principal was told: not at all, by an API key, a JWT, or a principal token."""
@@ -58,3 +60,14 @@ def valid_id(text: str) -> bool:
 def valid_name(text: str) -> bool:
     """Whether a scope or a role may be called so: 1-128 characters of RFC 6749's scope-token."""
     return _NAME.fullmatch(text) is not None
+
+
+def require(
+    principal: Principal, scopes: Iterable[str], roles: Iterable[str], service: str
+) -> None:
+    """Let pass who has every one of `scopes` and, if any are given, at least one of `roles`.
+
+    Raises Forbidden (403) in the name of `service`.
+    """
+    if not (principal.has(scopes) and principal.acts_as(roles)):
+        raise Forbidden.lacking(scopes, roles, service)

@@ -160,7 +160,11 @@ class _Served:
         own = self._gateway.config
         kept = {"listen": own.listen, "workers": own.workers}
         config = ProxyConfig.model_validate({**document["proxy"], **kept})
-        auth = AuthConfig.model_validate(document["auth"])
+        try:
+            auth = AuthConfig.model_validate(document["auth"])
+        except ValueError as error:  # a file of keys has changed since the parent read it
+            _log.error("configuration is wrong, the old one stays", problems=[str(error)])
+            return
         self._program.accept(Settings((Common(**document["common"]), config, auth)))
         self._reloads.submit(config)
 
