@@ -34,3 +34,21 @@ def test_what_is_remembered_is_bounded() -> None:
         peers.find(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
 
     assert repr(peers) == "<Peers known=10 trusted=0>"
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1, 10.0.0.1", "192.0.2.1"),
+        ("203.0.113.9, 192.0.2.1, 10.0.0.1", "192.0.2.1"),  # 203.0.113.9 is anybody's invention
+        ("10.0.0.2, 10.0.0.1", "10.0.0.2"),
+        ("unknown, 10.0.0.1", "10.0.0.1"),
+        ("192.0.2.1, unknown", ""),
+        ("", ""),
+    ],
+)
+def test_the_client_is_the_first_address_from_the_right_that_is_not_trusted(
+    chain: str, client: str
+) -> None:
+    assert Peers(PEERS).client(chain) == client

@@ -32,7 +32,7 @@ def raw(line: bytes, *fields: bytes) -> bytes:
 
 
 def plan(site: Site, line: bytes, *fields: bytes, trusted: bool = False) -> Plan:
-    return site.plan(raw(line, *fields), trusted=trusted)
+    return site.plan(raw(line, *fields), 0.0, trusted=trusted)
 
 
 def code(refusal: ServiceError | None) -> int | None:

@@ -18,6 +18,10 @@ class Client(Protocol):
     def address(self) -> bytes:
         """The peer's address for X-Forwarded-For."""
 
+    @property
+    def full(self) -> bool:
+        """It does not keep up with the answer."""
+
     def respond(
         self, exchange: Exchange, head: ResponseHead, payload: bytes, now: float, done: bool
     ) -> None:

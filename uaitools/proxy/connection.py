@@ -14,17 +14,18 @@ from uaitools.proxy.sweep import NEVER
 class Connection(asyncio.Protocol):
     """The protocol of one transport; its subclasses say what the bytes mean.
 
-    transmit: writes to the transport at once; the outbox's. deadline: for the sweep.
+    transmit: writes to the transport at once; the outbox's. deadline: for the sweep. full: the peer
+    does not read, its transport has asked us to pause.
     """
 
-    __slots__ = ("_eof", "_full", "_outbox", "_reading", "_transport", "deadline", "transmit")
+    __slots__ = ("_eof", "_outbox", "_reading", "_transport", "deadline", "full", "transmit")
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._transport: asyncio.Transport | None = None
         self._reading = True
         self._eof = False  # the peer sends no more
-        self._full = False  # the peer does not read: its transport has asked us to pause
+        self.full = False
         self.transmit: Callable[[bytes], None] = discard
         self.deadline = NEVER
 

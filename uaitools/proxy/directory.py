@@ -99,8 +99,7 @@ class Directory:
             service = self.services.get(name)
             if service is None:
                 service = self.services[name] = Service(name, policy, monotonic())
-            service.policy = policy
-            service.budget.ratio = policy.retry.budget
+            service.adopt(policy)
             self._refresh(service, chosen)
 
     def eject(self, ejection: Ejection) -> None:
@@ -271,6 +270,7 @@ def _policy(settings: ServiceSettings) -> ServicePolicy:
         connections=settings.limits.connections,
         pending=settings.limits.pending,
         requests=settings.limits.requests,
+        concurrency=settings.limits.concurrency,
         breaker=BreakerPolicy(**settings.breaker.model_dump()),
         retry=RetryPolicy(**settings.retry.model_dump()),
     )

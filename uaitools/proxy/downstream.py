@@ -142,7 +142,7 @@ class Downstream(Connection):
             return self._tunnel.client_eof()
         if self._phase == _HEAD:
             # Answers are complete; they only have to be read.
-            return self._full or b"\r\n\r\n" in self._buffer  # requests that wait for their turn
+            return self.full or b"\r\n\r\n" in self._buffer  # requests that wait for their turn
         if not self._gateway.client.half_close:
             return False
         if self._phase == _WAIT and not self._buffer:
@@ -154,7 +154,7 @@ class Downstream(Connection):
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         if phase == _HEAD:
-            if self._buffer or self._full:
+            if self._buffer or self.full:
                 self._continue_head(data)
             else:
                 self._begin(data)
@@ -181,14 +181,14 @@ class Downstream(Connection):
             return
         site = self._gateway.site
         raw = data[:end]
+        now = monotonic()
         plan = (site.trusted_plans if self._trusted else site.plans).young.get(raw)
-        if plan is None:
+        if plan is None or plan.expires < now:
             try:
-                plan = site.plan(raw.removeprefix(b"\r\n"), trusted=self._trusted)
+                plan = site.plan(raw.removeprefix(b"\r\n"), now, trusted=self._trusted)
             except MessageError as error:
                 self._refuse(error)
                 return
-        now = monotonic()
         self.deadline = NEVER
         exchange = self._exchange = Exchange(self, plan, now)
         self._keep = plan.keep_alive
@@ -251,7 +251,7 @@ class Downstream(Connection):
             return
         if body.done:
             self._end_body(body)
-        if not self._full:
+        if not self.full:
             self._rearm(monotonic())
         if body.done:
             exchange.body(payload, done=True, trailers=self._announced(exchange, body))
@@ -292,7 +292,7 @@ class Downstream(Connection):
         self._pumping = True
         try:
             for _ in range(PIPELINE_TURN):
-                if self._phase != _HEAD or not self._buffer or self._full:
+                if self._phase != _HEAD or not self._buffer or self.full:
                     return
                 data, before = self._buffer, len(self._buffer)
                 self._begin(data)
@@ -338,7 +338,7 @@ class Downstream(Connection):
         )
         if done:
             self._finish(now)
-        elif self._full:
+        elif self.full:
             exchange.client_full()  # since before there was an upstream to pause
 
     def relay(self, exchange: Exchange, payload: bytes, now: float, *, done: bool) -> None:
@@ -373,7 +373,7 @@ class Downstream(Connection):
         early, self._buffer = self._buffer, b""
         if early:
             tunnel.from_client(early)
-        if self._full:
+        if self.full:
             tunnel.client_full()
         if self._eof:
             tunnel.client_eof()
@@ -402,7 +402,7 @@ class Downstream(Connection):
     def _finish(self, now: float) -> None:
         """The answer is written: on to the next request, or to the end."""
         self._exchange = None
-        if self._keep and self._phase == _WAIT and self._reading and not self._full:
+        if self._keep and self._phase == _WAIT and self._reading and not self.full:
             # The common case of _await_request, without the call.
             self._phase = _HEAD
             self.deadline = now + self._gateway.client.idle
@@ -453,7 +453,7 @@ class Downstream(Connection):
         """Set the deadline for what this connection waits for from `now` on."""
         client = self._gateway.client
         phase = self._phase
-        if self._full:
+        if self.full:
             self._unsent = self.unwritten()
             self.deadline = now + client.write
         elif phase == _HEAD:
@@ -469,7 +469,7 @@ class Downstream(Connection):
         """A deadline has passed; what it means depends on what we waited for."""
         self.deadline = NEVER
         phase = self._phase
-        if self._full or phase in (_LINGER, _DISCARD):
+        if self.full or phase in (_LINGER, _DISCARD):
             self._expire_writing(now)
         elif phase == _TUNNEL:
             self._close()
@@ -495,7 +495,7 @@ class Downstream(Connection):
     @property
     def holding(self) -> bool:
         """Bytes may be kept for this client: of answers, of later requests or of a body."""
-        return self._full or bool(self._buffer) or self._phase == _BODY
+        return self.full or bool(self._buffer) or self._phase == _BODY
 
     def buffered(self) -> int:
         """Bytes kept for this client: not taken by its kernel, or not sent on yet."""
@@ -506,7 +506,7 @@ class Downstream(Connection):
 
     def close_if_idle(self) -> None:
         """The gateway drains: close now if nothing is under way, else after the answer."""
-        if self._phase == _HEAD and not self._buffer and not self._full:
+        if self._phase == _HEAD and not self._buffer and not self.full:
             self._close()
 
     def break_off(self) -> None:
@@ -547,7 +547,7 @@ class Downstream(Connection):
     # -- flow control -----------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        self._full = True
+        self.full = True
         self._rearm(monotonic())
         if self._tunnel is not None:
             self._tunnel.client_full()
@@ -555,7 +555,7 @@ class Downstream(Connection):
             self._exchange.client_full()
 
     def resume_writing(self) -> None:
-        self._full = False
+        self.full = False
         self._rearm(monotonic())
         if self._tunnel is not None:
             self._tunnel.client_drained()
@@ -568,14 +568,14 @@ class Downstream(Connection):
         """The upstream does not keep up with the body: it is its deadline that counts now."""
         if self._phase == _BODY:
             self.pause_reading()
-            if not self._full:
+            if not self.full:
                 self._rearm(monotonic())
 
     def resume_body(self) -> None:
         """The upstream keeps up again."""
         if self._phase == _BODY and not self._reading:
             self.resume_reading()
-            if not self._full:
+            if not self.full:
                 self._rearm(monotonic())
 
     # -- as one side of a tunnel ------------------------------------------------------------
@@ -587,7 +587,7 @@ class Downstream(Connection):
 
     def tunnel_active(self) -> None:
         """Bytes went through the tunnel."""
-        if not self._full:
+        if not self.full:
             self._rearm(monotonic())
 
     def tunnel_ended(self) -> None:

@@ -8,25 +8,31 @@ come in the order of time: start, attach, body..., respond, relay..., end.
 from __future__ import annotations
 
 import asyncio
+from asyncio import current_task
+from collections.abc import Coroutine
 from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.failure import OVERFLOW, STATUS, Failure, too_large
+from uaitools.log import get_logger
+from uaitools.proxy.failure import BROKEN, OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.ids import random_digits
 from uaitools.proxy.tunnel import Tunnel
+from uaitools.tasks import spawn
 from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import backoff
 
 if TYPE_CHECKING:
     from uaitools.proxy.client import Client
+    from uaitools.proxy.interception import Interception
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.site import Plan
     from uaitools.proxy.upstream import Upstream
+    from uaitools.traffic.concurrency import Slot
     from uaitools.traffic.endpoint import Endpoint
 
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
@@ -35,6 +41,8 @@ _RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
 
+_log = get_logger(__name__)
+
 
 class Exchange:
     """One request on its way.
@@ -42,11 +50,11 @@ class Exchange:
     status: of the answer, 0 before it begins. request_id: what X-Request-Id says, to the upstream
     and to the client. ids: 48 random hex digits, of which the first 32 are request id and trace id
     unless the request brought its own, the last 16 the span id. added: lines for the answer's head
-    beside the upstream's own, each ended by CR LF.
+    beside the upstream's own, each ended by CR LF. slot: of a limit of concurrent requests, held
+    until the end. interception: by hooks of the route, while they run. notes: theirs, for the log.
     """
 
     __slots__ = (
-        "_body_done",
         "_client",
         "_ids",
         "_kept",
@@ -56,15 +64,19 @@ class Exchange:
         "_replayed",
         "_reported",
         "_started",
+        "_suspension",
         "_ticket",
-        "_timer",
         "_tried",
         "_upstream",
         "added",
+        "body_done",
+        "interception",
+        "notes",
         "plan",
         "request_id",
         "request_trailers",
         "response_trailers",
+        "slot",
         "status",
         "waiting_since",
     )
@@ -80,16 +92,24 @@ class Exchange:
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._kept: bytes | None = b""
-        self._body_done = True
+        self.body_done = True
         self._tried: tuple[Endpoint, ...] = ()
         self._replayed = self._reported = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._suspension: asyncio.TimerHandle | asyncio.Task[None] | None = None
+        self.slot: Slot | None = None
+        self.interception: Interception | None = None
+        self.notes: dict[str, object] | None = None
         self.request_trailers: tuple[Field, ...] = ()
         self.response_trailers: tuple[Field, ...] = ()
         self.waiting_since = 0.0
 
     def __repr__(self) -> str:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
+
+    @property
+    def kept_body(self) -> bytes:
+        """What is kept of the request's body."""
+        return self._kept or b""
 
     @property
     def kept(self) -> int:
@@ -104,7 +124,7 @@ class Exchange:
         """Send a request that has a body on its way, with what there is of it."""
         self._kept = payload
         self._received = len(payload)
-        self._body_done = done
+        self.body_done = done
         self._proceeded = False
         self.request_trailers = trailers
         limit = self.plan.max_body
@@ -116,11 +136,43 @@ class Exchange:
     def start(self, now: float) -> None:
         """Send the request on its way."""
         plan = self.plan
-        if plan.refusal is not None:
+        if plan.guard is not None:
+            plan.guard.receive(self, now)
+        elif plan.refusal is not None:
             self._answer(plan.refusal, now)
-            return
-        plan.service.requests += 1
+        else:
+            plan.service.requests += 1
+            self._dispatch(now)
+
+    # -- what a guard may do ----------------------------------------------------------------
+
+    @property
+    def address(self) -> bytes:
+        """Who sends the request: the client, or whom it speaks for if it is trusted."""
+        caller = self.plan.caller
+        return (caller.client if caller is not None else b"") or self._client.address
+
+    def admit(self, now: float) -> None:
+        """The guard and the hooks let the request pass."""
+        self.plan.service.requests += 1
         self._dispatch(now)
+
+    def refuse(self, error: ServiceError, now: float) -> None:
+        """The guard or a hook answers the request with an error."""
+        self._answer(error, now)
+
+    def suspend(self, waiting: Coroutine[None, None, None]) -> None:
+        """Let the guard wait for something and go on then; a client that leaves cancels it."""
+        self._suspension = spawn(self._wait(waiting), name="guard")
+
+    async def _wait(self, waiting: Coroutine[None, None, None]) -> None:
+        try:
+            await waiting
+        except Exception:
+            # Without an answer the client would wait for ever.
+            _log.exception("a guard failed", request_id=self.request_id.decode())
+            if self.status == 0:
+                self._answer(BROKEN, monotonic())
 
     def _dispatch(self, now: float) -> None:
         """Choose an endpoint and get a connection to it, now or later."""
@@ -167,18 +219,22 @@ class Exchange:
             return
         kept = self._kept
         assert kept is not None
-        upstream.begin_with_body(self, head, kept, deadline, done=self._body_done)
+        upstream.begin_with_body(self, head, kept, deadline, done=self.body_done)
         if len(kept) > KEEP_LIMIT:
             self._kept = None
-        if not self._body_done:
-            if not self._proceeded:
-                self._proceeded = True
-                self._client.proceed()
-            self._client.resume_body()
+        if not self.body_done:
+            self.proceed()
+
+    def proceed(self) -> None:
+        """Read the request's body, for the upstream or for a hook."""
+        if not self._proceeded:
+            self._proceeded = True
+            self._client.proceed()
+        self._client.resume_body()
 
     def body(self, payload: bytes, *, done: bool, trailers: tuple[Field, ...] = ()) -> None:
         """More of the request's body from the client."""
-        self._body_done = done
+        self.body_done = done
         self.request_trailers = trailers
         self._received += len(payload)
         limit = self.plan.max_body
@@ -191,9 +247,14 @@ class Exchange:
                 self._kept += payload
             else:
                 self._kept = None
+        interception = self.interception
         if self._upstream is not None:
             self._upstream.send(payload, done=done)
-        elif self._kept is not None and len(self._kept) > KEEP_LIMIT:
+        elif interception is not None:
+            if self.kept > interception.limit:
+                self._client.pause_body()
+            interception.body_arrived()
+        elif self.kept > KEEP_LIMIT:
             self._client.pause_body()
 
     # -- the answer -------------------------------------------------------------------------
@@ -205,6 +266,9 @@ class Exchange:
 
     def respond(self, head: ResponseHead, payload: bytes, now: float, done: bool) -> None:
         """The final head from the upstream, with the first piece of its body."""
+        if self.interception is not None:
+            self._hold(self.interception, head, payload, done=done)
+            return
         status = self.status = head.status
         pool = self._pool
         assert pool is not None
@@ -216,11 +280,30 @@ class Exchange:
                 self._report_failure(STATUS, now)
             self._upstream = self._pool = None
             endpoint.in_flight -= 1
-            self.plan.series.observe(status, now - self._started)
+            self._observe(status, now)
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
         self._client.respond(self, head, payload, now, done)
+
+    def _hold(
+        self, interception: Interception, head: ResponseHead, payload: bytes, *, done: bool
+    ) -> None:
+        """Keep the answer back until the route's hooks have seen its head."""
+        self._kept = None  # no retry now: a hook may have acted on the answer
+        if done:
+            self._upstream = None
+        else:
+            self.client_full()
+        interception.respond(head, payload, done=done)
+
+    def respond_after_hooks(
+        self, head: ResponseHead, payload: bytes, now: float, *, done: bool
+    ) -> None:
+        """The answer goes on as the hooks have left it."""
+        self.respond(head, payload, now, done)
+        if not done and not self._client.full:
+            self.client_drained()
 
     def relay(self, payload: bytes, now: float, *, done: bool) -> None:
         """More of the response's body from the upstream."""
@@ -234,6 +317,9 @@ class Exchange:
         now = monotonic()
         self.status = 101
         self._upstream = None
+        interception, self.interception = self.interception, None
+        if interception is not None:
+            interception.cancel()
         self._end(now)
         tunnel = self._client.upgrade(self, head, upstream)
         if rest:
@@ -278,6 +364,9 @@ class Exchange:
         now = monotonic()
         self._upstream = None
         self._report_failure(failure, now)
+        if self.status == 0:  # hooks still hold its head
+            self._answer(failure.error(self.plan.service.name), now)
+            return
         self._end(now)
         self._client.break_off()
 
@@ -286,7 +375,7 @@ class Exchange:
         now = monotonic()
         self._drop(now)
         if self.status:
-            self.plan.series.observe(self.status, now - self._started)
+            self._observe(self.status, now)
             self._client.break_off()
         else:
             self._answer(error, now)
@@ -295,13 +384,15 @@ class Exchange:
         """The client is gone."""
         now = monotonic()
         self._drop(now)
-        self.plan.series.observe(self.status or CLIENT_GONE, now - self._started)
+        if self.interception is not None:
+            self.interception.cancel()
+        self._observe(self.status or CLIENT_GONE, now)
 
     def _drop(self, now: float) -> None:
-        """Let go of whatever the exchange holds or waits for."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Let go of whatever the exchange holds or waits for, but its hooks."""
+        suspension, self._suspension = self._suspension, None
+        if suspension is not None and suspension is not current_task():
+            suspension.cancel()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()
@@ -310,14 +401,19 @@ class Exchange:
         self._release_endpoint(now)
 
     def _answer(self, error: ServiceError, now: float) -> None:
+        """Answer the client with an error of our own."""
+        self._drop(now)
+        if self.interception is not None and self.interception.fail(error):
+            return  # a hook that waits for the answer is told, and may have one of its own
+        head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
+        self.answer(head, content, now)
+
+    def answer(self, head: ResponseHead, content: bytes, now: float) -> None:
         """Answer the client ourselves."""
         self._drop(now)
-        head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
-        self.status = error.code
-        self.plan.series.observe(error.code, now - self._started)
-        if self.plan.is_head:
-            content = b""
-        self._client.respond(self, head, content, now, True)
+        self.status = head.status
+        self._observe(head.status, now)
+        self._client.respond(self, head, b"" if self.plan.is_head else content, now, True)
 
     # -- retries ----------------------------------------------------------------------------
 
@@ -342,10 +438,10 @@ class Exchange:
 
     def _schedule_retry(self) -> None:
         delay = backoff(len(self._tried) - 1)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._retry)
+        self._suspension = asyncio.get_running_loop().call_later(delay, self._retry)
 
     def _retry(self) -> None:
-        self._timer = None
+        self._suspension = None
         self._dispatch(monotonic())
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
@@ -400,7 +496,14 @@ class Exchange:
         if self._pool is not None and not self._reported:
             self._report_status(self._pool.endpoint, now)
         self._release_endpoint(now)
-        self.plan.series.observe(self.status, now - self._started)
+        self._observe(self.status, now)
+
+    def _observe(self, status: int, now: float) -> None:
+        """The exchange is over: count it, and give back what its guard has lent it."""
+        self.plan.series.observe(status, now - self._started)
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
 
     # -- flow control -----------------------------------------------------------------------
 
@@ -411,7 +514,7 @@ class Exchange:
 
     def client_drained(self) -> None:
         """The client keeps up again."""
-        if self._upstream is not None:
+        if self._upstream is not None and self.interception is None:
             self._upstream.resume_reading()
 
     def upstream_full(self) -> None:

@@ -38,6 +38,7 @@ def too_large(limit: int) -> ServiceError:
     return ServiceError(413, f"the body is over this route's {limit} bytes", "proxy")
 
 
+BROKEN: Final = ServiceError(500, "internal error; the log has it under the request_id", "proxy")
 CONNECT: Final = Failure(
     "connect",
     502,

@@ -60,6 +60,9 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
         merged = Flag("--route", ("proxy", "routes"), _merged(kept, routes))
         config = read(flags=[*flags, merged]).of(ProxyConfig)
     auth = settings.of(AuthConfig)
+    if not auth.enabled and config.asking():
+        reason = "nothing says whose credentials are good; set [auth]"
+        raise ConfigError([f"{key}: {reason}" for key in config.asking()])
     if not (config.listen.loopback or auth.enabled or options.insecure):
         problem = f"proxy.listen: others can reach {config.listen}, and there is no authentication"
         raise ConfigError([f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"])

@@ -14,6 +14,8 @@ from typing import Final, Self
 from aiohttp import web
 
 from uaitools import web as component
+from uaitools.auth.authenticator import Authenticator
+from uaitools.auth.config import AuthConfig
 from uaitools.config import Address
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
@@ -23,6 +25,9 @@ from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
+from uaitools.proxy.guard import Guard
+from uaitools.proxy.guards import Guards
+from uaitools.proxy.hooks import Hook
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
@@ -63,7 +68,8 @@ class Gateway:
     app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
     answered here and win over routes. sockets: listening ones to serve instead of opening
     `config.listen`. gather: asked for the report of all workers instead of only this process.
-    on_ejection: told of every endpoint that this process takes out.
+    on_ejection: told of every endpoint that this process takes out. auth: who may
+    come, where routes ask for it; without it everyone may.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Gateway:
         sockets: Sequence[socket.socket] = (),
         gather: Callable[[], Awaitable[Report]] | None = None,
         on_ejection: Callable[[Ejection], None] | None = None,
+        auth: AuthConfig | None = None,
     ) -> None:
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
@@ -89,6 +96,11 @@ class Gateway:
         self._sweep.hooks.append(self.clients.enforce_budget)
         self._directory = Directory(self._sweep, self.outbox, on_ejection)
         self._peers = Peers(config.trusted_proxies)
+        self._auth_config = auth or AuthConfig()
+        self._authenticator = Authenticator(self._auth_config, audience=_NAME)
+        self._generation = -1  # of what the authenticator knows
+        self._guards = Guards()
+        self._sweep.hooks.append(self._forget_callers)
         self._servers: list[asyncio.Server] = []
         self._metrics = status.registry(self)
         self._runner = web.AppRunner(
@@ -135,6 +147,7 @@ class Gateway:
         connect = native.connector(server)
         pool = Pool(endpoint, self._native, connect, self._sweep, self.outbox)
         self._native.replace({endpoint: pool})
+        await self._authenticator.start()
         await self.reload(self.config)
         self._sweep.start()
         await self._directory.start()
@@ -163,6 +176,7 @@ class Gateway:
             downstream.cut_off()
         await self._sweep.stop()
         await self._directory.stop()
+        await self._authenticator.stop()
         self._native.replace({})
         await self._runner.cleanup()
         for listener in self._sockets:
@@ -195,11 +209,15 @@ class Gateway:
 
     # -- configuration ----------------------------------------------------------------------
 
-    async def reload(self, config: ProxyConfig) -> None:
+    async def reload(self, config: ProxyConfig, auth: AuthConfig | None = None) -> None:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
-        listen and workers need a restart and are kept as they were.
+        listen and workers need a restart and are kept as they were, as is `auth` unless given.
         """
+        old = self._authenticator
+        if auth is not None and auth != self._auth_config:
+            self._authenticator = await _started(auth)
+            self._auth_config = auth
         await self._directory.resolve(config.services)
         self._directory.apply(config.services, [route.service for route in config.routes])
         for name in self._directory.services:
@@ -215,15 +233,40 @@ class Gateway:
             self._peers = Peers(config.trusted_proxies)
             for downstream in self.clients:
                 downstream.recognise()
-        self.site = Site(
-            Router(
-                [_route(settings) for settings in config.routes],
-                native.native_routes(self._runner.app),
-            ),
-            dict(self._directory.services),
-            self._native,
-            self.requests,
-        )
+        self._build_site()
+        if self._authenticator is not old:
+            await old.stop()
+
+    def hook(self, function: Hook) -> Hook:
+        """Run `function` for every request that is proxied, before the hooks of its route.
+
+        @gateway.hook
+        async def tag(request, forward): ...
+        """
+        self._guards.hooks.append(function)
+        if self.opened:
+            self._build_site()
+        return function
+
+    def _build_site(self) -> None:
+        """Swap in routes, guards and services as they are now; requests under way keep theirs."""
+        services = dict(self._directory.services)
+        routes = [
+            _route(
+                settings,
+                self._guards.of(settings, self.config, self._peers, services, self._authenticator),
+            )
+            for settings in self.config.routes
+        ]
+        router = Router(routes, native.native_routes(self._runner.app))
+        self.site = Site(router, services, self._native, self.requests)
+
+    def _forget_callers(self, _now: float) -> None:
+        """What keys say has changed: find out anew who everybody is."""
+        generation = self._authenticator.generation
+        if generation != self._generation:
+            self._generation = generation
+            self._build_site()
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -254,6 +297,9 @@ class Gateway:
         """See Peers.find."""
         return self._peers.find(host)
 
+    def _client_of(self, chain: str) -> str:
+        return self._peers.client(chain)
+
     def malformed(self, code: int) -> None:
         """Count bytes that were no request."""
         self.malformed_counts[code] = self.malformed_counts.get(code, 0) + 1
@@ -271,8 +317,14 @@ class Gateway:
         async def get_status(_request: web.Request) -> web.Response:
             return component.json_response(status.document(await self._gather()))
 
-        app = component.application("proxy", health=self._health, snapshot=snapshot, app=mounted)
-        app.middlewares.insert(0, native.forwarded(self.peer))
+        app = component.application(
+            "proxy",
+            health=self._health,
+            snapshot=snapshot,
+            app=mounted,
+            authenticator=lambda: self._authenticator,
+        )
+        app.middlewares.insert(0, native.forwarded(self._client_of))
         app.router.add_get("/api/status", get_status)
         return app
 
@@ -292,7 +344,13 @@ class Gateway:
         return component.Health(available, draining=self.draining)
 
 
-def _route(settings: RouteSettings) -> Route:
+async def _started(auth: AuthConfig) -> Authenticator:
+    authenticator = Authenticator(auth, audience=_NAME)
+    await authenticator.start()
+    return authenticator
+
+
+def _route(settings: RouteSettings, guard: Guard | None) -> Route:
     return Route(
         path=settings.path.encode(),
         service=settings.service,
@@ -300,4 +358,5 @@ def _route(settings: RouteSettings) -> Route:
         rewrite=None if settings.rewrite is None else settings.rewrite.encode(),
         max_body=settings.max_body,
         label=settings.path,
+        guard=guard,
     )

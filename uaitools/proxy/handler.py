@@ -80,7 +80,7 @@ class ReverseProxy:
             raise RuntimeError("add ReverseProxy.lifespan to the application's cleanup_ctx")
         address, trusted = self._gateway.peer(request.remote or "0.0.0.0")  # noqa: S104
         try:
-            plan = self._gateway.site.plan(_raw_head(request), trusted=trusted)
+            plan = self._gateway.site.plan(_raw_head(request), monotonic(), trusted=trusted)
         except MessageError as error:
             self._gateway.malformed(error.code)
             return _refusal(error, self._gateway.new_request_id())
@@ -122,6 +122,11 @@ class HandlerClient:
 
     def __repr__(self) -> str:
         return f"<HandlerClient {self.address.decode()} queued={self._queued}>"
+
+    @property
+    def full(self) -> bool:
+        """The client does not keep up with the answer."""
+        return self._queued > QUEUE_LIMIT
 
     # -- the coroutine's side ---------------------------------------------------------------
 
@@ -214,7 +219,7 @@ class HandlerClient:
             self._pieces.append(payload)
             self._queued += len(payload)
         self._done = self._done or done
-        if self._queued > QUEUE_LIMIT and not done:
+        if self.full and not done:
             exchange.client_full()
         self._changed.set()
 

@@ -12,10 +12,11 @@ from http import HTTPStatus
 from math import ceil
 from typing import Final
 
+from uaitools.auth.errors import AuthError
 from uaitools.errors import ServiceError, error_body
 from uaitools.proxy.http1 import fields as f
 from uaitools.proxy.http1.body import CHUNKED
-from uaitools.proxy.http1.fields import Field
+from uaitools.proxy.http1.fields import USER_PREFIX, Field
 from uaitools.proxy.http1.grammar import TRACEPARENT, MessageError
 from uaitools.proxy.http1.request import NO_CONTROLS, RequestHead
 from uaitools.proxy.http1.response import ResponseHead
@@ -29,11 +30,11 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@\-]{1,128}")
 _WITH_CONTENT: Final = frozenset((b"POST", b"PUT", b"PATCH"))
 
 
-def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
+def outgoing(head: RequestHead, path: bytes, trust: Trust, identity: bytes | None = None) -> bytes:
     """The upstream's head for `head`, sent to `path`, up to what differs between equal requests.
 
-    It ends within X-Forwarded-For, where the client's address follows; then come X-Request-Id and
-    traceparent.
+    identity: lines that say who the client is, in place of its credentials. The head ends within
+    X-Forwarded-For, where the client's address follows; then come X-Request-Id and traceparent.
     """
     host = head.host or _NO_HOST
     plain = head.controls is NO_CONTROLS and head.method not in _WITH_CONTENT
@@ -47,7 +48,9 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
             host,
             b"" if plain else _message_lines(head),
             head.lines,
+            head.credentials if identity is None else identity,
             trust.lines,
+            trust.user if identity is None else b"",
             b"" if trust.proto else b"\r\nX-Forwarded-Proto: http",
             b"" if trust.host or head.host is None else b"\r\nX-Forwarded-Host: " + host,
             b"\r\nVia: 1.1 uaitools\r\nX-Forwarded-For: ",
@@ -59,15 +62,16 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
 class Trust:
     """What is kept of the fields that a client could forge, and of its trace context.
 
-    lines: to forward, each after a CR LF. chain: X-Forwarded-For so far, ended by ", " unless
+    lines: to forward, each after a CR LF. user: in the same form, X-User-*, which what the gateway
+    finds out itself replaces. chain: X-Forwarded-For so far, ended by ", " unless
     empty. request_id and trace (32 hex digits): None when they begin here. trace_flags: what
     follows the span id in traceparent, up to the end of the head.
     """
 
-    __slots__ = ("chain", "host", "lines", "proto", "request_id", "trace", "trace_flags")
+    __slots__ = ("chain", "host", "lines", "proto", "request_id", "trace", "trace_flags", "user")
 
     def __init__(self, fields: list[Field], *, trusted: bool) -> None:
-        self.lines = self.chain = b""
+        self.lines = self.user = self.chain = b""
         self.proto = self.host = False
         self.request_id: bytes | None = None
         traces: list[bytes] = []
@@ -90,6 +94,8 @@ class Trust:
         elif field.kind == f.REQUEST_ID:
             if _REQUEST_ID.fullmatch(field.value) is not None:
                 self.request_id = field.value
+        elif field.name.startswith(USER_PREFIX):
+            self.user += b"\r\n" + field.line
         else:
             self.lines += b"\r\n" + field.line
             self.proto = self.proto or field.name == b"x-forwarded-proto"
@@ -163,17 +169,24 @@ def error_answer(error: ServiceError, request_id: str, date: str) -> tuple[Respo
     """Our own answer to a request that failed: head and content. date: an IMF-fixdate."""
     content = error_body(error, request_id)
     lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date.encode()
+    if isinstance(error, AuthError):
+        lines += b"WWW-Authenticate: %b\r\n" % error.challenge.encode()
     if error.retry_after is not None:
         lines += b"Retry-After: %d\r\n" % max(1, ceil(error.retry_after))
     if isinstance(error, RouteError | MessageError) and error.allow:
         lines += b"Allow: %b\r\n" % error.allow
-    head = ResponseHead(
-        error.code,
-        b"HTTP/1.1 %d %b\r\n%b" % (error.code, _reason(error.code), lines),
-        b"Content-Length: %d\r\n" % len(content),
-        len(content),
+    return local_head(error.code, lines, len(content)), content
+
+
+def local_head(status: int, lines: bytes, length: int) -> ResponseHead:
+    """The head of an answer of our own. lines: each ended by CR LF. length: of its content."""
+    bodiless = status in (204, 304)  # RFC 9110 8.6
+    return ResponseHead(
+        status,
+        b"HTTP/1.1 %d %b\r\n%b" % (status, _reason(status), lines),
+        b"" if bodiless else b"Content-Length: %d\r\n" % length,
+        0 if bodiless else length,
     )
-    return head, content
 
 
 def _reason(status: int) -> bytes:

@@ -183,11 +183,10 @@ def native_routes(app: web.Application) -> list[NativeRoute]:
     return found
 
 
-def forwarded(peer: Callable[[str], tuple[bytes, bool]]) -> Middleware:
+def forwarded(client: Callable[[str], str]) -> Middleware:
     """Give handlers the real client: a pooled connection would show the first one for ever.
 
-    peer: a peer's address and whether it is a trusted proxy. X-Forwarded-For is read right to
-    left, up to the first that is not; what stands there of others was never let in.
+    client: who speaks through the proxies of an X-Forwarded-For, see Peers.client.
     """
 
     @web.middleware
@@ -195,23 +194,10 @@ def forwarded(peer: Callable[[str], tuple[bytes, bool]]) -> Middleware:
         headers = request.headers
         return await handler(
             request.clone(
-                remote=_client(headers.get("X-Forwarded-For", ""), peer),
+                remote=client(headers.get("X-Forwarded-For", "")),
                 scheme=headers.get("X-Forwarded-Proto", "http"),
                 host=headers.get("X-Forwarded-Host", request.host),
             )
         )
 
     return middleware
-
-
-def _client(chain: str, peer: Callable[[str], tuple[bytes, bool]]) -> str:
-    client = ""
-    for part in reversed(chain.split(",")):
-        try:
-            address, trusted = peer(part.strip())
-        except ValueError:
-            break  # no address: the proxy that wrote it is the last one known
-        client = address.decode()
-        if not trusted:
-            break
-    return client

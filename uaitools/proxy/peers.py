@@ -35,3 +35,20 @@ class Peers:
                 self._known.clear()
             self._known[host] = known
         return known
+
+    def client(self, chain: str) -> str:
+        """Who speaks through the proxies of `chain`, an X-Forwarded-For whose end is trusted.
+
+        It is read right to left, up to the first address that is no trusted proxy's; what stands
+        further left, anybody may have written. Empty when there is no address at its end.
+        """
+        client = ""
+        for part in reversed(chain.split(",")):
+            try:
+                address, trusted = self.find(part.strip())
+            except ValueError:
+                break  # no address: the proxy that wrote it is the last one known
+            client = address.decode()
+            if not trusted:
+                break
+        return client

@@ -12,6 +12,7 @@ import orjson
 
 from uaitools import log
 from uaitools.auth.config import AuthConfig
+from uaitools.auth.keyfile import KeyFileError
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.lifecycle import run, run_main
 from uaitools.proxy.config import ProxyConfig
@@ -69,6 +70,7 @@ class Program:
             gateway = Gateway(
                 self._config,
                 sockets=[listener],
+                auth=self._settings.of(AuthConfig),
                 gather=parent.gather,
                 on_ejection=parent.announce,
             )
@@ -107,12 +109,13 @@ class Program:
             async def gather() -> Report:
                 return self.report(gateway)
 
-            gateway = Gateway(self._config, sockets=[listener], gather=gather)
+            auth = self._settings.of(AuthConfig)
+            gateway = Gateway(self._config, sockets=[listener], gather=gather, auth=auth)
             reloads = _Reloads(gateway)
 
             def reload() -> None:
                 if self._reread():
-                    reloads.submit(self._config)
+                    reloads.submit(self._settings)
 
             await run([*self._services, gateway], on_reload=reload, ready=reloads.begin)
 
@@ -165,8 +168,9 @@ class _Served:
         except ValueError as error:  # a file of keys has changed since the parent read it
             _log.error("configuration is wrong, the old one stays", problems=[str(error)])
             return
-        self._program.accept(Settings((Common(**document["common"]), config, auth)))
-        self._reloads.submit(config)
+        settings = Settings((Common(**document["common"]), config, auth))
+        self._program.accept(settings)
+        self._reloads.submit(settings)
 
 
 class _Reloads:
@@ -176,7 +180,7 @@ class _Reloads:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._waiting: ProxyConfig | None = None
+        self._waiting: tuple[ProxyConfig, AuthConfig] | None = None
         self._ready = False
         self._running = False
 
@@ -189,21 +193,24 @@ class _Reloads:
         self._ready = True
         self._advance()
 
-    def submit(self, config: ProxyConfig) -> None:
-        """Put `config` into force soon, unless another one comes before it can be."""
-        self._waiting = config
+    def submit(self, settings: Settings) -> None:
+        """Put `settings` into force soon, unless others come before they can be."""
+        self._waiting = settings.of(ProxyConfig), settings.of(AuthConfig)
         self._advance()
 
     def _advance(self) -> None:
         if self._ready and not self._running and self._waiting is not None:
             self._running = True
-            config, self._waiting = self._waiting, None
-            spawn(self._apply(config), name="reload")
+            waiting, self._waiting = self._waiting, None
+            spawn(self._apply(*waiting), name="reload")
 
-    async def _apply(self, config: ProxyConfig) -> None:
+    async def _apply(self, config: ProxyConfig, auth: AuthConfig) -> None:
         try:
-            await self._gateway.reload(config)
+            await self._gateway.reload(config, auth)
             _log.info("configuration in force", routes=len(config.routes))
+        except (KeyFileError, ValueError) as error:
+            # A file that the configuration names has changed since that was read.
+            _log.error("configuration is wrong, the old one stays", problems=[str(error)])
         finally:
             self._running = False
             self._advance()

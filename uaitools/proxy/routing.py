@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1.grammar import COMMON_METHODS
+
+if TYPE_CHECKING:
+    from uaitools.proxy.guard import Guard
 
 _NOT_TAKEN: Final = "this path does not take this method; see Allow"
 
@@ -23,7 +26,7 @@ class Route:
 
     methods: those allowed, all when empty; GET includes HEAD. service: by name, None for the
     gateway's own application. rewrite: what replaces the prefix, or None. max_body: bytes, or
-    None for any size. label: the `endpoint` label of metrics.
+    None for any size. label: the `endpoint` label of metrics. guard: what it asks of requests.
     """
 
     path: bytes
@@ -32,6 +35,7 @@ class Route:
     rewrite: bytes | None = None
     max_body: int | None = None
     label: str = ""
+    guard: Guard | None = None
 
     def allows(self, method: bytes) -> bool:
         """Whether requests with `method` may take this route."""

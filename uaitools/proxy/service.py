@@ -10,13 +10,17 @@ from uaitools.proxy.failure import Failure
 from uaitools.proxy.pool import Pool
 from uaitools.traffic.balancing import BALANCERS, Balancer
 from uaitools.traffic.breaker import OUT, BreakerPolicy
+from uaitools.traffic.concurrency import Concurrency
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePolicy:
-    """How a service is called: balancing, patience in seconds, bounds an endpoint, failures."""
+    """How a service is called: balancing, patience in seconds, bounds an endpoint, failures.
+
+    concurrency: requests in flight to all endpoints together, None for what those bear.
+    """
 
     balance: str = "round_robin"
     connect: float = 3.0
@@ -25,6 +29,7 @@ class ServicePolicy:
     connections: int = 128
     pending: int = 1024
     requests: int = 1024
+    concurrency: int | None = None
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
@@ -35,6 +40,7 @@ class Service:
     __slots__ = (
         "balancer",
         "budget",
+        "concurrency",
         "errors",
         "hint",
         "last_error",
@@ -51,11 +57,13 @@ class Service:
         self.pools: dict[Endpoint, Pool] = {}
         self.balancer: Balancer = BALANCERS[policy.balance](())
         self.budget = RetryBudget(policy.retry.budget, now)
+        self.concurrency: Concurrency | None = None
         self.requests = 0
         self.retries = 0
         self.errors: dict[str, int] = {}
         self.last_error: str | None = None
         self.hint = ""  # what an operator has to do when there is no endpoint at all
+        self.adopt(policy)
 
     def __repr__(self) -> str:
         return f"<Service {self.name} endpoints={len(self.pools)} requests={self.requests}>"
@@ -64,6 +72,22 @@ class Service:
     def endpoints(self) -> Sequence[Endpoint]:
         """The endpoints in force."""
         return tuple(self.pools)
+
+    def adopt(self, policy: ServicePolicy) -> None:
+        """Call the service by `policy` from now on; what is under way stays counted."""
+        self.policy = policy
+        self.budget.ratio = policy.retry.budget
+        if policy.concurrency is None:
+            self.concurrency = None
+        elif self.concurrency is None:
+            self.concurrency = Concurrency(policy.concurrency)
+        else:
+            self.concurrency.limit = policy.concurrency
+
+    def busy(self) -> ServiceError:
+        """The error when as many requests are under way as the service may have in all."""
+        message = "the service has its limit of concurrent requests; try again"
+        return ServiceError(503, message, self.name, retry_after=1)
 
     def replace(self, pools: Mapping[Endpoint, Pool]) -> None:
         """Swap in another set of endpoints; pools that are no longer in it close when idle."""

@@ -8,6 +8,7 @@ once a head and not once a request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import too_large
@@ -17,24 +18,32 @@ from uaitools.proxy.memo import Memo
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
+from uaitools.proxy.sweep import NEVER
+
+if TYPE_CHECKING:
+    from uaitools.proxy.guard import Caller, Guard
 
 
 class Destination:
     """Where requests of one method and path go.
 
     refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
+    guard: what the route asks of requests, or None.
     """
 
-    __slots__ = ("max_body", "path", "refusal", "series", "service")
+    __slots__ = ("guard", "max_body", "path", "refusal", "series", "service")
 
     def __init__(
         self,
         service: Service,
         series: Series,
         path: bytes,
+        *,
         max_body: int | None = None,
         refusal: ServiceError | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = guard
         self.service = service
         self.series = series
         self.path = path
@@ -50,10 +59,16 @@ class Plan:
 
     refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
     headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
+    guard: of the route, or None; caller: then, what it knows of who sends such requests. expires:
+    when the plan has to be made anew, monotonic.
     """
 
     __slots__ = (
         "body",
+        "caller",
+        "destination",
+        "expires",
+        "guard",
         "head",
         "is_head",
         "keep_alive",
@@ -65,10 +80,15 @@ class Plan:
         "service",
         "trace",
         "trace_flags",
+        "trust",
     )
 
-    def __init__(self, head: RequestHead, destination: Destination, *, trusted: bool) -> None:
+    def __init__(
+        self, head: RequestHead, destination: Destination, trust: Trust, now: float
+    ) -> None:
         self.head = head
+        self.destination = destination
+        self.trust = trust
         self.service = destination.service
         self.series = destination.series
         self.refusal = destination.refusal
@@ -77,17 +97,38 @@ class Plan:
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
         self.is_head = head.method == b"HEAD"
+        self.guard = guard = destination.guard
+        self.caller: Caller | None = None
+        self.expires = NEVER
+        identity: bytes | None = None
+        if guard is not None:
+            self.caller = guard.identify(head, trust.chain, self.service.name, now)
+            self.expires = self.caller.identity.expires
+            self.refusal = self.refusal or self.caller.identity.refusal
+            identity = self.caller.identity.lines
         if self.max_body is not None and self.body > self.max_body:
-            self.refusal = too_large(self.max_body)
-        controls = head.controls
-        trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
-        self.prefix = outgoing(head, destination.path, trust)
+            self.refusal = self.refusal or too_large(self.max_body)
+        self.prefix = outgoing(head, destination.path, trust, identity)
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"
+
+    def again(self, now: float) -> Plan:
+        """The plan for the same head as it is now."""
+        return Plan(self.head, self.destination, self.trust, now)
+
+    def revised(self, service: Service, path: bytes, lines: bytes, now: float) -> Plan:
+        """The plan for a request that goes elsewhere, or with other lines; same guard and caller.
+
+        lines: those to forward, each after a CR LF.
+        """
+        destination = Destination(
+            service, self.series, path, max_body=self.max_body, guard=self.destination.guard
+        )
+        return Plan(self.head.with_lines(lines), destination, self.trust, now)
 
 
 class Site:
@@ -121,11 +162,11 @@ class Site:
     def __repr__(self) -> str:
         return f"<Site services={len(self.services)} {self._router!r}>"
 
-    def plan(self, raw: bytes, *, trusted: bool) -> Plan:
+    def plan(self, raw: bytes, now: float, *, trusted: bool) -> Plan:
         """Parse, route and rewrite a head, given without its empty line. Raises MessageError."""
         memo = self.trusted_plans if trusted else self.plans
         plan = memo.young.get(raw)
-        if plan is not None:
+        if plan is not None and plan.expires > now:
             return plan
         head = RequestHead(raw)
         key = head.method + head.path
@@ -133,7 +174,9 @@ class Site:
         if destination is None:
             destination = self._route(head.method, head.path)
             self._destinations.put(key, destination)
-        plan = Plan(head, destination, trusted=trusted)
+        controls = head.controls
+        trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
+        plan = Plan(head, destination, trust, now)
         memo.put(raw, plan)
         return plan
 
@@ -148,5 +191,6 @@ class Site:
             self.native if route.service is None else self.services[route.service],
             self._requests.series(method, route.label),
             route.upstream_path(path),
-            route.max_body,
+            max_body=route.max_body,
+            guard=route.guard,
         )

@@ -123,7 +123,7 @@ class Upstream(Connection):
         """Send a request's head with what there is of its body."""
         self._ended = done
         self.begin(exchange, head + _framed(exchange, payload, done=done), deadline)
-        if not done or self._full:
+        if not done or self.full:
             self._wrote(done=done)
 
     def send(self, payload: bytes, *, done: bool) -> None:
@@ -138,10 +138,10 @@ class Upstream(Connection):
     def _wrote(self, *, done: bool) -> None:
         """Note how far the request is out: whose turn it is, and whether a reuse could follow."""
         self._ended = done
-        self.sent = done and not self._full
+        self.sent = done and not self.full
         if self._body is None:
             # While the client is slow with its body, it is the client's deadline that counts.
-            waiting = done or self._full
+            waiting = done or self.full
             self.deadline = monotonic() + self._pool.service.policy.first_byte if waiting else NEVER
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912 - one path
@@ -217,7 +217,7 @@ class Upstream(Connection):
             self.exchange = None
             self.deadline = NEVER
             self._tunnel = exchange.upgrade(self, head, rest)
-            if self._full:
+            if self.full:
                 self._tunnel.upstream_full()  # it was the client's early bytes
             return
         self._interims += 1
@@ -284,7 +284,7 @@ class Upstream(Connection):
         elif self._turn == self._outbox.turn:
             self.abort()
             exchange.upstream_failed(CLOSED, stale=True)
-        if self._full and self._transport is not None:
+        if self.full and self._transport is not None:
             # A plain close would wait for an upstream to read that has ended already.
             self._transport.abort()
         return False  # close; connection_lost says what it meant
@@ -313,7 +313,7 @@ class Upstream(Connection):
     # -- flow control -----------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        self._full = True
+        self.full = True
         self.sent = False
         if self._tunnel is not None:
             self._tunnel.upstream_full()
@@ -322,7 +322,7 @@ class Upstream(Connection):
             self.exchange.upstream_full()
 
     def resume_writing(self) -> None:
-        self._full = False
+        self.full = False
         if self._tunnel is not None:
             self._tunnel.upstream_drained()
         elif self.exchange is not None:

@@ -59,14 +59,25 @@ class ClientLimits(Model):
 
 
 class ProxyConfig(Model):
-    """The `[proxy]` table."""
+    """The `[proxy]` table.
+
+    auth_enabled: routes need credentials unless they say otherwise.
+    """
 
     listen: ListenAddress = Address("127.0.0.1", 8081)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    auth_enabled: bool = False
     client: ClientLimits = ClientLimits()
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
+
+    def asking(self) -> list[str]:
+        """The keys of what asks for credentials, which needs `[auth]`."""
+        keys = ["proxy.auth_enabled"] if self.auth_enabled else []
+        routes = enumerate(self.routes)
+        asking = ("required", "optional")
+        return keys + [f"proxy.routes[{i}].auth" for i, route in routes if route.auth in asking]
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:

@@ -26,11 +26,15 @@ class Timeouts(Model):
 
 
 class Limits(Model):
-    """Bounds for each endpoint: open connections, requests waiting for one, requests in flight."""
+    """Bounds for each endpoint: open connections, requests waiting for one, requests in flight.
+
+    concurrency: requests in flight to all endpoints together, of one worker; None for no bound.
+    """
 
     connections: Count = 128
     pending: Annotated[int, Field(ge=0, le=1_000_000)] = 1024
     requests: Count = 1024
+    concurrency: Count | None = None
 
 
 class Breaker(Model):

@@ -26,6 +26,7 @@ TRAILER: Final = 9
 IDEMPOTENCY: Final = 10
 KEEP_ALIVE: Final = 11
 BUFFERING: Final = 12
+CREDENTIAL: Final = 13  # says who the client is: for a guard, or for the upstream
 # From here on: believed from trusted proxies only, or continued instead of forwarded.
 FORGEABLE: Final = 20
 FORWARDED_FOR: Final = 21
@@ -47,23 +48,25 @@ _SHARED: Final = {
     b"x-request-id": REQUEST_ID,
 }
 _REQUEST: Final = _SHARED | {
+    b"authorization": CREDENTIAL,
     b"expect": EXPECT,
     b"forwarded": FORGEABLE,
     b"host": HOST,
     b"idempotency-key": IDEMPOTENCY,
     b"traceparent": TRACEPARENT,
     b"tracestate": TRACESTATE,
+    b"x-api-key": CREDENTIAL,
     b"x-forwarded-for": FORWARDED_FOR,
     b"x-real-ip": FORGEABLE,
 }
 # Names and beginnings of names of request fields that are not only forwarded.
 CONTROL_NAMES: Final = tuple(sorted(_REQUEST))
-FORGEABLE_PREFIXES: Final = (b"x-forwarded-", b"x-user-")
+USER_PREFIX: Final = b"x-user-"
+FORGEABLE_PREFIXES: Final = (b"x-forwarded-", USER_PREFIX)
 _RESPONSE: Final = _SHARED | {b"x-accel-buffering": BUFFERING}
 
 # Trailers that would change framing, routing or trust are never relayed (RFC 9110 6.5.1).
 _NEVER_TRAILERS: Final = frozenset(_REQUEST) | {
-    b"authorization",
     b"cache-control",
     b"content-encoding",
     b"content-range",
@@ -153,6 +156,18 @@ def parse_trailer(line: bytes, code: int) -> Field | None:
     if not _may_trail(name):
         return None
     return Field(name, value, PLAIN, line)
+
+
+def settable_in_request(name: bytes) -> bool:
+    """Whether a request to an upstream may be given such a field: nothing that we decide about."""
+    lower = name.lower()
+    kind = _REQUEST.get(lower, PLAIN)
+    return kind in (PLAIN, CREDENTIAL) and not lower.startswith(FORGEABLE_PREFIXES)
+
+
+def settable_in_response(name: bytes) -> bool:
+    """Whether an answer may be given such a field: nothing about framing and the connection."""
+    return name.lower() not in _SHARED
 
 
 def _classify(name: bytes) -> int:

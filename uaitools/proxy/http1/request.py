@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
@@ -35,6 +36,7 @@ _ALLOW: Final = b", ".join(sorted(COMMON_METHODS))
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 # Tokens of Connection that name no header to strip (RFC 9110 7.6.1).
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
+_CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key"))
 
 
 class Controls:
@@ -128,9 +130,10 @@ class RequestHead:
     """A request head that is valid and can be understood in one way only; never changed.
 
     path: normalised; query: as sent, with its '?'. minor: of HTTP/1.minor. lines: those to
-    forward as they are, each after a CR LF, without what Connection names. body: bytes of
-    Content-Length, 0 for none, CHUNKED. replayable: RFC 9110 9.2.2 methods and requests with an
-    Idempotency-Key may be sent again. controls: what the other fields say.
+    forward as they are, each after a CR LF, without what Connection names. credentials: in the
+    same form, Authorization and X-API-Key. body: bytes of Content-Length, 0 for none, CHUNKED.
+    replayable: RFC 9110 9.2.2 methods and requests with an Idempotency-Key may be sent again.
+    controls: what the other fields say.
 
     head: as it came, without its final empty line. Raises MessageError with the status of the
     refusal.
@@ -139,6 +142,7 @@ class RequestHead:
     __slots__ = (
         "body",
         "controls",
+        "credentials",
         "host",
         "keep_alive",
         "lines",
@@ -157,9 +161,13 @@ class RequestHead:
         if usual is None:
             self._parse(head)
             return
-        self.method, self.path, self.query, host, self.lines, more = usual.groups()
+        groups = usual.groups()
+        self.method, self.path, self.query, host, self.lines, more, credentials, last = groups
         if more:
             self.lines += more
+        self.credentials = credentials or b""
+        if last:
+            self.lines += last
         self.host: bytes | None = host
         self.minor = 1
         self.body = 0
@@ -171,12 +179,24 @@ class RequestHead:
     def __repr__(self) -> str:
         return f"<RequestHead {self.method.decode()} {self.path.decode()} body={self.body}>"
 
+    def values(self, name: bytes) -> bytes:
+        """What the forwarded lines say of a field, by its lower-case name; joined by commas."""
+        fields = (line.partition(b":") for line in self.lines.split(b"\r\n"))
+        return b",".join(value.strip(b" \t") for n, _, value in fields if n.lower() == name)
+
+    def with_lines(self, lines: bytes) -> RequestHead:
+        """The same head with other lines to forward, each after a CR LF."""
+        other = copy(self)
+        other.lines = lines
+        return other
+
     def _parse(self, head: bytes) -> None:
         line, _, block = head.partition(b"\r\n")
         self.method, target, self.minor = _request_line(line)
         self.path, self.query, authority = parse_target(target, self.method)
         self.replayable = self.method in _IDEMPOTENT
         self.host = None
+        self.credentials = b""
         lines, controls = self._sort(block.split(b"\r\n") if block else [])
         self._check_host(authority)
         self.controls = NO_CONTROLS
@@ -198,6 +218,8 @@ class RequestHead:
                 forwarded.append(line)
             elif field.kind == f.HOST:
                 self.host = _once(self.host, field)
+            elif field.kind == f.CREDENTIAL:
+                self.credentials += b"\r\n" + line
             else:
                 controls.append(field)
                 if field.kind == f.IDEMPOTENCY:
@@ -210,6 +232,8 @@ class RequestHead:
         if not names:
             return lines
         self.controls.strip(names)
+        if not names.isdisjoint(_CREDENTIALS):
+            self.credentials = b""
         return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
     def _decide(self) -> None:

@@ -69,6 +69,20 @@ class ResponseHead:
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status} body={self.body}>"
 
+    def with_lines(self, lines: bytes) -> ResponseHead:
+        """The same head with other fields to forward, each ended by CR LF."""
+        line, end, _ = self.start.partition(b"\r\n")
+        return ResponseHead(
+            self.status,
+            line + end + lines,
+            self.length,
+            self.body,
+            keep_alive=self.keep_alive,
+            idle=self.idle,
+            websocket=self.websocket,
+            trailers=self.trailers,
+        )
+
 
 def check_partial_response(data: bytes) -> None:
     """Raise 502 for an unfinished head that can become none, or is too long."""

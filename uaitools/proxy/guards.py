@@ -1,0 +1,84 @@
+"""The guards of all routes, as the configuration asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from uaitools.auth.authenticator import Authenticator
+from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.guard import Guard
+from uaitools.proxy.hooks import Hook, Hooks, load_hook
+from uaitools.proxy.identity import Access, Identities
+from uaitools.proxy.networks import Networks
+from uaitools.proxy.peers import Peers
+from uaitools.proxy.service import Service
+from uaitools.traffic.concurrency import Concurrency
+
+
+@dataclass(slots=True)
+class Guards:
+    """Makes guards, and keeps what has to outlast a reload: who is under way.
+
+    hooks: of every route, before its own.
+    """
+
+    hooks: list[Hook] = field(default_factory=list)
+    _concurrency: dict[str, Concurrency] = field(default_factory=dict)
+
+    def of(
+        self,
+        route: RouteSettings,
+        config: ProxyConfig,
+        peers: Peers,
+        services: Mapping[str, Service],
+        authenticator: Authenticator,
+    ) -> Guard | None:
+        """The guard of a route, or None when it asks for nothing."""
+        networks = Networks(route.allow, route.deny) if route.allow or route.deny else None
+        identities = _identities(route, config, authenticator)
+        concurrency = self._under_way(route)
+        hooks = self._hooks(route, services)
+        asked = (networks, identities, concurrency, hooks)
+        busy = services[route.service].concurrency
+        if busy is None and all(part is None for part in asked):
+            return None
+        return Guard(
+            route.path,
+            peers,
+            networks=networks,
+            identities=identities,
+            concurrency=concurrency,
+            hooks=hooks,
+        )
+
+    def _under_way(self, route: RouteSettings) -> Concurrency | None:
+        if route.concurrency is None:
+            self._concurrency.pop(route.path, None)
+            return None
+        known = self._concurrency.setdefault(route.path, Concurrency(route.concurrency))
+        known.limit = route.concurrency
+        return known
+
+    def _hooks(self, route: RouteSettings, services: Mapping[str, Service]) -> Hooks | None:
+        functions = (*self.hooks, *(load_hook(name) for name in route.hooks))
+        if not functions:
+            return None
+        return Hooks(functions, route.hook_timeout, route.hook_body, services)
+
+
+def _identities(
+    route: RouteSettings, config: ProxyConfig, authenticator: Authenticator
+) -> Identities | None:
+    mode = route.auth or ("required" if config.auth_enabled else "none")
+    if mode == "none":
+        return None
+    if not authenticator.enabled:
+        raise ValueError(f"the route {route.path} asks for credentials: configure [auth]")
+    access = Access(
+        required=mode == "required",
+        scopes=route.scopes,
+        roles=route.roles,
+        forward=route.forward_credentials,
+    )
+    return Identities(authenticator, access)

@@ -1,0 +1,151 @@
+"""Python on a request's way: an async function that sees its head, and that of its answer.
+
+    async def tag(request: HookRequest, forward: Forward) -> HookAnswer | None:
+        request.headers["X-Tenant"] = tenant_of(request.principal.id)
+        response = await forward()
+        response.headers["X-Served-By"] = "the gateway"
+        return None
+
+What stands before `forward` happens before an endpoint is chosen, what stands behind it before the
+client gets the answer's head. A hook that does not call it only looks at requests; one that
+returns a HookAnswer, or raises a ServiceError, has answered. Hooks of a route nest, the first one
+outermost. `interception` runs them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    from uaitools.auth.principal import Principal
+    from uaitools.proxy.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class HookAnswer:
+    """An answer in place of the upstream's. headers: beside Content-Length, which is `body`'s."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HookResponse:
+    """The head of an answer. headers: may be changed; those about framing are not among them."""
+
+    __slots__ = ("headers", "status")
+
+    def __init__(self, status: int, headers: CIMultiDict[str]) -> None:
+        self.status = status
+        self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"<HookResponse {self.status} headers={len(self.headers)}>"
+
+
+class Body(Protocol):
+    """Reads the body of a request that waits for its hooks."""
+
+    async def body(self) -> bytes:
+        """See HookRequest.body."""
+
+
+class HookRequest:
+    """A request before its endpoint is chosen.
+
+    method, query (with its `?`), client (its address), principal (who sends it), request_id: as
+    they are. path: the one its upstream will be asked for; service: by name; headers: those to
+    forward, without credentials and what the gateway adds. These three may be changed. log: values
+    to be written with the request into the access log.
+    """
+
+    __slots__ = (
+        "_source",
+        "client",
+        "headers",
+        "log",
+        "method",
+        "path",
+        "principal",
+        "query",
+        "request_id",
+        "service",
+    )
+
+    def __init__(
+        self,
+        source: Body,
+        *,
+        method: str,
+        path: str,
+        query: str,
+        service: str,
+        headers: CIMultiDict[str],
+        client: str,
+        principal: Principal,
+        request_id: str,
+    ) -> None:
+        self._source = source
+        self.method = method
+        self.path = path
+        self.query = query
+        self.service = service
+        self.headers = headers
+        self.client = client
+        self.principal = principal
+        self.request_id = request_id
+        self.log: dict[str, object] = {}
+
+    def __repr__(self) -> str:
+        return f"<HookRequest {self.method} {self.path} service={self.service}>"
+
+    async def body(self) -> bytes:
+        """The whole body, which is forwarded nevertheless.
+
+        Raises ServiceError 413 for one over the route's `hook_body` bytes.
+        """
+        return await self._source.body()
+
+
+Forward = Callable[[], Awaitable[HookResponse]]
+"""Sends the request on and returns the answer's head. Raises ServiceError if there is none."""
+
+Hook = Callable[[HookRequest, Forward], Awaitable[HookAnswer | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The hooks of a route.
+
+    timeout: seconds for all of them together, before the upstream and again after it. body: bytes
+    that they may read of a request's. services: that they may choose.
+    """
+
+    functions: tuple[Hook, ...]
+    timeout: float
+    body: int
+    services: Mapping[str, Service]
+
+
+def load_hook(name: str) -> Hook:
+    """The hook at `package.module:function`. Raises ValueError that says what is wrong with it."""
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise ValueError(f"a hook is written package.module:function, not {name!r}")
+    try:
+        found: Any = import_module(module_name)
+    except Exception as error:
+        # Whatever the module raises is about the module, which the operator has named.
+        raise ValueError(f"cannot import {module_name}: {error}") from error
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    call = found if inspect.isroutine(found) else getattr(found, "__call__", None)  # noqa: B004
+    if found is None or not inspect.iscoroutinefunction(call):
+        raise ValueError(f"{attribute} in {module_name} is no async function")
+    return found  # type: ignore[no-any-return]
