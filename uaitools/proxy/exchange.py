@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
@@ -17,10 +17,11 @@ from uaitools.proxy.failure import OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
+from uaitools.proxy.http1.retry_after import retry_after
 from uaitools.proxy.ids import random_digits
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.traffic.breaker import State
-from uaitools.traffic.retry import backoff
+from uaitools.traffic.retry import asked_pause, backoff
 
 if TYPE_CHECKING:
     from uaitools.proxy.client import Client
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
 CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
-_RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
 
@@ -46,6 +46,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_asked",
         "_body_done",
         "_client",
         "_ids",
@@ -242,16 +243,27 @@ class Exchange:
 
     # -- failures ---------------------------------------------------------------------------
 
-    def wants_another_try(self, status: int, now: float) -> bool:
-        """Whether to drop a response that says "not now" and ask another endpoint instead."""
-        return status in _RETRIED_STATUSES and self._may_try_again(STATUS, now)
+    def wants_another_try(self, head: ResponseHead, now: float) -> bool:
+        """Whether to drop a response that says "not now" and ask again, elsewhere or later."""
+        retry = self.plan.service.policy.retry
+        if head.status not in retry.statuses:
+            return False
+        asked = retry_after(head.start, time()) if retry.respect_retry_after else None
+        if asked is not None and asked > retry.max_delay:
+            return False
+        self._asked = asked
+        return self._may_try_again(STATUS, now, invited=asked is not None)
 
-    def try_again(self, now: float) -> None:
+    def try_again(self, status: int, now: float) -> None:
         """The response that was not wanted is gone: count it and go elsewhere."""
         self._upstream = None
-        self._report_failure(STATUS, now)
+        if status >= 500:
+            self._report_failure(STATUS, now)
+        elif self._pool is not None:
+            self._reported = True
+            self._pool.endpoint.breaker.success(self._ticket, now)
         self._release_endpoint(now)
-        self._schedule_retry()
+        self._schedule_retry(self._asked)
 
     def upstream_failed(
         self, failure: Failure, message: str | None = None, *, stale: bool = False
@@ -325,12 +337,13 @@ class Exchange:
         """Whether the request can be sent again without being acted on twice."""
         return self._kept is not None and (failure.before_write or self.plan.head.replayable)
 
-    def _may_try_again(self, failure: Failure, now: float) -> bool:
+    def _may_try_again(self, failure: Failure, now: float, *, invited: bool = False) -> bool:
+        """Whether to send again. invited: the endpoint has said when to ask it once more."""
         service = self.plan.service
         if len(self._tried) + 1 >= service.policy.retry.tries or self._kept is None:
             return False
         if not failure.before_write and not (
-            self.plan.head.replayable and self._has_alternative(now)
+            self.plan.head.replayable and (invited or self._has_alternative(now))
         ):
             return False
         return service.budget.take(now, service.requests)
@@ -340,8 +353,9 @@ class Exchange:
         tried = self._tried if self._pool is None else (*self._tried, self._pool.endpoint)
         return self.plan.service.has_other(tried, now)
 
-    def _schedule_retry(self) -> None:
-        delay = backoff(len(self._tried) - 1)
+    def _schedule_retry(self, asked: float | None = None) -> None:
+        """Send again after a pause, of at least `asked` seconds."""
+        delay = backoff(len(self._tried) - 1) if asked is None else asked_pause(asked)
         self._timer = asyncio.get_running_loop().call_later(delay, self._retry)
 
     def _retry(self) -> None:

@@ -187,9 +187,9 @@ class Upstream(Connection):
             # The whole response came at once: the common case, and the fast one.
             payload = data[start : start + size] if extra else data[start:]
             now = monotonic()
-            if head.status >= 502 and exchange.wants_another_try(head.status, now):
+            if head.status >= 400 and exchange.wants_another_try(head, now):
                 self._release(now, head.idle, keep=head.keep_alive and not extra)
-                exchange.try_again(now)
+                exchange.try_again(head.status, now)
                 return
             if head.keep_alive and not extra and self.sent and not self._closing:
                 self._buffer = b""
@@ -231,9 +231,9 @@ class Upstream(Connection):
 
     def _begin_body(self, exchange: Exchange, head: ResponseHead, size: int, rest: bytes) -> None:
         now = monotonic()
-        if head.status >= 502 and exchange.wants_another_try(head.status, now):
+        if head.status >= 400 and exchange.wants_another_try(head, now):
             self.close()
-            exchange.try_again(now)
+            exchange.try_again(head.status, now)
             return
         self._buffer = b""
         self._announced = head.trailers
