@@ -22,10 +22,12 @@ SHARED = [
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
 PURE_IN_PROXY = (
+    "deadlines.py",
     "ejection.py",
     "failure.py",
     "headers.py",
     "memo.py",
+    "patience.py",
     "peers.py",
     "report.py",
     "routing.py",

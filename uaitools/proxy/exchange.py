@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.failure import OVERFLOW, STATUS, Failure, too_large
+from uaitools.proxy.failure import DEADLINE, OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from uaitools.traffic.endpoint import Endpoint
 
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
+_FOREVER: Final = float("inf")
 CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
@@ -120,6 +121,8 @@ class Exchange:
         if plan.refusal is not None:
             self._answer(plan.refusal, now)
             return
+        if plan.deadlines is not None:
+            plan.deadlines.add(self, self._started + plan.timeout)
         plan.service.requests += 1
         self._dispatch(now)
 
@@ -148,11 +151,15 @@ class Exchange:
         self._upstream = upstream
         plan = self.plan
         ids = self._ids
+        address = self._client.address
+        if plan.deadlines is not None:
+            left = max(1, int(plan.deadlines.left(self, now) * 1000))
+            address = b"%b\r\nX-Request-Timeout: %d" % (address, left)
         # A join of nine costs half of what the same `%` formatting does.
         head = b"".join(
             (
                 plan.prefix,
-                self._client.address,
+                address,
                 b"\r\nX-Request-Id: ",
                 self.request_id,
                 b"\r\ntraceparent: 00-",
@@ -162,7 +169,7 @@ class Exchange:
                 plan.trace_flags,
             )
         )
-        deadline = now + plan.service.policy.first_byte
+        deadline = now + plan.patience.first_byte
         if plan.body == 0:
             upstream.begin(self, head, deadline)
             return
@@ -217,7 +224,10 @@ class Exchange:
                 self._report_failure(STATUS, now)
             self._upstream = self._pool = None
             endpoint.in_flight -= 1
-            self.plan.series.observe(status, now - self._started)
+            plan = self.plan
+            if plan.deadlines is not None:
+                plan.deadlines.discard(self)
+            plan.series.observe(status, now - self._started)
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
@@ -249,7 +259,7 @@ class Exchange:
         if head.status not in retry.statuses:
             return False
         asked = retry_after(head.start, time()) if retry.respect_retry_after else None
-        if asked is not None and asked > retry.max_delay:
+        if asked is not None and (asked > retry.max_delay or asked >= self._left(now)):
             return False
         self._asked = asked
         return self._may_try_again(STATUS, now, invited=asked is not None)
@@ -295,19 +305,34 @@ class Exchange:
 
     def reject(self, error: ServiceError) -> None:
         """The client's own request turned out bad while it was being sent on."""
-        now = monotonic()
-        self._drop(now)
-        if self.status:
-            self.plan.series.observe(self.status, now - self._started)
-            self._client.break_off()
+        self._give_up(error, monotonic())
+
+    def overdue(self, now: float) -> None:
+        """The time for the whole request is up, whatever it waits for."""
+        plan, upstream = self.plan, self._upstream
+        waited = upstream.waited(now) if upstream is not None and not self.status else 0.0
+        # An endpoint is to blame that had its fair part of what the route grants. Clients do not
+        # decide it: one that waits for a millisecond must not take endpoints out.
+        if waited >= plan.patience.total / 2:
+            self._report_failure(DEADLINE, now)
         else:
-            self._answer(error, now)
+            self._note(DEADLINE)
+        self._give_up(DEADLINE.error(plan.service.name), now)
 
     def cancel(self) -> None:
         """The client is gone."""
         now = monotonic()
         self._drop(now)
-        self.plan.series.observe(self.status or CLIENT_GONE, now - self._started)
+        self._observe(self.status or CLIENT_GONE, now)
+
+    def _give_up(self, error: ServiceError, now: float) -> None:
+        """Answer with `error`, or break off the answer that has begun."""
+        self._drop(now)
+        if self.status:
+            self._observe(self.status, now)
+            self._client.break_off()
+        else:
+            self._answer(error, now)
 
     def _drop(self, now: float) -> None:
         """Let go of whatever the exchange holds or waits for."""
@@ -326,7 +351,7 @@ class Exchange:
         self._drop(now)
         head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
         self.status = error.code
-        self.plan.series.observe(error.code, now - self._started)
+        self._observe(error.code, now)
         if self.plan.is_head:
             content = b""
         self._client.respond(self, head, content, now, True)
@@ -360,7 +385,11 @@ class Exchange:
 
     def _retry(self) -> None:
         self._timer = None
-        self._dispatch(monotonic())
+        now = monotonic()
+        if self._left(now) <= 0:
+            self.overdue(now)
+            return
+        self._dispatch(now)
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
 
@@ -393,9 +422,9 @@ class Exchange:
         )
 
     def _note(self, failure: Failure) -> None:
-        if self._pool is not None:
-            reason = self._pool.refused if failure.connecting else None
-            self.plan.service.note(failure, self._pool.endpoint, reason)
+        pool = self._pool
+        reason = pool.refused if pool is not None and failure.connecting else None
+        self.plan.service.note(failure, pool.endpoint if pool is not None else None, reason)
 
     def _release_endpoint(self, now: float) -> None:
         pool, self._pool = self._pool, None
@@ -414,7 +443,19 @@ class Exchange:
         if self._pool is not None and not self._reported:
             self._report_status(self._pool.endpoint, now)
         self._release_endpoint(now)
-        self.plan.series.observe(self.status, now - self._started)
+        self._observe(self.status, now)
+
+    def _observe(self, status: int, now: float) -> None:
+        """The request is over, and counts with `status`."""
+        plan = self.plan
+        if plan.deadlines is not None:
+            plan.deadlines.discard(self)
+        plan.series.observe(status, now - self._started)
+
+    def _left(self, now: float) -> float:
+        """Seconds until the deadline for the whole request."""
+        deadlines = self.plan.deadlines
+        return _FOREVER if deadlines is None else deadlines.left(self, now)
 
     # -- flow control -----------------------------------------------------------------------
 

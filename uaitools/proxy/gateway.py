@@ -20,11 +20,13 @@ from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
 from uaitools.proxy.clients import Clients
 from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.outbox import Outbox
+from uaitools.proxy.patience import Overrides
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
@@ -87,6 +89,8 @@ class Gateway:
         self._sweep = Sweep()
         self.clients = Clients(self.client)
         self._sweep.hooks.append(self.clients.enforce_budget)
+        self.deadlines = Deadlines()
+        self._sweep.hooks.append(self.deadlines.expire)
         self._directory = Directory(self._sweep, self.outbox, on_ejection)
         self._peers = Peers(config.trusted_proxies)
         self._servers: list[asyncio.Server] = []
@@ -103,7 +107,7 @@ class Gateway:
             auto_decompress=app is not None,
         )
         self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
-        self.site = Site(Router(()), {}, self._native, self.requests)
+        self.site = Site(Router(()), {}, self._native, self.requests, self.deadlines)
 
     def __repr__(self) -> str:
         return f"<Gateway {self.config.listen} clients={len(self.clients)} {self.site!r}>"
@@ -223,6 +227,7 @@ class Gateway:
             dict(self._directory.services),
             self._native,
             self.requests,
+            self.deadlines,
         )
 
     @property
@@ -300,4 +305,5 @@ def _route(settings: RouteSettings) -> Route:
         rewrite=None if settings.rewrite is None else settings.rewrite.encode(),
         max_body=settings.max_body,
         label=settings.path,
+        patience=Overrides(**settings.timeouts.model_dump(), total=settings.timeout),
     )

@@ -77,11 +77,12 @@ class Service:
         """Whether an endpoint that is not one of `tried` may be sent to."""
         return any(e not in tried and e.breaker.share(now) > 0 for e in self.pools)
 
-    def note(self, failure: Failure, endpoint: Endpoint, reason: str | None = None) -> None:
+    def note(self, failure: Failure, endpoint: Endpoint | None, reason: str | None = None) -> None:
         """Count a failure for metrics and /api/status. reason: what the system said, if it did."""
         self.errors[failure.label] = self.errors.get(failure.label, 0) + 1
         because = f": {reason}" if reason else ""
-        self.last_error = f"{failure.label} at {endpoint.address}{because}"
+        where = f" at {endpoint.address}" if endpoint is not None else ""
+        self.last_error = f"{failure.label}{where}{because}"
 
     def unavailable(self, now: float) -> ServiceError:
         """The error when no endpoint can take a request, with when to come back."""

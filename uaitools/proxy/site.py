@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
+from uaitools.proxy.patience import NEVER, Overrides, Patience
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
@@ -25,7 +27,7 @@ class Destination:
     refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
     """
 
-    __slots__ = ("max_body", "path", "refusal", "series", "service")
+    __slots__ = ("max_body", "path", "patience", "refusal", "series", "service")
 
     def __init__(
         self,
@@ -34,8 +36,11 @@ class Destination:
         path: bytes,
         max_body: int | None = None,
         refusal: ServiceError | None = None,
+        *,
+        patience: Overrides = Overrides(),  # noqa: B008 - frozen
     ) -> None:
         self.service = service
+        self.patience: Patience = patience.over(service.policy)
         self.series = series
         self.path = path
         self.max_body = max_body
@@ -50,29 +55,37 @@ class Plan:
 
     refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
     headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
+    timeout: seconds for the whole request, the route's or the client's, whichever is shorter.
+    deadlines: where such requests are kept; None when there is no such time.
     """
 
     __slots__ = (
         "body",
+        "deadlines",
         "head",
         "is_head",
         "keep_alive",
         "max_body",
+        "patience",
         "prefix",
         "refusal",
         "request_id",
         "series",
         "service",
+        "timeout",
         "trace",
         "trace_flags",
     )
 
-    def __init__(self, head: RequestHead, destination: Destination, *, trusted: bool) -> None:
+    def __init__(
+        self, head: RequestHead, destination: Destination, deadlines: Deadlines, *, trusted: bool
+    ) -> None:
         self.head = head
         self.service = destination.service
         self.series = destination.series
         self.refusal = destination.refusal
         self.max_body = destination.max_body
+        self.patience = destination.patience
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
@@ -80,6 +93,8 @@ class Plan:
         if self.max_body is not None and self.body > self.max_body:
             self.refusal = too_large(self.max_body)
         controls = head.controls
+        self.timeout = min(self.patience.total, controls.patience)
+        self.deadlines = deadlines if self.timeout < NEVER else None
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
         self.prefix = outgoing(head, destination.path, trust)
         self.request_id = trust.request_id
@@ -94,6 +109,7 @@ class Site:
     """Router and services, with a memo of plans for trusted and one for other peers."""
 
     __slots__ = (
+        "_deadlines",
         "_destinations",
         "_requests",
         "_router",
@@ -109,7 +125,9 @@ class Site:
         services: Mapping[str, Service],
         native: Service,
         requests: Requests,
+        deadlines: Deadlines | None = None,
     ) -> None:
+        self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._router = router
         self._requests = requests
         self.services = services
@@ -133,7 +151,7 @@ class Site:
         if destination is None:
             destination = self._route(head.method, head.path)
             self._destinations.put(key, destination)
-        plan = Plan(head, destination, trusted=trusted)
+        plan = Plan(head, destination, self._deadlines, trusted=trusted)
         memo.put(raw, plan)
         return plan
 
@@ -149,4 +167,5 @@ class Site:
             self._requests.series(method, route.label),
             route.upstream_path(path),
             route.max_body,
+            patience=route.patience,
         )

@@ -141,8 +141,15 @@ class Upstream(Connection):
         self.sent = done and not self._full
         if self._body is None:
             # While the client is slow with its body, it is the client's deadline that counts.
-            waiting = done or self._full
-            self.deadline = monotonic() + self._pool.service.policy.first_byte if waiting else NEVER
+            assert self.exchange is not None
+            patience = self.exchange.plan.patience.first_byte
+            self.deadline = monotonic() + patience if done or self._full else NEVER
+
+    def waited(self, now: float) -> float:
+        """Seconds since the request was out, for one whose answer has not begun."""
+        if self.exchange is None or self.deadline == NEVER:
+            return 0.0
+        return now - (self.deadline - self.exchange.plan.patience.first_byte)
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912 - one path
         exchange = self.exchange
@@ -244,7 +251,7 @@ class Upstream(Connection):
             self._keep = False
         else:
             self._body = ChunkedBody(502) if size == CHUNKED else LengthBody(size)
-        self.deadline = now + self._pool.service.policy.between_bytes
+        self.deadline = now + exchange.plan.patience.between_bytes
         self._receive_body(exchange, rest, head)
 
     def _receive_body(
@@ -254,7 +261,7 @@ class Upstream(Connection):
         body = self._body
         assert body is not None
         now = monotonic()
-        self.deadline = now + self._pool.service.policy.between_bytes
+        self.deadline = now + exchange.plan.patience.between_bytes
         try:
             payload = body.feed(data)
         except MessageError as error:
@@ -337,7 +344,7 @@ class Upstream(Connection):
     def resume_reading(self) -> None:
         """The client keeps up again."""
         if not self._reading and self.exchange is not None:
-            self.deadline = monotonic() + self._pool.service.policy.between_bytes
+            self.deadline = monotonic() + self.exchange.plan.patience.between_bytes
         super().resume_reading()
 
     # -- the end ----------------------------------------------------------------------------

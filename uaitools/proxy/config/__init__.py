@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
-from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings
+from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings, RouteTimeouts
 from uaitools.proxy.config.services import (
     Breaker,
     EndpointUrl,
@@ -33,6 +33,7 @@ __all__ = [
     "ProxyConfig",
     "Retry",
     "RouteSettings",
+    "RouteTimeouts",
     "ServiceSettings",
     "Timeouts",
 ]

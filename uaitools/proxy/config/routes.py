@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from uaitools.config import Model
+from uaitools.proxy.config.units import Seconds
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.target import normalise
 
@@ -15,10 +16,19 @@ _PATH: Final = re.compile(r"/[!$&'()*+,;=:@%A-Za-z0-9\-._~/]*")
 _METHOD: Final = re.compile(r"[A-Z]{1,32}")
 
 
+class RouteTimeouts(Model):
+    """Patience with an upstream in seconds where a route's differs from its service's Timeouts."""
+
+    connect: Seconds | None = None
+    first_byte: Seconds | None = None
+    between_bytes: Seconds | None = None
+
+
 class RouteSettings(Model):
     """One route: requests whose path begins with `path` go to `service`.
 
     methods: those allowed, all when empty. rewrite: replaces the prefix. max_body: bytes.
+    timeout: seconds from a request's head to the last byte of its answer, retries included.
     """
 
     path: str
@@ -26,6 +36,8 @@ class RouteSettings(Model):
     methods: tuple[str, ...] = ()
     rewrite: str | None = None
     max_body: Annotated[int, Field(ge=0)] | None = None
+    timeouts: RouteTimeouts = RouteTimeouts()
+    timeout: Seconds | None = None
 
     @field_validator("path", "rewrite")
     @classmethod

@@ -26,6 +26,7 @@ TRAILER: Final = 9
 IDEMPOTENCY: Final = 10
 KEEP_ALIVE: Final = 11
 BUFFERING: Final = 12
+REQUEST_TIMEOUT: Final = 13
 # From here on: believed from trusted proxies only, or continued instead of forwarded.
 FORGEABLE: Final = 20
 FORWARDED_FOR: Final = 21
@@ -55,6 +56,7 @@ _REQUEST: Final = _SHARED | {
     b"tracestate": TRACESTATE,
     b"x-forwarded-for": FORWARDED_FOR,
     b"x-real-ip": FORGEABLE,
+    b"x-request-timeout": REQUEST_TIMEOUT,
 }
 # Names and beginnings of names of request fields that are not only forwarded.
 CONTROL_NAMES: Final = tuple(sorted(_REQUEST))

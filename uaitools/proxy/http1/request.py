@@ -19,6 +19,7 @@ from uaitools.proxy.http1.grammar import (
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
+    MILLISECONDS,
     REQUEST_LINE_LIMIT,
     TOKEN,
     VERSION,
@@ -27,6 +28,7 @@ from uaitools.proxy.http1.grammar import (
 from uaitools.proxy.http1.target import parse_target
 from uaitools.proxy.http1.usual import match_usual
 
+_FOREVER: Final = float("inf")
 _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _SHORT: Final = 4 * FIELD_COUNT_LIMIT  # bytes; a head of so many cannot break a limit
 # What may stand at the start of an unfinished head: an empty line, a method, a space.
@@ -43,7 +45,8 @@ class Controls:
     Most requests have none, and share one. length, transfer: the values of Content-Length and
     Transfer-Encoding, or None. options: the members of Connection. upgrade: those of Upgrade.
     trailers: names announced by Trailer. trust: fields that are believed from some peers only,
-    and the trace context. keyed: there is an Idempotency-Key.
+    and the trace context. keyed: there is an Idempotency-Key. timeout: the value of
+    X-Request-Timeout, or None.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Controls:
         "keyed",
         "length",
         "options",
+        "timeout",
         "trailers",
         "transfer",
         "trust",
@@ -61,6 +65,7 @@ class Controls:
     def __init__(self, fields: list[Field]) -> None:
         self.length: bytes | None = None
         self.transfer: bytes | None = None
+        self.timeout: bytes | None = None
         self.options = NO_MEMBERS
         self.upgrade = NO_MEMBERS
         self.trailers: frozenset[bytes] = frozenset()
@@ -93,12 +98,21 @@ class Controls:
             self.trailers |= frozenset(field.members)
         elif kind == f.IDEMPOTENCY:
             self.keyed = True
+        elif kind == f.REQUEST_TIMEOUT:
+            self.timeout = _milliseconds(_once(self.timeout, field))
 
     def strip(self, names: frozenset[bytes]) -> None:
         """Drop what the client has named in Connection."""
         self.trailers -= names
         self.keyed = self.keyed and b"idempotency-key" not in names
+        if b"x-request-timeout" in names:
+            self.timeout = None
         self.trust = [field for field in self.trust if field.name not in names]
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the client waits for the whole answer; infinity if it does not say."""
+        return _FOREVER if self.timeout is None else int(self.timeout) / 1000
 
     def framing(self, minor: int) -> int:
         """The body as in RequestHead: RFC 9112 6.1-6.3 without its leniencies.
@@ -288,6 +302,12 @@ def _once(seen: bytes | None, field: Field) -> bytes:
     if seen is not None:
         raise MessageError(400, f"{field.name.decode()} may stand in a request only once")
     return field.value
+
+
+def _milliseconds(value: bytes) -> bytes:
+    if MILLISECONDS.fullmatch(value) is None:
+        raise MessageError(400, "X-Request-Timeout is a whole number of milliseconds, at least 1")
+    return value
 
 
 def _expectation(value: bytes) -> bool:
