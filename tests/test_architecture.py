@@ -26,6 +26,7 @@ PURE_IN_PROXY = (
     "ejection.py",
     "failure.py",
     "headers.py",
+    "healthcheck.py",
     "memo.py",
     "patience.py",
     "peers.py",

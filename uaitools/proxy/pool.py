@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 IDLE_LIMIT: Final = 128  # idle connections kept for one endpoint
 REQUEST_LIMIT: Final = 1000  # requests on one connection
 
-Connector = Callable[[Callable[[], Upstream]], Awaitable[object]]
+# Opens a connection for the protocol that its argument makes.
+Connector = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 
 
 class Waiter(Protocol):
@@ -49,10 +50,10 @@ class Pool:
     """Connections to `endpoint`, opened by `connect`, within the limits of `service.policy`."""
 
     __slots__ = (
-        "_connect",
         "_connecting",
         "_replays",
         "_retired",
+        "connect",
         "endpoint",
         "idle",
         "open",
@@ -77,7 +78,7 @@ class Pool:
         self.service = service
         self.sweep = sweep
         self.outbox = outbox
-        self._connect = connect
+        self.connect = connect
         self._connecting = 0
         self._retired = False
         self.idle: list[Upstream] = []
@@ -197,7 +198,7 @@ class Pool:
         self.refused = None
         try:
             async with asyncio.timeout(waiter.plan.patience.connect):
-                await self._connect(lambda: upstream)
+                await self.connect(lambda: upstream)
         except TimeoutError:
             failure = CONNECT_TIMEOUT
         except OSError as error:

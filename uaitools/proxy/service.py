@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
+from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.pool import Pool
 from uaitools.traffic.balancing import BALANCERS, Balancer
 from uaitools.traffic.breaker import OUT, BreakerPolicy
@@ -27,6 +28,7 @@ class ServicePolicy:
     requests: int = 1024
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    check: HealthCheck | None = None
 
 
 class Service:
@@ -99,5 +101,6 @@ class Service:
             503,
             "every endpoint is ejected after failures; see /api/status",
             self.name,
-            retry_after=max(0.0, min(waits)),
+            # At most: what checks hold comes back nobody knows when.
+            retry_after=min(max(0.0, min(waits)), self.policy.breaker.eject_max),
         )

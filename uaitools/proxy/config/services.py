@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
+from uaitools.proxy.config.checks import Check
 from uaitools.proxy.config.units import Count, Seconds
 from uaitools.traffic.retry import STATUSES
 
@@ -115,6 +116,7 @@ class ServiceSettings(Model):
     limits: Limits = Limits()
     breaker: Breaker = Breaker()
     retry: Retry = Retry()
+    check: Check | None = None
 
     @model_validator(mode="before")
     @classmethod
