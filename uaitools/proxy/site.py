@@ -93,8 +93,10 @@ class Plan:
         if self.max_body is not None and self.body > self.max_body:
             self.refusal = too_large(self.max_body)
         controls = head.controls
-        self.timeout = min(self.patience.total, controls.patience)
-        self.deadlines = deadlines if self.timeout < NEVER else None
+        self.timeout = self.patience.total
+        if controls.timeout is not None:
+            self.timeout = min(self.timeout, int(controls.timeout) / 1000)
+        self.deadlines = deadlines if self.timeout != NEVER else None
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
         self.prefix = outgoing(head, destination.path, trust)
         self.request_id = trust.request_id

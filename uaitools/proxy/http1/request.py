@@ -28,7 +28,6 @@ from uaitools.proxy.http1.grammar import (
 from uaitools.proxy.http1.target import parse_target
 from uaitools.proxy.http1.usual import match_usual
 
-_FOREVER: Final = float("inf")
 _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _SHORT: Final = 4 * FIELD_COUNT_LIMIT  # bytes; a head of so many cannot break a limit
 # What may stand at the start of an unfinished head: an empty line, a method, a space.
@@ -45,8 +44,8 @@ class Controls:
     Most requests have none, and share one. length, transfer: the values of Content-Length and
     Transfer-Encoding, or None. options: the members of Connection. upgrade: those of Upgrade.
     trailers: names announced by Trailer. trust: fields that are believed from some peers only,
-    and the trace context. keyed: there is an Idempotency-Key. timeout: the value of
-    X-Request-Timeout, or None.
+    and the trace context. keyed: there is an Idempotency-Key. timeout: of X-Request-Timeout,
+    decimal digits, or None.
     """
 
     __slots__ = (
@@ -108,11 +107,6 @@ class Controls:
         if b"x-request-timeout" in names:
             self.timeout = None
         self.trust = [field for field in self.trust if field.name not in names]
-
-    @property
-    def patience(self) -> float:
-        """Seconds that the client waits for the whole answer; infinity if it does not say."""
-        return _FOREVER if self.timeout is None else int(self.timeout) / 1000
 
     def framing(self, minor: int) -> int:
         """The body as in RequestHead: RFC 9112 6.1-6.3 without its leniencies.
