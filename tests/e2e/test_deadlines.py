@@ -11,10 +11,13 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
+from aiohttp import ClientPayloadError, web
+from aiohttp.test_utils import TestClient, TestServer
 
-from tests.peers.gateways import eventually, gateway, pool_of, service_of
+from tests.peers.gateways import config, eventually, gateway, pool_of, service_of
 from tests.peers.scripted import OK, answer, answering, upstream
 from tests.peers.wire import Message, Wire, connect
+from uaitools.proxy import ReverseProxy
 from uaitools.proxy.gateway import Gateway
 from uaitools.traffic.breaker import State
 
@@ -234,6 +237,28 @@ async def test_a_tunnel_is_no_answer_and_outlives_the_deadline() -> None:
         assert await wire.read(4) == b"echo"
         wire.close()
         await nothing_left(proxy)
+
+
+async def test_a_deadline_holds_where_the_proxy_is_an_aiohttp_handler() -> None:
+    async def stalls(wire: Wire) -> None:
+        head = await wire.head()
+        if b" /begun " in head.start:
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")
+        await wire.rest()
+
+    async with upstream(stalls) as server:
+        proxy = ReverseProxy(config=config(server.url, routes=route(timeout=0.3)))
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", proxy.handle)
+        app.cleanup_ctx.append(proxy.lifespan)
+        async with TestClient(TestServer(app)) as client:
+            assert (await client.get("/x")).status == 504
+            assert (await client.post("/x", data=b"body")).status == 504
+            begun = await client.get("/begun")
+            with pytest.raises(ClientPayloadError):
+                await begun.read()
+            await nothing_left(proxy.gateway)
+        await eventually(lambda: server.open == 0)
 
 
 # -- what is said and believed --------------------------------------------------------------

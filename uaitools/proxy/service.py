@@ -101,6 +101,13 @@ class Service:
             503,
             "every endpoint is ejected after failures; see /api/status",
             self.name,
-            # At most: what checks hold comes back nobody knows when.
-            retry_after=min(max(0.0, min(waits)), self.policy.breaker.eject_max),
+            retry_after=max(0.0, min(*waits, self._longest_wait)),
         )
+
+    @property
+    def _longest_wait(self) -> float:
+        """Seconds to name where checks hold the endpoints and nobody knows for how long."""
+        check = self.policy.check
+        if check is None or not all(endpoint.breaker.held for endpoint in self.pools):
+            return self.policy.breaker.eject_max
+        return check.policy.interval * check.policy.rise
