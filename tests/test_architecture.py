@@ -23,10 +23,13 @@ SHARED = [
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
 PURE_IN_PROXY = (
+    "deadlines.py",
     "ejection.py",
     "failure.py",
     "headers.py",
+    "healthcheck.py",
     "memo.py",
+    "patience.py",
     "peers.py",
     "report.py",
     "routing.py",

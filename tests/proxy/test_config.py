@@ -116,7 +116,12 @@ def test_the_policies_of_the_data_plane_repeat_the_defaults() -> None:
 
     assert asdict(BreakerPolicy()) == breaker
     assert asdict(RetryPolicy()) == retry
-    assert asdict(ServicePolicy()) == {**calls, "breaker": breaker, "retry": retry}
+    assert asdict(ServicePolicy()) == {
+        **calls,
+        "breaker": breaker,
+        "retry": retry,
+        "check": None,
+    }
     assert asdict(ClientPolicy(**clients)) == clients
 
 

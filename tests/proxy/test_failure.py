@@ -7,7 +7,7 @@ FAILURES = [value for value in vars(failure).values() if isinstance(value, Failu
 
 
 def test_every_kind_has_a_label_of_its_own() -> None:
-    assert len({each.label for each in FAILURES}) == len(FAILURES) == 12
+    assert len({each.label for each in FAILURES}) == len(FAILURES) == 13
 
 
 @pytest.mark.parametrize("each", FAILURES, ids=lambda each: each.label)
@@ -30,7 +30,11 @@ def test_what_failed_before_a_connection_stood_never_reached_the_upstream(each: 
 
 
 def test_a_timeout_is_504_and_anything_else_of_the_upstream_502() -> None:
-    assert {each.label for each in FAILURES if each.status == 504} == {"connect_timeout", "timeout"}
+    assert {each.label for each in FAILURES if each.status == 504} == {
+        "connect_timeout",
+        "deadline",
+        "timeout",
+    }
 
 
 def test_a_message_may_say_more_than_the_kind_does() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uaitools.metrics import Family, Histogram, HistogramValue, Sample, Snapshot
-from uaitools.proxy.report import EndpointReport, Report, ServiceReport
+from uaitools.proxy.report import CheckReport, EndpointReport, Report, ServiceReport
 
 GAUGES = ("in_flight", "waiting", "connections", "idle")
 COUNTS = ("successes", "failures", "opened", "reused")
@@ -20,6 +20,7 @@ endpoints = st.builds(
     st.sampled_from(STATES),
     st.none(),
     st.fixed_dictionaries(dict.fromkeys(GAUGES + COUNTS, small)),
+    st.none() | st.builds(CheckReport, st.sampled_from(("", "refused")), st.floats(0, 2e9)),
 )
 latencies = st.builds(
     lambda counts: HistogramValue((1.0, 2.0), tuple(counts), float(sum(counts))),
@@ -87,6 +88,20 @@ def test_the_worst_state_counts_with_its_cause() -> None:
             assert (merged.state, merged.cause) == (worse, "connect errors")
 
 
+def test_of_two_workers_last_checks_the_failed_one_is_shown_else_the_latest() -> None:
+    failed, passed, later = CheckReport("refused", 1), CheckReport("", 2), CheckReport("", 3)
+
+    def merged(one: CheckReport | None, other: CheckReport | None) -> CheckReport | None:
+        mine, theirs = (EndpointReport(1, "healthy", None, {}, each) for each in (one, other))
+        assert mine.merge(theirs).check == theirs.merge(mine).check
+        return mine.merge(theirs).check
+
+    assert merged(failed, later) is failed
+    assert merged(passed, later) is later
+    assert merged(None, failed) is failed
+    assert merged(None, None) is None
+
+
 @given(reports, reports)
 @settings(deadline=None, max_examples=50)
 def test_every_count_of_two_workers_is_their_sum(one: Report, other: Report) -> None:
@@ -106,7 +121,7 @@ def test_a_dead_worker_leaves_its_counts_and_nothing_else(report: Report) -> Non
     assert OPEN not in remains.metrics.families
     for one in remains.services.values():
         for each in one.endpoints.values():
-            assert each.state == "healthy"
+            assert (each.state, each.check) == ("healthy", None)
             assert not set(GAUGES) & each.numbers.keys()
 
 

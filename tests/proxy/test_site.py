@@ -2,6 +2,7 @@ import pytest
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1.grammar import MessageError
+from uaitools.proxy.patience import NEVER, Overrides, Patience
 from uaitools.proxy.routing import NativeRoute, Route, RouteError, Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
@@ -123,3 +124,60 @@ def test_series_are_found_by_their_route(requests: Requests) -> None:
 
     assert requests.of_endpoints(frozenset({"/a"})) == [get, post]
     assert requests.series(b"GET", "/a") is get
+
+
+def test_a_route_s_patience_stands_over_its_service_s(requests: Requests) -> None:
+    policy = ServicePolicy(connect=1, first_byte=2, between_bytes=3)
+    service = Service("chat", policy, 0.0)
+    routes = [
+        Route(b"/own", "chat", patience=Overrides(first_byte=9, total=30)),
+        Route(b"/none", "chat"),
+    ]
+    site = Site(Router(routes), {"chat": service}, NATIVE, requests)
+
+    assert plan(site, b"GET /own").patience == Patience(1, 9, 3, 30)
+    assert plan(site, b"GET /none").patience == Patience(1, 2, 3, NEVER)
+
+
+@pytest.mark.parametrize(
+    ("route", "client", "timeout"),
+    [
+        (None, None, NEVER),
+        (30.0, None, 30),
+        (None, b"2500", 2.5),
+        (30.0, b"2500", 2.5),
+        (30.0, b"999999999", 30),
+    ],
+)
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_client_can_shorten_its_time_and_never_lengthen_it(
+    requests: Requests, route: float | None, client: bytes | None, timeout: float, *, trusted: bool
+) -> None:
+    routes = [Route(b"/", "chat", patience=Overrides(total=route))]
+    site = Site(Router(routes), {"chat": CHAT}, NATIVE, requests)
+    fields = [] if client is None else [b"X-Request-Timeout: " + client]
+    chosen = plan(site, b"GET /", *fields, trusted=trusted)
+
+    assert chosen.timeout == timeout
+    assert (chosen.deadlines is None) == (timeout == NEVER)
+    assert b"timeout" not in chosen.prefix.lower(), "what is left is said when it is sent"
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"0", b"007", b"-1", b"+1", b"1.5", b"30s", b"1_0", b"1" * 10, b"1, 2", b"NaN"]
+)
+def test_a_malformed_x_request_timeout_is_400(site: Site, value: bytes) -> None:
+    with pytest.raises(MessageError) as caught:
+        plan(site, b"GET /api/memory", b"X-Request-Timeout: " + value)
+
+    assert caught.value.code == 400
+
+
+def test_a_second_x_request_timeout_is_400(site: Site) -> None:
+    with pytest.raises(MessageError):
+        plan(site, b"GET /api/memory", b"X-Request-Timeout: 5", b"x-request-timeout: 5")
+
+
+def test_an_x_request_timeout_that_connection_names_is_hop_by_hop(site: Site) -> None:
+    fields = (b"Connection: X-Request-Timeout", b"X-Request-Timeout: 5")
+    assert plan(site, b"GET /api/memory", *fields).deadlines is None

@@ -368,3 +368,71 @@ def test_the_repr_shows_state_and_counts() -> None:
     fail(circuit, 5)
 
     assert repr(circuit) == "<CircuitBreaker ejected successes=3 failures=5 ejections=1>"
+
+
+# -- held by active checks ------------------------------------------------------------------
+
+
+def held() -> CircuitBreaker:
+    circuit = breaker(BreakerPolicy(failures=1))
+    circuit.hold(NOW)
+    return circuit
+
+
+def test_what_checks_hold_is_out_until_they_pass_and_then_probed() -> None:
+    circuit = held()
+    assert (circuit.state, circuit.cause) == (State.EJECTED, Cause.CHECK)
+    assert circuit.share(NOW + 1e6) == 0
+
+    circuit.release(NOW + 1)
+
+    assert circuit.share(NOW + 1) == 1
+    ticket = circuit.admit(NOW + 1)
+    assert circuit.share(NOW + 1) == 0, "one call, no more"
+    circuit.success(ticket, NOW + 1)
+    assert circuit.state is State.RAMPING
+
+
+def test_good_checks_do_not_end_an_ejection_that_calls_have_caused() -> None:
+    circuit = breaker(BreakerPolicy(failures=1))
+    circuit.failure(circuit.admit(NOW), NOW)
+    until = circuit.until
+    circuit.release(NOW + 1)
+    assert circuit.until == until
+
+    circuit.hold(NOW + 2)
+    circuit.release(NOW + 3)
+    assert circuit.until == until
+
+
+def test_checks_that_fail_keep_what_calls_have_ejected_out_beyond_its_time() -> None:
+    circuit = breaker(BreakerPolicy(failures=1))
+    circuit.failure(circuit.admit(NOW), NOW)
+    circuit.hold(NOW + 1)
+
+    assert circuit.share(NOW + 3600) == 0
+    assert circuit.cause is Cause.FAILURES, "a panic must not let it in"
+
+    circuit.release(NOW + 3600)
+    assert circuit.share(NOW + 3600) == 1
+
+
+def test_a_probe_that_fails_after_good_checks_is_its_calls_fault() -> None:
+    for connect, cause in ((False, Cause.FAILURES), (True, Cause.CONNECT)):
+        circuit = held()
+        circuit.release(NOW)
+        circuit.failure(circuit.admit(NOW), NOW, connect=connect)
+
+        assert (circuit.state, circuit.cause) == (State.EJECTED, cause)
+        assert NOW < circuit.until < NOW + 60
+
+
+def test_checks_that_fail_take_the_probe_back() -> None:
+    circuit = held()
+    circuit.release(NOW)
+    ticket = circuit.admit(NOW)
+    circuit.hold(NOW)
+    circuit.success(ticket, NOW)
+
+    assert circuit.state is State.EJECTED
+    assert circuit.share(NOW + 3600) == 0

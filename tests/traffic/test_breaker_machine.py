@@ -46,6 +46,8 @@ class Breaker(RuleBasedStateMachine):
         self.healthy_since = 0.0
         self.timed_by_others = False
         self.shares: list[float] = []
+        self.held = False
+        self.back = 0.0  # when what is not held by checks may come back
 
     def changed(self, circuit: CircuitBreaker, old: State, new: State) -> None:
         assert circuit is self.circuit
@@ -57,6 +59,7 @@ class Breaker(RuleBasedStateMachine):
         # A probe whose client left is due again at once: that is no ejection.
         if new is State.EJECTED and circuit.until > self.now:
             self.note_ejection(old)
+            self.back = self.now if self.held else circuit.until
 
     def note_ejection(self, old: State) -> None:
         self.era += 1
@@ -72,7 +75,7 @@ class Breaker(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.circuit.state is State.EJECTED)
+    @precondition(lambda self: self.circuit.state is State.EJECTED and not self.held)
     @rule()
     def the_ejection_ends(self) -> None:
         self.now = max(self.now, self.circuit.until)
@@ -115,6 +118,8 @@ class Breaker(RuleBasedStateMachine):
         elif state is State.PROBING and call.probe:
             expected = State.RAMPING if outcome == "success" else State.EJECTED
             assert self.circuit.state is expected
+            if expected is State.EJECTED and outcome != "abandon":
+                assert self.circuit.cause is not Cause.CHECK, "it is calls that fail now"
         elif state is State.RAMPING and outcome in ("failure", "connect"):
             assert self.circuit.state is State.EJECTED
 
@@ -143,6 +148,42 @@ class Breaker(RuleBasedStateMachine):
         self.timed_by_others = False
         assert self.circuit.cause is cause
 
+    @rule()
+    def checks_fail(self) -> None:
+        before, cause, until = self.circuit.state, self.circuit.cause, self.circuit.until
+        again = self.held
+        if before is State.EJECTED and not again:
+            self.back = until
+        self.held = self.timed_by_others = True
+        self.circuit.hold(self.now)
+        self.timed_by_others = False
+        if again:
+            assert (self.circuit.state, self.circuit.cause) == (before, cause)
+        elif before is State.EJECTED and cause in (Cause.FAILURES, Cause.CONNECT):
+            assert self.circuit.cause is cause, "a panic must not let in what its calls took out"
+        else:
+            assert self.circuit.cause is Cause.CHECK
+
+    @rule()
+    def checks_pass(self) -> None:
+        before = self.observed()
+        held, self.held = self.held, False
+        self.circuit.release(self.now)
+        if held:
+            assert self.circuit.state is State.EJECTED, "a call has to prove it"
+            assert self.circuit.until == max(self.now, self.back), "no ejection ends earlier"
+        else:
+            assert self.observed() == before
+
+    @precondition(lambda self: self.held)
+    @rule(seconds=st.integers(1, 30))
+    def calls_have_it_ejected_while_it_is_held(self, seconds: int) -> None:
+        """As a panic's calls in another worker could."""
+        self.circuit.eject(self.now, Cause.FAILURES, self.now + seconds)
+        self.doublings += 1
+        self.era += 1
+        self.back = self.now + seconds
+
     def observed(self) -> tuple[object, ...]:
         """All that decides what happens next, as far as it shows."""
         circuit = self.circuit
@@ -158,6 +199,13 @@ class Breaker(RuleBasedStateMachine):
             assert len(probes) == 1
             assert others == []
             assert self.circuit.share(self.now) == 0.0
+
+    @invariant()
+    def what_checks_hold_gets_no_call_and_no_probe(self) -> None:
+        assert self.circuit.held is self.held
+        if self.held:
+            assert self.circuit.state is State.EJECTED
+            assert self.circuit.share(self.now + 1e9) == 0.0
 
     @invariant()
     def a_cause_stands_exactly_while_it_is_not_healthy(self) -> None:

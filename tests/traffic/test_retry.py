@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uaitools.traffic.retry import RetryBudget, backoff
+from uaitools.traffic.retry import RetryBudget, asked_pause, backoff
 
 NOW = 1000.0
 SAVED = 30  # retries that a calm leaves at most: 10 s of 3 a second
@@ -104,3 +104,11 @@ def test_the_pause_is_anywhere_up_to_its_bound(retry: int, uniform: float) -> No
 
     assert 0.0 <= pause <= 0.25
     assert pause == uniform * backoff(retry, lambda: 1.0)
+
+
+@given(st.floats(0, 60), st.floats(0, 1, exclude_max=True))
+@settings(deadline=None)
+def test_an_asked_pause_is_never_shorter_and_at_most_a_fifth_longer(
+    asked: float, uniform: float
+) -> None:
+    assert asked <= asked_pause(asked, lambda: uniform) <= asked * 1.2

@@ -15,11 +15,12 @@ A request's path, file by file:
 Beside it: `gateway` listens and swaps configurations (`config`), `clients` and `peers` are whom it
 serves, `directory` keeps services and follows DNS, `native` connects our own aiohttp application
 in process, `handler` is the proxy as an aiohttp handler, `client` is what an exchange asks of whom
-it answers, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure` and
-`ejection` name what goes wrong, `ids` are random, `series`, `status` and `report` tell. The
-program: `__main__` parses `flags` and runs `program`, in several processes by `workers`, with the
-upstreams of `demo`. Pure are http1, routing, headers, memo, failure, report and peers; the others
-touch sockets, tasks or time.
+it answers, `checks` ask endpoints how they are (`healthcheck`), `sweep` is the one clock of all
+timeouts, `deadlines` are those of whole requests, `patience` those of a route, `memo` remembers
+heads, `failure` and `ejection` name what goes wrong, `ids` are random, `series`, `status` and
+`report` tell. The program: `__main__` parses `flags` and runs `program`, in several processes by
+`workers`, with the upstreams of `demo`. Pure are those that tests/test_architecture.py lists; the
+others touch sockets, tasks or time.
 """
 
 from __future__ import annotations

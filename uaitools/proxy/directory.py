@@ -9,6 +9,7 @@ count twice for servers that listen on one family only.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,15 +19,19 @@ from time import monotonic
 from typing import Final
 
 from uaitools.log import get_logger
-from uaitools.proxy.config import EndpointUrl, ServiceSettings
+from uaitools.proxy.checks import Checks
+from uaitools.proxy.config import Check, EndpointUrl, ServiceSettings
+from uaitools.proxy.config.checks import REGEX
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.failure import EJECTED
+from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
 from uaitools.tasks import spawn
-from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker, State
+from uaitools.traffic.breaker import BreakerPolicy, Cause, CircuitBreaker, State
+from uaitools.traffic.checks import CheckPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
 
@@ -62,6 +67,8 @@ class Directory:
         self._accepting_remote = False
         self.services: dict[str, Service] = {}
         sweep.hooks.append(self._expire_waiters)
+        self._checks = Checks(self.services.values)
+        sweep.hooks.append(self._checks.run_due)
 
     def __repr__(self) -> str:
         return f"<Directory services={len(self.services)} names={len(self._resolved)}>"
@@ -71,7 +78,8 @@ class Directory:
         self._task = spawn(self._follow(), name="resolve endpoints")
 
     async def stop(self) -> None:
-        """Stop following names and close every idle connection."""
+        """Stop following names and checking endpoints, and close every idle connection."""
+        await self._checks.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -191,6 +199,7 @@ class Directory:
             self._on_ejection is not None
             and not self._accepting_remote
             and old is not State.PROBING
+            and cause is not Cause.CHECK  # every worker checks by itself
         ):
             self._on_ejection(Ejection(service.name, endpoint.address, cause, breaker.until))
 
@@ -273,4 +282,21 @@ def _policy(settings: ServiceSettings) -> ServicePolicy:
         concurrency=settings.limits.concurrency,
         breaker=BreakerPolicy(**settings.breaker.model_dump()),
         retry=RetryPolicy(**settings.retry.model_dump()),
+        check=None if settings.check is None else _health_check(settings.check),
+    )
+
+
+def _health_check(settings: Check) -> HealthCheck:
+    body = settings.body
+    if body is not None:
+        body = body.removeprefix(REGEX) if body.startswith(REGEX) else re.escape(body)
+    return HealthCheck(
+        path=settings.http,
+        method=settings.method,
+        host=settings.host,
+        statuses=settings.status,
+        body=None if body is None else re.compile(body.encode()),
+        policy=CheckPolicy(
+            settings.interval, settings.timeout, settings.jitter, settings.rise, settings.fall
+        ),
     )

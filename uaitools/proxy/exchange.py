@@ -11,20 +11,21 @@ import asyncio
 from asyncio import current_task
 from collections.abc import Coroutine
 from email.utils import formatdate
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
-from uaitools.proxy.failure import BROKEN, OVERFLOW, STATUS, Failure, too_large
+from uaitools.proxy.failure import BROKEN, DEADLINE, OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
+from uaitools.proxy.http1.retry_after import retry_after
 from uaitools.proxy.ids import random_digits
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import State
-from uaitools.traffic.retry import backoff
+from uaitools.traffic.retry import asked_pause, backoff
 
 if TYPE_CHECKING:
     from uaitools.proxy.client import Client
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from uaitools.traffic.endpoint import Endpoint
 
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
+_FOREVER: Final = float("inf")
 CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
-_RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
 
@@ -55,6 +56,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_asked",
         "_client",
         "_ids",
         "_kept",
@@ -136,6 +138,8 @@ class Exchange:
     def start(self, now: float) -> None:
         """Send the request on its way."""
         plan = self.plan
+        if plan.deadlines is not None:
+            plan.deadlines.add(self, self._started + plan.timeout)
         if plan.guard is not None:
             plan.guard.receive(self, now)
         elif plan.refusal is not None:
@@ -199,11 +203,15 @@ class Exchange:
         self._upstream = upstream
         plan = self.plan
         ids = self._ids
+        address = self._client.address
+        if plan.deadlines is not None:
+            left = max(1, int(plan.deadlines.left(self, now) * 1000))
+            address = b"%b\r\nX-Request-Timeout: %d" % (address, left)
         # A join of nine costs half of what the same `%` formatting does.
         head = b"".join(
             (
                 plan.prefix,
-                self._client.address,
+                address,
                 b"\r\nX-Request-Id: ",
                 self.request_id,
                 b"\r\ntraceparent: 00-",
@@ -213,7 +221,7 @@ class Exchange:
                 plan.trace_flags,
             )
         )
-        deadline = now + plan.service.policy.first_byte
+        deadline = now + plan.patience.first_byte
         if plan.body == 0:
             upstream.begin(self, head, deadline)
             return
@@ -328,16 +336,27 @@ class Exchange:
 
     # -- failures ---------------------------------------------------------------------------
 
-    def wants_another_try(self, status: int, now: float) -> bool:
-        """Whether to drop a response that says "not now" and ask another endpoint instead."""
-        return status in _RETRIED_STATUSES and self._may_try_again(STATUS, now)
+    def wants_another_try(self, head: ResponseHead, now: float) -> bool:
+        """Whether to drop a response that says "not now" and ask again, elsewhere or later."""
+        retry = self.plan.service.policy.retry
+        if head.status not in retry.statuses:
+            return False
+        asked = retry_after(head.start, time()) if retry.respect_retry_after else None
+        if asked is not None and (asked > retry.max_delay or asked >= self._left(now)):
+            return False
+        self._asked = asked
+        return self._may_try_again(STATUS, now, invited=asked is not None)
 
-    def try_again(self, now: float) -> None:
+    def try_again(self, status: int, now: float) -> None:
         """The response that was not wanted is gone: count it and go elsewhere."""
         self._upstream = None
-        self._report_failure(STATUS, now)
+        if status >= 500:
+            self._report_failure(STATUS, now)
+        elif self._pool is not None:
+            self._reported = True
+            self._pool.endpoint.breaker.success(self._ticket, now)
         self._release_endpoint(now)
-        self._schedule_retry()
+        self._schedule_retry(self._asked)
 
     def upstream_failed(
         self, failure: Failure, message: str | None = None, *, stale: bool = False
@@ -372,13 +391,19 @@ class Exchange:
 
     def reject(self, error: ServiceError) -> None:
         """The client's own request turned out bad while it was being sent on."""
-        now = monotonic()
-        self._drop(now)
-        if self.status:
-            self._observe(self.status, now)
-            self._client.break_off()
+        self._give_up(error, monotonic())
+
+    def overdue(self, now: float) -> None:
+        """The time for the whole request is up, whatever it waits for."""
+        plan, upstream = self.plan, self._upstream
+        waited = upstream.waited(now) if upstream is not None and not self.status else 0.0
+        # An endpoint is to blame that had its fair part of what the route grants. Clients do not
+        # decide it: one that waits for a millisecond must not take endpoints out.
+        if waited >= plan.patience.total / 2:
+            self._report_failure(DEADLINE, now)
         else:
-            self._answer(error, now)
+            self._note(DEADLINE)
+        self._give_up(DEADLINE.error(plan.service.name), now)
 
     def cancel(self) -> None:
         """The client is gone."""
@@ -387,6 +412,15 @@ class Exchange:
         if self.interception is not None:
             self.interception.cancel()
         self._observe(self.status or CLIENT_GONE, now)
+
+    def _give_up(self, error: ServiceError, now: float) -> None:
+        """Answer with `error`, or break off the answer that has begun."""
+        self._drop(now)
+        if self.status:
+            self._observe(self.status, now)
+            self._client.break_off()
+        else:
+            self._answer(error, now)
 
     def _drop(self, now: float) -> None:
         """Let go of whatever the exchange holds or waits for, but its hooks."""
@@ -421,12 +455,13 @@ class Exchange:
         """Whether the request can be sent again without being acted on twice."""
         return self._kept is not None and (failure.before_write or self.plan.head.replayable)
 
-    def _may_try_again(self, failure: Failure, now: float) -> bool:
+    def _may_try_again(self, failure: Failure, now: float, *, invited: bool = False) -> bool:
+        """Whether to send again. invited: the endpoint has said when to ask it once more."""
         service = self.plan.service
         if len(self._tried) + 1 >= service.policy.retry.tries or self._kept is None:
             return False
         if not failure.before_write and not (
-            self.plan.head.replayable and self._has_alternative(now)
+            self.plan.head.replayable and (invited or self._has_alternative(now))
         ):
             return False
         return service.budget.take(now, service.requests)
@@ -436,13 +471,18 @@ class Exchange:
         tried = self._tried if self._pool is None else (*self._tried, self._pool.endpoint)
         return self.plan.service.has_other(tried, now)
 
-    def _schedule_retry(self) -> None:
-        delay = backoff(len(self._tried) - 1)
+    def _schedule_retry(self, asked: float | None = None) -> None:
+        """Send again after a pause, of at least `asked` seconds."""
+        delay = backoff(len(self._tried) - 1) if asked is None else asked_pause(asked)
         self._suspension = asyncio.get_running_loop().call_later(delay, self._retry)
 
     def _retry(self) -> None:
         self._suspension = None
-        self._dispatch(monotonic())
+        now = monotonic()
+        if self._left(now) <= 0:
+            self.overdue(now)
+            return
+        self._dispatch(now)
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
 
@@ -475,9 +515,9 @@ class Exchange:
         )
 
     def _note(self, failure: Failure) -> None:
-        if self._pool is not None:
-            reason = self._pool.refused if failure.connecting else None
-            self.plan.service.note(failure, self._pool.endpoint, reason)
+        pool = self._pool
+        reason = pool.refused if pool is not None and failure.connecting else None
+        self.plan.service.note(failure, pool.endpoint if pool is not None else None, reason)
 
     def _release_endpoint(self, now: float) -> None:
         pool, self._pool = self._pool, None
@@ -500,10 +540,18 @@ class Exchange:
 
     def _observe(self, status: int, now: float) -> None:
         """The exchange is over: count it, and give back what its guard has lent it."""
-        self.plan.series.observe(status, now - self._started)
+        plan = self.plan
+        if plan.deadlines is not None:
+            plan.deadlines.discard(self)
+        plan.series.observe(status, now - self._started)
         if self.slot is not None:
             self.slot.release()
             self.slot = None
+
+    def _left(self, now: float) -> float:
+        """Seconds until the deadline for the whole request."""
+        deadlines = self.plan.deadlines
+        return _FOREVER if deadlines is None else deadlines.left(self, now)
 
     # -- flow control -----------------------------------------------------------------------
 

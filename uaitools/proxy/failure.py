@@ -89,6 +89,7 @@ UNASKED: Final = Failure(
     "the service sends bytes before it is asked",
     before_write=True,
 )
+DEADLINE: Final = Failure("deadline", 504, "the request could not be answered within its time")
 TIMEOUT: Final = Failure("timeout", 504, "the service did not answer in time")
 RESET: Final = Failure("reset", 502, "the service closed the connection before it answered")
 PROTOCOL: Final = Failure("protocol", 502, "the service sent an invalid response")

@@ -22,6 +22,7 @@ from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
 from uaitools.proxy.clients import Clients
 from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
@@ -30,6 +31,7 @@ from uaitools.proxy.guards import Guards
 from uaitools.proxy.hooks import Hook
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.outbox import Outbox
+from uaitools.proxy.patience import Overrides
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
@@ -94,6 +96,8 @@ class Gateway:
         self._sweep = Sweep()
         self.clients = Clients(self.client)
         self._sweep.hooks.append(self.clients.enforce_budget)
+        self.deadlines = Deadlines()
+        self._sweep.hooks.append(self.deadlines.expire)
         self._directory = Directory(self._sweep, self.outbox, on_ejection)
         self._peers = Peers(config.trusted_proxies)
         self._auth_config = auth or AuthConfig()
@@ -115,7 +119,7 @@ class Gateway:
             auto_decompress=app is not None,
         )
         self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
-        self.site = Site(Router(()), {}, self._native, self.requests)
+        self.site = Site(Router(()), {}, self._native, self.requests, self.deadlines)
 
     def __repr__(self) -> str:
         return f"<Gateway {self.config.listen} clients={len(self.clients)} {self.site!r}>"
@@ -259,7 +263,7 @@ class Gateway:
             for settings in self.config.routes
         ]
         router = Router(routes, native.native_routes(self._runner.app))
-        self.site = Site(router, services, self._native, self.requests)
+        self.site = Site(router, services, self._native, self.requests, self.deadlines)
 
     def _forget_callers(self, _now: float) -> None:
         """What keys say has changed: find out anew who everybody is."""
@@ -359,4 +363,5 @@ def _route(settings: RouteSettings, guard: Guard | None) -> Route:
         max_body=settings.max_body,
         label=settings.path,
         guard=guard,
+        patience=Overrides(**settings.timeouts.model_dump(), total=settings.timeout),
     )

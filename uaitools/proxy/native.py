@@ -10,15 +10,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from uaitools.proxy.routing import NativeRoute, Route
-
-if TYPE_CHECKING:
-    from uaitools.proxy.upstream import Upstream
 
 _HIGH_WATER = 64 * 1024
 
@@ -152,10 +148,10 @@ class FacadeTransport(asyncio.Transport):
         self._protocol = protocol
 
 
-def connector(server: web.Server) -> Callable[[Callable[[], Upstream]], Awaitable[None]]:
+def connector(server: web.Server) -> Callable[[Callable[[], asyncio.Protocol]], Awaitable[None]]:
     """How the pool opens connections to `server`, the protocol factory of an AppRunner."""
 
-    async def connect(factory: Callable[[], Upstream]) -> None:
+    async def connect(factory: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()
         upstream, handler = factory(), server()
         ours = FacadeTransport(loop, upstream)

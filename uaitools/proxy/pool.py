@@ -23,17 +23,20 @@ from uaitools.traffic.endpoint import Endpoint
 if TYPE_CHECKING:
     from uaitools.proxy.outbox import Outbox
     from uaitools.proxy.service import Service
+    from uaitools.proxy.site import Plan
     from uaitools.proxy.sweep import Sweep
 
 IDLE_LIMIT: Final = 128  # idle connections kept for one endpoint
 REQUEST_LIMIT: Final = 1000  # requests on one connection
 
-Connector = Callable[[Callable[[], Upstream]], Awaitable[object]]
+# Opens a connection for the protocol that its argument makes.
+Connector = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 
 
 class Waiter(Protocol):
     """An exchange as the pool sees it."""
 
+    plan: Plan
     waiting_since: float
 
     def attach(self, upstream: Upstream, now: float) -> None:
@@ -47,10 +50,10 @@ class Pool:
     """Connections to `endpoint`, opened by `connect`, within the limits of `service.policy`."""
 
     __slots__ = (
-        "_connect",
         "_connecting",
         "_replays",
         "_retired",
+        "connect",
         "endpoint",
         "idle",
         "open",
@@ -75,7 +78,7 @@ class Pool:
         self.service = service
         self.sweep = sweep
         self.outbox = outbox
-        self._connect = connect
+        self.connect = connect
         self._connecting = 0
         self._retired = False
         self.idle: list[Upstream] = []
@@ -96,7 +99,7 @@ class Pool:
         """Let `waiter` have the next connection; False when the queue is full."""
         policy = self.service.policy
         if self.open < policy.connections:
-            self._open()
+            self._open(waiter)
         elif len(self.waiters) - self._connecting >= policy.pending:
             return False
         waiter.waiting_since = now
@@ -111,7 +114,7 @@ class Pool:
         waiter.waiting_since = now
         self._replays.append(waiter)
         if self.open < self.service.policy.connections:
-            self._open()
+            self._open(waiter)
         elif self.idle:
             self.idle[0].close()  # `lost` opens the new one in its place
 
@@ -159,29 +162,43 @@ class Pool:
             waiter.upstream_failed(failure)
 
     def expire_waiters(self, now: float) -> None:
-        """Fail those that have waited longer than the service's first_byte timeout."""
-        patience = self.service.policy.first_byte
+        """Fail those that have waited longer than their first_byte timeout."""
         for queue in (self._replays, self.waiters):
-            while queue and now - queue[0].waiting_since > patience:
-                queue.popleft().upstream_failed(QUEUE_TIMEOUT)
+            for waiter in [
+                waiter
+                for waiter in queue
+                if now - waiter.waiting_since > waiter.plan.patience.first_byte
+            ]:
+                self._fail(waiter, QUEUE_TIMEOUT)
 
-    def _open(self) -> None:
+    def _fail(self, waiter: Waiter, failure: Failure) -> bool:
+        """Tell `waiter` that there will be no connection; False when it waits no more."""
+        for queue in (self._replays, self.waiters):
+            if waiter in queue:
+                queue.remove(waiter)
+                waiter.upstream_failed(failure)
+                return True
+        return False
+
+    def _open(self, waiter: Waiter) -> None:
+        """Open a connection, with the patience of one who waits for it."""
         self.open += 1
         self._connecting += 1
-        spawn(self._make_connection(), name=f"connect {self.endpoint.address}")
+        spawn(self._make_connection(waiter), name=f"connect {self.endpoint.address}")
 
     def _open_for_waiters(self) -> None:
         limit = self.service.policy.connections
         while len(self._replays) + len(self.waiters) > self._connecting and self.open < limit:
-            self._open()
+            at = self._connecting - len(self._replays)  # those before have one on its way
+            self._open(self.waiters[at] if at >= 0 else self._replays[at])
 
-    async def _make_connection(self) -> None:
+    async def _make_connection(self, waiter: Waiter) -> None:
         upstream = Upstream(self)
         failure: Failure | None = None
         self.refused = None
         try:
-            async with asyncio.timeout(self.service.policy.connect):
-                await self._connect(lambda: upstream)
+            async with asyncio.timeout(waiter.plan.patience.connect):
+                await self.connect(lambda: upstream)
         except TimeoutError:
             failure = CONNECT_TIMEOUT
         except OSError as error:
@@ -196,7 +213,9 @@ class Pool:
                 self.open -= 1
         if failure is not None:
             queue = self._replays or self.waiters
-            if queue:
+            # Who waited for it may have got another one. That it was refused concerns the next
+            # in turn as well, but not that it took longer than somebody else would wait.
+            if not self._fail(waiter, failure) and queue and failure is not CONNECT_TIMEOUT:
                 queue.popleft().upstream_failed(failure)
             self._open_for_waiters()
             return

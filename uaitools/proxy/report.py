@@ -20,6 +20,25 @@ _COUNTS: Final = ("successes", "failures", "opened", "reused")
 
 
 @dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The last active check of an endpoint: why it failed, empty if it passed, and unix seconds."""
+
+    failure: str
+    at: float
+
+    def merge(self, other: CheckReport | None) -> CheckReport:
+        """This worker's last check and another's: a failure counts, else the latest."""
+        if other is None:
+            return self
+        return max(self, other, key=lambda check: (bool(check.failure), check.at))
+
+    def document(self) -> dict[str, object]:
+        """As /api/status shows it."""
+        result = "fail" if self.failure else "pass"
+        return {"result": result, "reason": self.failure or None, "at": round(self.at, 3)}
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointReport:
     """One endpoint: its state, the gauges of now and the counts since the start."""
 
@@ -27,12 +46,14 @@ class EndpointReport:
     state: str
     cause: str | None
     numbers: Mapping[str, int]
+    check: CheckReport | None = None
 
     def merge(self, other: EndpointReport) -> EndpointReport:
         """This worker's view and another's."""
         worst = max(self, other, key=lambda report: _SEVERITY.index(report.state))
         sums = {k: self.numbers.get(k, 0) + other.numbers.get(k, 0) for k in _GAUGES + _COUNTS}
-        return EndpointReport(worst.weight, worst.state, worst.cause, sums)
+        check = other.check if self.check is None else self.check.merge(other.check)
+        return EndpointReport(worst.weight, worst.state, worst.cause, sums, check)
 
     def remains(self) -> EndpointReport:
         """What a worker that died leaves: its counts."""
@@ -106,6 +127,7 @@ class ServiceReport:
                     "state": endpoint.state,
                     "cause": endpoint.cause,
                     "weight": endpoint.weight,
+                    "check": endpoint.check.document() if endpoint.check is not None else None,
                     **{name: endpoint.numbers.get(name, 0) for name in _GAUGES + _COUNTS},
                 }
                 for address, endpoint in sorted(self.endpoints.items())
@@ -170,11 +192,16 @@ class Report:
             raise ValueError(f"not a report: {error}") from error
 
 
+def _endpoint(fields: dict[str, Any]) -> EndpointReport:
+    check = fields.pop("check")
+    return EndpointReport(**fields, check=None if check is None else CheckReport(**check))
+
+
 def _service(fields: dict[str, Any]) -> ServiceReport:
     latency = fields.pop("latency")
     endpoints = fields.pop("endpoints")
     return ServiceReport(
-        endpoints={address: EndpointReport(**one) for address, one in endpoints.items()},
+        endpoints={address: _endpoint(one) for address, one in endpoints.items()},
         latency=HistogramValue.from_document(latency),
         **fields,
     )

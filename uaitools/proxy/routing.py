@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1.grammar import COMMON_METHODS
+from uaitools.proxy.patience import Overrides
 
 if TYPE_CHECKING:
     from uaitools.proxy.guard import Guard
@@ -26,7 +27,8 @@ class Route:
 
     methods: those allowed, all when empty; GET includes HEAD. service: by name, None for the
     gateway's own application. rewrite: what replaces the prefix, or None. max_body: bytes, or
-    None for any size. label: the `endpoint` label of metrics. guard: what it asks of requests.
+    None for any size. patience: where it differs from the service's. label: the `endpoint` label
+    of metrics. guard: what it asks of requests.
     """
 
     path: bytes
@@ -35,6 +37,7 @@ class Route:
     rewrite: bytes | None = None
     max_body: int | None = None
     label: str = ""
+    patience: Overrides = Overrides()  # noqa: RUF009 - frozen
     guard: Guard | None = None
 
     def allows(self, method: bytes) -> bool:

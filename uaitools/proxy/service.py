@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
+from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.pool import Pool
 from uaitools.traffic.balancing import BALANCERS, Balancer
 from uaitools.traffic.breaker import OUT, BreakerPolicy
@@ -32,6 +33,7 @@ class ServicePolicy:
     concurrency: int | None = None
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    check: HealthCheck | None = None
 
 
 class Service:
@@ -101,11 +103,12 @@ class Service:
         """Whether an endpoint that is not one of `tried` may be sent to."""
         return any(e not in tried and e.breaker.share(now) > 0 for e in self.pools)
 
-    def note(self, failure: Failure, endpoint: Endpoint, reason: str | None = None) -> None:
+    def note(self, failure: Failure, endpoint: Endpoint | None, reason: str | None = None) -> None:
         """Count a failure for metrics and /api/status. reason: what the system said, if it did."""
         self.errors[failure.label] = self.errors.get(failure.label, 0) + 1
         because = f": {reason}" if reason else ""
-        self.last_error = f"{failure.label} at {endpoint.address}{because}"
+        where = f" at {endpoint.address}" if endpoint is not None else ""
+        self.last_error = f"{failure.label}{where}{because}"
 
     def unavailable(self, now: float) -> ServiceError:
         """The error when no endpoint can take a request, with when to come back."""
@@ -122,5 +125,13 @@ class Service:
             503,
             "every endpoint is ejected after failures; see /api/status",
             self.name,
-            retry_after=max(0.0, min(waits)),
+            retry_after=max(0.0, min(*waits, self._longest_wait)),
         )
+
+    @property
+    def _longest_wait(self) -> float:
+        """Seconds to name where checks hold the endpoints and nobody knows for how long."""
+        check = self.policy.check
+        if check is None or not all(endpoint.breaker.held for endpoint in self.pools):
+            return self.policy.breaker.eject_max
+        return check.policy.interval * check.policy.rise

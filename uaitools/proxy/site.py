@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
+from uaitools.proxy.patience import NEVER, Overrides, Patience
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
-from uaitools.proxy.sweep import NEVER
 
 if TYPE_CHECKING:
     from uaitools.proxy.guard import Caller, Guard
@@ -28,23 +29,39 @@ class Destination:
     """Where requests of one method and path go.
 
     refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
-    guard: what the route asks of requests, or None.
+    deadlines: where requests are kept that have one. guard: what the route asks of requests, or
+    None. overrides: where its patience differs from the service's.
     """
 
-    __slots__ = ("guard", "max_body", "path", "refusal", "series", "service")
+    __slots__ = (
+        "deadlines",
+        "guard",
+        "max_body",
+        "overrides",
+        "path",
+        "patience",
+        "refusal",
+        "series",
+        "service",
+    )
 
     def __init__(
         self,
         service: Service,
         series: Series,
         path: bytes,
+        deadlines: Deadlines,
         *,
         max_body: int | None = None,
         refusal: ServiceError | None = None,
         guard: Guard | None = None,
+        overrides: Overrides = Overrides(),  # noqa: B008 - frozen
     ) -> None:
+        self.deadlines = deadlines
         self.guard = guard
         self.service = service
+        self.overrides = overrides
+        self.patience: Patience = overrides.over(service.policy)
         self.series = series
         self.path = path
         self.max_body = max_body
@@ -60,12 +77,15 @@ class Plan:
     refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
     headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
     guard: of the route, or None; caller: then, what it knows of who sends such requests. expires:
-    when the plan has to be made anew, monotonic.
+    when the plan has to be made anew, monotonic. timeout: seconds for the whole request, the
+    route's or the client's, whichever is shorter. deadlines: where such requests are kept; None
+    when there is no such time.
     """
 
     __slots__ = (
         "body",
         "caller",
+        "deadlines",
         "destination",
         "expires",
         "guard",
@@ -73,11 +93,13 @@ class Plan:
         "is_head",
         "keep_alive",
         "max_body",
+        "patience",
         "prefix",
         "refusal",
         "request_id",
         "series",
         "service",
+        "timeout",
         "trace",
         "trace_flags",
         "trust",
@@ -93,6 +115,7 @@ class Plan:
         self.series = destination.series
         self.refusal = destination.refusal
         self.max_body = destination.max_body
+        self.patience = destination.patience
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
@@ -108,6 +131,10 @@ class Plan:
             identity = self.caller.identity.lines
         if self.max_body is not None and self.body > self.max_body:
             self.refusal = self.refusal or too_large(self.max_body)
+        self.timeout = self.patience.total
+        if head.controls.timeout is not None:
+            self.timeout = min(self.timeout, int(head.controls.timeout) / 1000)
+        self.deadlines = destination.deadlines if self.timeout != NEVER else None
         self.prefix = outgoing(head, destination.path, trust, identity)
         self.request_id = trust.request_id
         self.trace = trust.trace
@@ -126,7 +153,13 @@ class Plan:
         lines: those to forward, each after a CR LF.
         """
         destination = Destination(
-            service, self.series, path, max_body=self.max_body, guard=self.destination.guard
+            service,
+            self.series,
+            path,
+            self.destination.deadlines,
+            max_body=self.max_body,
+            guard=self.destination.guard,
+            overrides=self.destination.overrides,
         )
         return Plan(self.head.with_lines(lines), destination, self.trust, now)
 
@@ -135,6 +168,7 @@ class Site:
     """Router and services, with a memo of plans for trusted and one for other peers."""
 
     __slots__ = (
+        "_deadlines",
         "_destinations",
         "_requests",
         "_router",
@@ -150,7 +184,9 @@ class Site:
         services: Mapping[str, Service],
         native: Service,
         requests: Requests,
+        deadlines: Deadlines | None = None,
     ) -> None:
+        self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._router = router
         self._requests = requests
         self.services = services
@@ -186,11 +222,14 @@ class Site:
         except RouteError as error:
             series = self._requests.series(method, error.label)
             # Without its traceback: what is remembered must not hold the frames of a connection.
-            return Destination(self.native, series, path, refusal=error.with_traceback(None))
+            refusal = error.with_traceback(None)
+            return Destination(self.native, series, path, self._deadlines, refusal=refusal)
         return Destination(
             self.native if route.service is None else self.services[route.service],
             self._requests.series(method, route.label),
             route.upstream_path(path),
+            self._deadlines,
             max_body=route.max_body,
             guard=route.guard,
+            overrides=route.patience,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from uaitools.metrics import Family, Histogram, HistogramValue, Registry, Sample, process
-from uaitools.proxy.report import EndpointReport, Report, ServiceReport
+from uaitools.proxy.report import CheckReport, EndpointReport, Report, ServiceReport
 from uaitools.traffic.breaker import OUT
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ _CHECKOUTS: Final = Family(
 )
 _RETRIES: Final = Family("proxy_retries_total", "counter", "Requests sent again.")
 _ERRORS: Final = Family("proxy_upstream_errors_total", "counter", "Failures by their kind.")
+
+_CHECKS: Final = Family("proxy_health_checks_total", "counter", "Active health checks made.")
+_DOWN: Final = Family(
+    "proxy_endpoint_down", "gauge", "Workers whose active checks have the endpoint down."
+)
 
 
 def registry(gateway: Gateway) -> Registry:
@@ -100,6 +105,11 @@ def _endpoint_samples(service: Service, label: tuple[str, str]) -> Iterator[Samp
         yield Sample(_CONNECTIONS, (*labels, ("state", "idle")), len(pool.idle))
         yield Sample(_CHECKOUTS, (*labels, ("how", "opened")), pool.opened)
         yield Sample(_CHECKOUTS, (*labels, ("how", "reused")), pool.reused)
+        record = endpoint.check
+        if record is not None:
+            yield Sample(_CHECKS, (*labels, ("result", "pass")), record.passes)
+            yield Sample(_CHECKS, (*labels, ("result", "fail")), record.failures)
+            yield Sample(_DOWN, labels, int(record.down))
 
 
 def _service_report(service: Service, labels: frozenset[str], requests: Requests) -> ServiceReport:
@@ -113,6 +123,7 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
                 state=endpoint.breaker.state.value,
                 cause=endpoint.breaker.cause.value if endpoint.breaker.cause else None,
                 numbers=_numbers(endpoint, pool),
+                check=_check(endpoint),
             )
             for endpoint, pool in service.pools.items()
         },
@@ -122,6 +133,13 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
         last_error=service.last_error,
         latency=latency,
     )
+
+
+def _check(endpoint: Endpoint) -> CheckReport | None:
+    record = endpoint.check
+    if record is None or record.last is None:
+        return None
+    return CheckReport(record.last, record.at)
 
 
 def _numbers(endpoint: Endpoint, pool: Pool) -> Mapping[str, int]:

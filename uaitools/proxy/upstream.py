@@ -141,8 +141,15 @@ class Upstream(Connection):
         self.sent = done and not self.full
         if self._body is None:
             # While the client is slow with its body, it is the client's deadline that counts.
-            waiting = done or self.full
-            self.deadline = monotonic() + self._pool.service.policy.first_byte if waiting else NEVER
+            assert self.exchange is not None
+            patience = self.exchange.plan.patience.first_byte
+            self.deadline = monotonic() + patience if done or self.full else NEVER
+
+    def waited(self, now: float) -> float:
+        """Seconds since the request was out, for one whose answer has not begun."""
+        if self.exchange is None or self.deadline == NEVER:
+            return 0.0
+        return now - (self.deadline - self.exchange.plan.patience.first_byte)
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912 - one path
         exchange = self.exchange
@@ -187,9 +194,9 @@ class Upstream(Connection):
             # The whole response came at once: the common case, and the fast one.
             payload = data[start : start + size] if extra else data[start:]
             now = monotonic()
-            if head.status >= 502 and exchange.wants_another_try(head.status, now):
+            if head.status >= 400 and exchange.wants_another_try(head, now):
                 self._release(now, head.idle, keep=head.keep_alive and not extra)
-                exchange.try_again(now)
+                exchange.try_again(head.status, now)
                 return
             if head.keep_alive and not extra and self.sent and not self._closing:
                 self._buffer = b""
@@ -231,9 +238,9 @@ class Upstream(Connection):
 
     def _begin_body(self, exchange: Exchange, head: ResponseHead, size: int, rest: bytes) -> None:
         now = monotonic()
-        if head.status >= 502 and exchange.wants_another_try(head.status, now):
+        if head.status >= 400 and exchange.wants_another_try(head, now):
             self.close()
-            exchange.try_again(now)
+            exchange.try_again(head.status, now)
             return
         self._buffer = b""
         self._announced = head.trailers
@@ -244,7 +251,7 @@ class Upstream(Connection):
             self._keep = False
         else:
             self._body = ChunkedBody(502) if size == CHUNKED else LengthBody(size)
-        self.deadline = now + self._pool.service.policy.between_bytes
+        self.deadline = now + exchange.plan.patience.between_bytes
         self._receive_body(exchange, rest, head)
 
     def _receive_body(
@@ -254,7 +261,7 @@ class Upstream(Connection):
         body = self._body
         assert body is not None
         now = monotonic()
-        self.deadline = now + self._pool.service.policy.between_bytes
+        self.deadline = now + exchange.plan.patience.between_bytes
         try:
             payload = body.feed(data)
         except MessageError as error:
@@ -337,7 +344,7 @@ class Upstream(Connection):
     def resume_reading(self) -> None:
         """The client keeps up again."""
         if not self._reading and self.exchange is not None:
-            self.deadline = monotonic() + self._pool.service.policy.between_bytes
+            self.deadline = monotonic() + self.exchange.plan.patience.between_bytes
         super().resume_reading()
 
     # -- the end ----------------------------------------------------------------------------

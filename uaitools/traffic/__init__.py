@@ -1,6 +1,7 @@
 """Where a call may go, and whether: the decisions of balancing, without I/O and without a clock.
 
     breaker     one endpoint's health as a state machine: healthy, ejected, probing, ramping
+    checks      what the results of active checks mean, and when the next one is due
     endpoint    one address with its weight, its breaker and its counts
     balancing   which of several endpoints takes the next call
     retry       whether a failed call may be tried again, and when

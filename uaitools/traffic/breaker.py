@@ -1,12 +1,14 @@
 """The circuit breaker: one state machine that takes every kind of evidence about an endpoint.
 
     HEALTHY --failures, ratio, connect errors, check, registry--> EJECTED
-    EJECTED --its time is up, one call admitted--> PROBING
+    EJECTED --its time is up and no check holds it, one call admitted--> PROBING
     PROBING --success--> RAMPING      PROBING --failure--> EJECTED, longer
     RAMPING --ramp over--> HEALTHY    RAMPING --failure--> EJECTED, longer
 
 HEALTHY is the closed circuit, EJECTED the open one, PROBING half-open. Because passive outcomes,
-active checks and the registry all speak to this one machine, they cannot disagree.
+active checks and the registry all speak to this one machine, they cannot disagree. Active checks
+`hold` an endpoint for as long as they fail, on top of an ejection that calls have caused: neither
+ends the other.
 """
 
 from __future__ import annotations
@@ -93,9 +95,11 @@ class CircuitBreaker:
         "_penalty",
         "_policy",
         "_random",
+        "_resumes",
         "_since",
         "cause",
         "failures",
+        "held",
         "on_transition",
         "state",
         "successes",
@@ -115,6 +119,8 @@ class CircuitBreaker:
         self.state = _HEALTHY
         self.cause: Cause | None = None
         self.until = NEVER  # when an ejection ends
+        self.held = False  # by active checks, until `release`
+        self._resumes = NEVER  # when the ejection would end if it were not held
         self.successes = 0
         self.failures = 0
         self._consecutive = 0
@@ -202,7 +208,7 @@ class CircuitBreaker:
         self._connect_errors = self._connect_errors + 1 if connect else 0
         policy = self._policy
         if self.state is not _HEALTHY:
-            self.eject(now, self.cause or Cause.FAILURES)
+            self.eject(now, self._cause_of_relapse(connect=connect))
         elif self._connect_errors >= policy.connect_errors:
             self.eject(now, Cause.CONNECT)
         elif self._consecutive >= policy.failures:
@@ -232,8 +238,34 @@ class CircuitBreaker:
         self._consecutive = 0
         self._connect_errors = 0
         self.cause = cause
-        self.until = until
+        self._resumes = until
+        self.until = NEVER if self.held else until
         self._enter(_EJECTED, now)
+
+    def hold(self, now: float) -> None:
+        """Take the endpoint out until `release`: its active checks fail."""
+        if self.held:
+            return
+        self.held = True
+        if self.state is not _EJECTED:
+            self.eject(now, Cause.CHECK, until=now)
+            return
+        self._resumes = self.until
+        self.until = NEVER
+        if self.cause in READMISSIBLE:
+            self.cause = Cause.CHECK  # else what its calls have shown weighs more
+
+    def release(self, now: float) -> None:
+        """Active checks pass again: the next call is the probe, unless calls keep it out longer."""
+        if self.held:
+            self.held = False
+            self.until = max(now, self._resumes)
+
+    def _cause_of_relapse(self, *, connect: bool) -> Cause:
+        """Why it is taken out that had just come back: by a call's evidence, not by a check's."""
+        if self.cause is None or self.cause is Cause.CHECK:
+            return Cause.CONNECT if connect else Cause.FAILURES
+        return self.cause
 
     def _enter(self, state: State, now: float) -> None:
         old = self.state

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from uaitools.traffic.breaker import CircuitBreaker, State
+from uaitools.traffic.checks import CheckRecord
 
 
 class Endpoint:
     """An address that calls may be sent to.
 
     address: what /api/status shows, e.g. "127.0.0.1:9001" or "unix:/run/app.sock". weight: its
-    share beside others. max_requests: how many may be in flight at once.
+    share beside others. max_requests: how many may be in flight at once. check: the results of
+    its active checks, or None when there are none.
     """
 
-    __slots__ = ("address", "breaker", "current", "in_flight", "max_requests", "weight")
+    __slots__ = ("address", "breaker", "check", "current", "in_flight", "max_requests", "weight")
 
     def __init__(
         self, address: str, weight: int, breaker: CircuitBreaker, max_requests: int
@@ -21,6 +23,7 @@ class Endpoint:
         self.weight = weight
         self.breaker = breaker
         self.max_requests = max_requests
+        self.check: CheckRecord | None = None
         self.in_flight = 0
         self.current = 0.0  # the smooth round robin's running credit
 

@@ -15,14 +15,25 @@ _HORIZON: Final = 10.0  # seconds of requests that the budget remembers
 _FLOOR: Final = 3.0  # retries a second that are always allowed
 _BASE: Final = 0.025
 _CAP: Final = 0.25
+_SPREAD: Final = 0.2  # of a pause that was asked for; who was told the same must not come at once
+# Answers that say "not now": 502 Bad Gateway, 503 Service Unavailable, 504 Gateway Timeout.
+STATUSES: Final = frozenset((502, 503, 504))
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """tries: sends of one request at most, the first included. budget: retries per request."""
+    """When and how often a request is sent again.
+
+    tries: sends of one request at most, the first included. budget: retries per request.
+    statuses: of answers after which it is. respect_retry_after: wait as long as such an answer
+    asks, and where that is over max_delay seconds let it stand.
+    """
 
     tries: int = 2
     budget: float = 0.2
+    statuses: frozenset[int] = STATUSES
+    respect_retry_after: bool = True
+    max_delay: float = 2.0
 
 
 class RetryBudget:
@@ -69,3 +80,8 @@ def backoff(retry: int, uniform: Callable[[], float] = random.random) -> float:
     Full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter".
     """
     return uniform() * min(_CAP, _BASE * 2.0 ** min(retry, 10))
+
+
+def asked_pause(asked: float, uniform: Callable[[], float] = random.random) -> float:
+    """Seconds before a retry that an upstream wants `asked` seconds later: up to a fifth more."""
+    return asked * (1.0 + _SPREAD * uniform())

@@ -1,6 +1,7 @@
 """The proxy's configuration: the `[proxy]` table of uaitools.toml, checked whole at start.
 
 services   [proxy.services.NAME]: where a service is, and how it is called
+checks     how a service's endpoints are checked
 routes     [[proxy.routes]]: which requests go where
 units      what several of them are made of
 """
@@ -13,7 +14,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
-from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings
+from uaitools.proxy.config.checks import Check
+from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings, RouteTimeouts
 from uaitools.proxy.config.services import (
     Breaker,
     EndpointUrl,
@@ -27,12 +29,14 @@ from uaitools.proxy.config.units import Seconds
 __all__ = [
     "DEFAULT_ROUTES",
     "Breaker",
+    "Check",
     "ClientLimits",
     "EndpointUrl",
     "Limits",
     "ProxyConfig",
     "Retry",
     "RouteSettings",
+    "RouteTimeouts",
     "ServiceSettings",
     "Timeouts",
 ]

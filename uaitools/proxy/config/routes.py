@@ -20,6 +20,14 @@ _METHOD: Final = re.compile(r"[A-Z]{1,32}")
 Name = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,128}$")]
 
 
+class RouteTimeouts(Model):
+    """Patience with an upstream in seconds where a route's differs from its service's Timeouts."""
+
+    connect: Seconds | None = None
+    first_byte: Seconds | None = None
+    between_bytes: Seconds | None = None
+
+
 class RouteSettings(Model):
     """One route: requests whose path begins with `path` go to `service`.
 
@@ -30,6 +38,7 @@ class RouteSettings(Model):
     service gets them, too. allow, deny: networks of clients. concurrency: requests of one caller
     under way at once, in one worker. hooks: `package.module:function` each; hook_timeout: seconds,
     hook_body: bytes for all of them.
+    timeout: seconds from a request's head to the last byte of its answer, retries included.
     """
 
     path: str
@@ -47,6 +56,8 @@ class RouteSettings(Model):
     hooks: tuple[str, ...] = ()
     hook_timeout: Seconds = 5
     hook_body: Annotated[int, Field(ge=0, le=1 << 30)] = 1 << 20
+    timeouts: RouteTimeouts = RouteTimeouts()
+    timeout: Seconds | None = None
 
     @field_validator("path", "rewrite")
     @classmethod

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
+from uaitools.proxy.config.checks import Check
 from uaitools.proxy.config.units import Count, Seconds
+from uaitools.traffic.retry import STATUSES
 
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 
@@ -56,10 +58,18 @@ class Breaker(Model):
 
 
 class Retry(Model):
-    """tries: sends of one request at most, the first included. budget: retries per request."""
+    """When and how often a request is sent again; see uaitools.traffic.retry.
+
+    tries: sends of one request at most, the first included. budget: retries per request.
+    statuses: of answers after which it is; none when empty. respect_retry_after: wait as long as
+    such an answer asks, and relay it where that is over max_delay seconds.
+    """
 
     tries: Annotated[int, Field(ge=1, le=10)] = 2
     budget: Annotated[float, Field(ge=0, le=1)] = 0.2
+    statuses: frozenset[Annotated[int, Field(ge=400, le=599)]] = STATUSES
+    respect_retry_after: bool = True
+    max_delay: Annotated[float, Field(ge=0, le=60)] = 2
 
 
 class EndpointUrl(Model):
@@ -110,6 +120,7 @@ class ServiceSettings(Model):
     limits: Limits = Limits()
     breaker: Breaker = Breaker()
     retry: Retry = Retry()
+    check: Check | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -27,6 +27,7 @@ IDEMPOTENCY: Final = 10
 KEEP_ALIVE: Final = 11
 BUFFERING: Final = 12
 CREDENTIAL: Final = 13  # says who the client is: for a guard, or for the upstream
+REQUEST_TIMEOUT: Final = 14
 # From here on: believed from trusted proxies only, or continued instead of forwarded.
 FORGEABLE: Final = 20
 FORWARDED_FOR: Final = 21
@@ -58,6 +59,7 @@ _REQUEST: Final = _SHARED | {
     b"x-api-key": CREDENTIAL,
     b"x-forwarded-for": FORWARDED_FOR,
     b"x-real-ip": FORGEABLE,
+    b"x-request-timeout": REQUEST_TIMEOUT,
 }
 # Names and beginnings of names of request fields that are not only forwarded.
 CONTROL_NAMES: Final = tuple(sorted(_REQUEST))

@@ -39,6 +39,8 @@ AUTHORITY: Final = re.compile(
 )
 # RFC 9112 7.1. 13 digits stay below 2**53; extensions are checked, bounded and dropped.
 CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,13})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+# X-Request-Timeout: at most 11 days. Zero would be a request that nobody waits for.
+MILLISECONDS: Final = re.compile(rb"[1-9][0-9]{0,8}")
 # W3C Trace Context 3.2: version 00, not all zeros (checked by the caller).
 TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 

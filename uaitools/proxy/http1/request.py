@@ -20,6 +20,7 @@ from uaitools.proxy.http1.grammar import (
     CONTENT_LENGTH,
     FIELD_COUNT_LIMIT,
     HEAD_LIMIT,
+    MILLISECONDS,
     REQUEST_LINE_LIMIT,
     TOKEN,
     VERSION,
@@ -45,7 +46,8 @@ class Controls:
     Most requests have none, and share one. length, transfer: the values of Content-Length and
     Transfer-Encoding, or None. options: the members of Connection. upgrade: those of Upgrade.
     trailers: names announced by Trailer. trust: fields that are believed from some peers only,
-    and the trace context. keyed: there is an Idempotency-Key.
+    and the trace context. keyed: there is an Idempotency-Key. timeout: of X-Request-Timeout,
+    decimal digits, or None.
     """
 
     __slots__ = (
@@ -54,6 +56,7 @@ class Controls:
         "keyed",
         "length",
         "options",
+        "timeout",
         "trailers",
         "transfer",
         "trust",
@@ -63,6 +66,7 @@ class Controls:
     def __init__(self, fields: list[Field]) -> None:
         self.length: bytes | None = None
         self.transfer: bytes | None = None
+        self.timeout: bytes | None = None
         self.options = NO_MEMBERS
         self.upgrade = NO_MEMBERS
         self.trailers: frozenset[bytes] = frozenset()
@@ -95,11 +99,15 @@ class Controls:
             self.trailers |= frozenset(field.members)
         elif kind == f.IDEMPOTENCY:
             self.keyed = True
+        elif kind == f.REQUEST_TIMEOUT:
+            self.timeout = _milliseconds(_once(self.timeout, field))
 
     def strip(self, names: frozenset[bytes]) -> None:
         """Drop what the client has named in Connection."""
         self.trailers -= names
         self.keyed = self.keyed and b"idempotency-key" not in names
+        if b"x-request-timeout" in names:
+            self.timeout = None
         self.trust = [field for field in self.trust if field.name not in names]
 
     def framing(self, minor: int) -> int:
@@ -312,6 +320,12 @@ def _once(seen: bytes | None, field: Field) -> bytes:
     if seen is not None:
         raise MessageError(400, f"{field.name.decode()} may stand in a request only once")
     return field.value
+
+
+def _milliseconds(value: bytes) -> bytes:
+    if MILLISECONDS.fullmatch(value) is None:
+        raise MessageError(400, "X-Request-Timeout is a whole number of milliseconds, at least 1")
+    return value
 
 
 def _expectation(value: bytes) -> bool:
