@@ -22,14 +22,21 @@ SHARED = [
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
 PURE_IN_PROXY = (
+    "conditions.py",
+    "edits.py",
     "ejection.py",
     "failure.py",
     "headers.py",
+    "hosts.py",
     "memo.py",
+    "paths.py",
+    "pattern.py",
     "peers.py",
+    "reply.py",
     "report.py",
     "routing.py",
     "series.py",
+    "split.py",
     "workers/restarts.py",
     "workers/totals.py",
     *(f"http1/{path.name}" for path in ROOT.glob("proxy/http1/*.py")),

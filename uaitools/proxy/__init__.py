@@ -12,14 +12,15 @@ A request's path, file by file:
     connection   what downstream and upstream have in common
     outbox       what all of them write in one turn of the loop, sent at its end
 
-Beside it: `gateway` listens and swaps configurations (`config`), `clients` and `peers` are whom it
-serves, `directory` keeps services and follows DNS, `native` connects our own aiohttp application
-in process, `handler` is the proxy as an aiohttp handler, `client` is what an exchange asks of whom
-it answers, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure` and
-`ejection` name what goes wrong, `ids` are random, `series`, `status` and `report` tell. The
-program: `__main__` parses `flags` and runs `program`, in several processes by `workers`, with the
-upstreams of `demo`. Pure are http1, routing, headers, memo, failure, report and peers; the others
-touch sockets, tasks or time.
+Beside it: `gateway` listens and swaps configurations (`config`, whose routes `table` translates),
+`hosts`, `paths` with their `pattern`s and `conditions` say which route it is, `split`, `reply` and
+`edits` what else a route does; `clients` and `peers` are whom it serves, `directory` keeps services
+and follows DNS, `native` connects our own aiohttp application in process, `handler` is the proxy as
+an aiohttp handler, `client` is what an exchange asks of whom it answers, `sweep` is the one clock
+of all timeouts, `memo` remembers heads, `failure` and `ejection` name what goes wrong, `ids` are
+random, `series`, `status` and `report` tell. `__main__` parses `flags` and runs `program`, in
+several processes by `workers`, with the upstreams of `demo`. What the list in
+tests/test_architecture.py names is pure; the others touch sockets, tasks or time.
 """
 
 from __future__ import annotations

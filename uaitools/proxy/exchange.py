@@ -18,6 +18,7 @@ from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.ids import random_digits
+from uaitools.proxy.reply import Reply
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import backoff
@@ -108,7 +109,7 @@ class Exchange:
         self._proceeded = False
         self.request_trailers = trailers
         limit = self.plan.max_body
-        if limit is not None and self._received > limit and self.plan.refusal is None:
+        if limit is not None and self._received > limit and self.plan.answer is None:
             self.reject(too_large(limit))
         else:
             self.start(now)
@@ -116,9 +117,13 @@ class Exchange:
     def start(self, now: float) -> None:
         """Send the request on its way."""
         plan = self.plan
-        if plan.refusal is not None:
-            self._answer(plan.refusal, now)
+        if plan.answer is not None:
+            self._answer(plan.answer, now)
             return
+        if plan.split is not None:
+            plan, lines = plan.split.choose(self._client.address, self._ids)
+            self.plan = plan
+            self.added += lines
         plan.service.requests += 1
         self._dispatch(now)
 
@@ -201,7 +206,8 @@ class Exchange:
     def inform(self, head: ResponseHead) -> None:
         """An interim response from the upstream: the answer has begun, there is no retry now."""
         self._kept = None
-        self._client.inform(head)
+        edits = self.plan.edits
+        self._client.inform(head if edits is None else edits.interim(head))
 
     def respond(self, head: ResponseHead, payload: bytes, now: float, done: bool) -> None:
         """The final head from the upstream, with the first piece of its body."""
@@ -220,6 +226,9 @@ class Exchange:
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
+        edits = self.plan.edits
+        if edits is not None:
+            head = edits.response(head)
         self._client.respond(self, head, payload, now, done)
 
     def relay(self, payload: bytes, now: float, *, done: bool) -> None:
@@ -235,6 +244,9 @@ class Exchange:
         self.status = 101
         self._upstream = None
         self._end(now)
+        edits = self.plan.edits
+        if edits is not None:
+            head = edits.response(head)
         tunnel = self._client.upgrade(self, head, upstream)
         if rest:
             tunnel.from_upstream(rest)
@@ -309,12 +321,16 @@ class Exchange:
             self._pool.forget(self)
         self._release_endpoint(now)
 
-    def _answer(self, error: ServiceError, now: float) -> None:
+    def _answer(self, answer: ServiceError | Reply, now: float) -> None:
         """Answer the client ourselves."""
         self._drop(now)
-        head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
-        self.status = error.code
-        self.plan.series.observe(error.code, now - self._started)
+        date = formatdate(usegmt=True)
+        if isinstance(answer, Reply):
+            head, content = answer.head(date), answer.content
+        else:
+            head, content = error_answer(answer, self.request_id.decode(), date)
+        self.status = head.status
+        self.plan.series.observe(head.status, now - self._started)
         if self.plan.is_head:
             content = b""
         self._client.respond(self, head, content, now, True)

@@ -19,7 +19,7 @@ from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
@@ -28,12 +28,13 @@ from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
-from uaitools.proxy.routing import Route, Router
+from uaitools.proxy.routing import Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Site
 from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
+from uaitools.proxy.table import route_of
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
@@ -201,7 +202,8 @@ class Gateway:
         listen and workers need a restart and are kept as they were.
         """
         await self._directory.resolve(config.services)
-        self._directory.apply(config.services, [route.service for route in config.routes])
+        mentioned = [name for route in config.routes for name in route.service_names]
+        self._directory.apply(config.services, mentioned)
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
@@ -217,7 +219,7 @@ class Gateway:
                 downstream.recognise()
         self.site = Site(
             Router(
-                [_route(settings) for settings in config.routes],
+                [route_of(settings) for settings in config.routes],
                 native.native_routes(self._runner.app),
             ),
             dict(self._directory.services),
@@ -232,7 +234,7 @@ class Gateway:
 
     def labels_of(self, service: str) -> frozenset[str]:
         """The `endpoint` labels of the routes to a service."""
-        return frozenset(route.path for route in self.config.routes if route.service == service)
+        return frozenset(r.label for r in self.config.routes if service in r.service_names)
 
     def eject(self, ejection: Ejection) -> None:
         """Take an endpoint out that another worker found bad."""
@@ -290,14 +292,3 @@ class Gateway:
             for name, service in self.services.items()
         }
         return component.Health(available, draining=self.draining)
-
-
-def _route(settings: RouteSettings) -> Route:
-    return Route(
-        path=settings.path.encode(),
-        service=settings.service,
-        methods=frozenset(method.encode() for method in settings.methods),
-        rewrite=None if settings.rewrite is None else settings.rewrite.encode(),
-        max_body=settings.max_body,
-        label=settings.path,
-    )

@@ -7,39 +7,49 @@ once a head and not once a request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
-from uaitools.proxy.routing import RouteError, Router
+from uaitools.proxy.reply import Redirect, Reply
+from uaitools.proxy.routing import Route, RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
 
+if TYPE_CHECKING:
+    from uaitools.proxy.edits import Edits
+
 
 class Destination:
-    """Where requests of one method and path go.
+    """Where requests go that take one route by one path.
 
-    refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
+    answer: what answers them instead, or None. path: the one the upstream is asked for. route:
+    None if there is none. shares: of a split route, where each of its services is.
     """
 
-    __slots__ = ("max_body", "path", "refusal", "series", "service")
+    __slots__ = ("answer", "max_body", "path", "route", "series", "service", "shares")
 
     def __init__(
         self,
         service: Service,
         series: Series,
         path: bytes,
-        max_body: int | None = None,
-        refusal: ServiceError | None = None,
+        *,
+        route: Route | None = None,
+        answer: ServiceError | Reply | None = None,
+        shares: Sequence[Destination] = (),
     ) -> None:
         self.service = service
         self.series = series
         self.path = path
-        self.max_body = max_body
-        self.refusal = refusal
+        self.route = route
+        self.max_body = route.max_body if route is not None else None
+        self.answer = answer
+        self.shares = shares
 
     def __repr__(self) -> str:
         return f"<Destination {self.service.name} {self.path!r}>"
@@ -48,21 +58,25 @@ class Destination:
 class Plan:
     """What to do with every request that has this head; never changed once built.
 
-    refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
-    headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
+    answer: what answers such requests without an upstream, else None. split: chooses the plan of
+    each request instead of this one, or None. prefix: of the outgoing head, see headers.outgoing;
+    empty where there is a split. request_id, trace, trace_flags: see headers.Trust. edits: of
+    responses, or None. body: as in RequestHead.
     """
 
     __slots__ = (
+        "answer",
         "body",
+        "edits",
         "head",
         "is_head",
         "keep_alive",
         "max_body",
         "prefix",
-        "refusal",
         "request_id",
         "series",
         "service",
+        "split",
         "trace",
         "trace_flags",
     )
@@ -71,23 +85,81 @@ class Plan:
         self.head = head
         self.service = destination.service
         self.series = destination.series
-        self.refusal = destination.refusal
+        self.answer = destination.answer
         self.max_body = destination.max_body
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
         self.is_head = head.method == b"HEAD"
-        if self.max_body is not None and self.body > self.max_body:
-            self.refusal = too_large(self.max_body)
+        self.split: Fork | None = None
+        self.edits: Edits | None = None
         controls = head.controls
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
-        self.prefix = outgoing(head, destination.path, trust)
+        route = destination.route
+        if route is None:
+            self.prefix = outgoing(head, destination.path, trust)
+        else:
+            self.edits = route.response_edits
+            if isinstance(route.answer, Redirect):
+                self.answer = route.answer.reply(head, route)
+            if destination.shares:
+                self.split = Fork(head, destination, trust.chain, trusted=trusted)
+                self.prefix = b""
+            else:
+                self.prefix = outgoing(
+                    head, destination.path, trust, route.request_edits, route.host_header
+                )
+        if self.max_body is not None and self.body > self.max_body:
+            self.answer = too_large(self.max_body)
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"
+
+
+class Fork:
+    """The plans of one head whose route is split, each made when it is first chosen."""
+
+    __slots__ = ("_destination", "_head", "_key", "_plans", "_split", "_trusted")
+
+    def __init__(
+        self, head: RequestHead, destination: Destination, chain: bytes, *, trusted: bool
+    ) -> None:
+        assert destination.route is not None
+        assert destination.route.split is not None
+        split = self._split = destination.route.split
+        self._head = head
+        self._destination = destination
+        self._trusted = trusted
+        self._plans: list[Plan | None] = [None for _ in destination.shares]
+        self._key = split.key(head.lines)
+        if split.by_address and chain:
+            # Behind a trusted proxy: the client that its first one saw. It may be made up, which
+            # lets its client choose a side, and nothing else.
+            self._key = chain.partition(b",")[0].strip(b" \t")
+
+    def __repr__(self) -> str:
+        return f"<Fork {self._head!r} {self._split!r}>"
+
+    def choose(self, address: bytes, digits: bytes) -> tuple[Plan, bytes]:
+        """The plan of one request, and lines to add to its answer.
+
+        address: the peer's. digits: 48 random hex digits.
+        """
+        split, key, lines = self._split, self._key, b""
+        if key is None and split.by_address:
+            key = address
+        if key is None and split.cookie:
+            key = digits[-16:]
+            lines = b"Set-Cookie: %b=%b; Path=/; HttpOnly; SameSite=Lax\r\n" % (split.cookie, key)
+        index = split.at(int(digits[-8:], 16)) if key is None else split.place(key)
+        plan = self._plans[index]
+        if plan is None:
+            share = self._destination.shares[index]
+            plan = self._plans[index] = Plan(self._head, share, trusted=self._trusted)
+        return plan, lines
 
 
 class Site:
@@ -128,25 +200,34 @@ class Site:
         if plan is not None:
             return plan
         head = RequestHead(raw)
-        key = head.method + head.path
+        router = self._router
+        key = head.method + head.path if router.plain else router.key(head)
         destination = self._destinations.young.get(key)
         if destination is None:
-            destination = self._route(head.method, head.path)
+            destination = self._route(head)
             self._destinations.put(key, destination)
         plan = Plan(head, destination, trusted=trusted)
         memo.put(raw, plan)
         return plan
 
-    def _route(self, method: bytes, path: bytes) -> Destination:
+    def _route(self, head: RequestHead) -> Destination:
+        method, path = head.method, head.path
         try:
-            route = self._router.match(method, path)
+            route = self._router.match(method, path, head.host, head.lines, head.query)
         except RouteError as error:
             series = self._requests.series(method, error.label)
             # Without its traceback: what is remembered must not hold the frames of a connection.
-            return Destination(self.native, series, path, refusal=error.with_traceback(None))
-        return Destination(
-            self.native if route.service is None else self.services[route.service],
-            self._requests.series(method, route.label),
-            route.upstream_path(path),
-            route.max_body,
-        )
+            return Destination(self.native, series, path, answer=error.with_traceback(None))
+        series = self._requests.series(method, route.label)
+        if isinstance(route.answer, Reply):
+            answer = route.answer.edited(route.response_edits)
+            return Destination(self.native, series, path, route=route, answer=answer)
+        upstream_path = route.upstream_path(path)
+        if route.split is not None:
+            shares = [
+                Destination(self.services[name], series, upstream_path, route=route)
+                for name in route.split.services
+            ]
+            return Destination(shares[0].service, series, upstream_path, route=route, shares=shares)
+        service = self.native if route.service is None else self.services[route.service]
+        return Destination(service, series, upstream_path, route=route)
