@@ -6,6 +6,7 @@ however many routes there are. Routes with one pattern stand together, by what t
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,12 +21,17 @@ _Place: TypeAlias = "tuple[int, int, Route]"
 
 
 class Level:
-    """The routes of one host with one pattern: of equal rank but for what else they ask."""
+    """The routes of one host with one pattern: of equal rank but for what else they ask.
 
-    __slots__ = ("_by_conditions", "_shapes", "_unconditional", "rank")
+    plain: those that ask nothing else, in order; with `conditional` not all there are.
+    """
+
+    __slots__ = ("_by_conditions", "_shapes", "_unconditional", "conditional", "plain", "rank")
 
     def __init__(self, rank: tuple[int, ...]) -> None:
         self.rank = rank
+        self.conditional = False
+        self.plain: list[Route] = []
         self._unconditional: list[_Place] = []
         self._by_conditions: dict[tuple[Condition, ...], list[_Place]] = {}
         # Conditions without their values: a route's values are found by a look-up for each of
@@ -34,11 +40,6 @@ class Level:
 
     def __repr__(self) -> str:
         return f"<Level {self.rank} conditions={len(self._by_conditions)}>"
-
-    @property
-    def conditional(self) -> bool:
-        """Whether a request may fall through to the next level."""
-        return not self._unconditional
 
     @property
     def conditions(self) -> Iterable[Condition]:
@@ -51,13 +52,18 @@ class Level:
         # More conditions first, the allowed methods being one, then the order of the file.
         place = (-len(asked) - bool(route.methods), order, route)
         if asked:
+            self.conditional = True
             self._shapes[tuple([(c.where, c.name, c.value is not None) for c in asked])] = None
             self._by_conditions.setdefault(asked, []).append(place)
         else:
-            self._unconditional.append(place)
+            insort(self._unconditional, place)  # no two have one order: routes are not compared
+            self.plain = [route for _, _, route in self._unconditional]
 
     def candidates(self, facts: Facts) -> list[Route]:
-        """The routes whose conditions hold, in the order in which they are asked."""
+        """The routes whose conditions hold, in the order in which they are asked; all of `plain`.
+
+        Not needed where nothing is conditional.
+        """
         found = list(self._unconditional)
         for shape in self._shapes:
             asked: list[Condition] = []
@@ -69,7 +75,7 @@ class Level:
             else:
                 found += self._by_conditions.get(tuple(asked), ())
         if len(found) > 1:
-            found.sort()  # no two have one order, so routes are never compared
+            found.sort()
         return [route for _, _, route in found]
 
 

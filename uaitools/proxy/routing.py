@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.conditions import Condition, Facts, Question
-from uaitools.proxy.hosts import Hosts
+from uaitools.proxy.hosts import ANY, Hosts
 from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.paths import Level, Paths
@@ -40,7 +40,7 @@ class Route:
     for any size. label: the `endpoint` label of metrics. host: see hosts. conditions: all of them
     have to hold. split: the services that share its requests. answer: given without asking a
     service. host_header: the upstream's Host, None for the client's. request_edits,
-    response_edits: of header fields.
+    response_edits: of header fields. plain: it only names a service.
     """
 
     __slots__ = (
@@ -53,6 +53,7 @@ class Route:
         "methods",
         "path",
         "pattern",
+        "plain",
         "request_edits",
         "response_edits",
         "rewrite",
@@ -92,6 +93,8 @@ class Route:
         self.host_header = host_header
         self.request_edits = request_edits
         self.response_edits = response_edits
+        special = (split, answer, host_header, request_edits, response_edits)
+        self.plain = all(part is None for part in special)
 
     def __repr__(self) -> str:
         return f"<Route {self.host.decode()}{self.path.decode()} -> {self.service}>"
@@ -153,6 +156,7 @@ class Router:
     """
 
     __slots__ = (
+        "_anywhere",
         "_by_host",
         "_conditional",
         "_hosts",
@@ -165,7 +169,9 @@ class Router:
     def __init__(self, routes: Iterable[Route], native: Sequence[NativeRoute] = ()) -> None:
         self._native = {n.path: n.route for n in native if isinstance(n.path, bytes)}
         self._patterns = [(n.path, n.route) for n in native if not isinstance(n.path, bytes)]
+        self._anywhere = Paths()  # of routes without a host
         self._hosts: Hosts[Paths] = Hosts()
+        self._hosts.put(ANY, self._anywhere)
         self._by_host = self._conditional = False
         self._questions: Memo[list[Question]] = Memo(capacity=512, key_limit=1024)
         for order, route in enumerate(routes):
@@ -196,9 +202,13 @@ class Router:
             if method not in COMMON_METHODS:
                 raise RouteError(405, _NOT_TAKEN, COMMON_METHODS, own.label)
             return own
-        facts = Facts(lines, query)
+        facts: Facts | None = None
         for level in self._levels(path, host):
-            routes = level.candidates(facts)
+            routes = level.plain
+            if level.conditional:
+                if facts is None:
+                    facts = Facts(lines, query)
+                routes = level.candidates(facts)
             if routes:
                 return _allowed(routes, method)
         raise RouteError(404, "no route matches this request; see the routes in the configuration")
@@ -224,6 +234,8 @@ class Router:
         return key
 
     def _levels(self, path: bytes, host: bytes | None) -> list[Level]:
+        if not self._by_host:
+            return self._anywhere.levels(path)
         found: list[Level] = []
         for paths in self._hosts.candidates(host):
             found += paths.levels(path)
@@ -246,7 +258,7 @@ def _questions(levels: Iterable[Level]) -> list[Question]:
             known = values.setdefault((condition.where, condition.name), set())
             if condition.value is not None:
                 known.add(condition.value)
-        if not level.conditional:
+        if level.plain:
             break
     return [Question(where, name, known) for (where, name), known in values.items()]
 

@@ -27,29 +27,22 @@ if TYPE_CHECKING:
 class Destination:
     """Where requests go that take one route by one path.
 
-    answer: what answers them instead, or None. path: the one the upstream is asked for. route:
-    None if there is none. shares: of a split route, where each of its services is.
+    answer: what answers them instead, or None. path: the one the upstream is asked for. route: the
+    one that does more than naming a service, or None. shares: where each service of a split is.
     """
 
     __slots__ = ("answer", "max_body", "path", "route", "series", "service", "shares")
 
     def __init__(
-        self,
-        service: Service,
-        series: Series,
-        path: bytes,
-        *,
-        route: Route | None = None,
-        answer: ServiceError | Reply | None = None,
-        shares: Sequence[Destination] = (),
+        self, service: Service, series: Series, path: bytes, max_body: int | None = None
     ) -> None:
         self.service = service
         self.series = series
         self.path = path
-        self.route = route
-        self.max_body = route.max_body if route is not None else None
-        self.answer = answer
-        self.shares = shares
+        self.max_body = max_body
+        self.answer: ServiceError | Reply | None = None
+        self.route: Route | None = None
+        self.shares: Sequence[Destination] = ()
 
     def __repr__(self) -> str:
         return f"<Destination {self.service.name} {self.path!r}>"
@@ -99,16 +92,7 @@ class Plan:
         if route is None:
             self.prefix = outgoing(head, destination.path, trust)
         else:
-            self.edits = route.response_edits
-            if isinstance(route.answer, Redirect):
-                self.answer = route.answer.reply(head, route)
-            if destination.shares:
-                self.split = Fork(head, destination, trust.chain, trusted=trusted)
-                self.prefix = b""
-            else:
-                self.prefix = outgoing(
-                    head, destination.path, trust, route.request_edits, route.host_header
-                )
+            self._follow(route, destination, trust, trusted=trusted)
         if self.max_body is not None and self.body > self.max_body:
             self.answer = too_large(self.max_body)
         self.request_id = trust.request_id
@@ -117,6 +101,21 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"
+
+    def _follow(
+        self, route: Route, destination: Destination, trust: Trust, *, trusted: bool
+    ) -> None:
+        """Do what a route asks for beside naming a service."""
+        head = self.head
+        self.edits = route.response_edits
+        if isinstance(route.answer, Redirect):
+            self.answer = route.answer.reply(head, route)
+        if destination.shares:
+            self.split = Fork(head, destination, trust.chain, trusted=trusted)
+            self.prefix = b""
+        else:
+            edits, host = route.request_edits, route.host_header
+            self.prefix = outgoing(head, destination.path, trust, edits, host)
 
 
 class Fork:
@@ -216,18 +215,25 @@ class Site:
             route = self._router.match(method, path, head.host, head.lines, head.query)
         except RouteError as error:
             series = self._requests.series(method, error.label)
+            refused = Destination(self.native, series, path)
             # Without its traceback: what is remembered must not hold the frames of a connection.
-            return Destination(self.native, series, path, answer=error.with_traceback(None))
+            refused.answer = error.with_traceback(None)
+            return refused
         series = self._requests.series(method, route.label)
-        if isinstance(route.answer, Reply):
-            answer = route.answer.edited(route.response_edits)
-            return Destination(self.native, series, path, route=route, answer=answer)
-        upstream_path = route.upstream_path(path)
-        if route.split is not None:
-            shares = [
-                Destination(self.services[name], series, upstream_path, route=route)
-                for name in route.split.services
-            ]
-            return Destination(shares[0].service, series, upstream_path, route=route, shares=shares)
         service = self.native if route.service is None else self.services[route.service]
-        return Destination(service, series, upstream_path, route=route)
+        destination = Destination(service, series, route.upstream_path(path), route.max_body)
+        if not route.plain:
+            destination.route = route
+            if isinstance(route.answer, Reply):
+                destination.answer = route.answer.edited(route.response_edits)
+            if route.split is not None:
+                destination.shares = [
+                    self._share(destination, self.services[name]) for name in route.split.services
+                ]
+        return destination
+
+    @staticmethod
+    def _share(whole: Destination, service: Service) -> Destination:
+        share = Destination(service, whole.series, whole.path, whole.max_body)
+        share.route = whole.route
+        return share
