@@ -209,6 +209,31 @@ def test_requests_with_one_key_take_one_route(table: list[Spec], requests: list[
         assert seen.setdefault(key, found(index, request)) == found(index, request)
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        [Spec("/a/b", headers={"X-V": "2"}), Spec("/a", headers={"X-W": "1"}), Spec("/")],
+        [Spec("/a/b", query={"q": "1"}), Spec("/a", headers={"X-W": "1"}, host="a")],
+        [Spec("/a/b", headers={"X-W": "*"}), Spec("/a", headers={"X-W": "1"}), Spec("/")],
+    ],
+)
+def test_keys_tell_apart_what_any_level_looks_at(table: list[Spec]) -> None:
+    index = router(table)
+    requests = [
+        Request("GET", "/a/b", host, headers, query)
+        for host in "ab"
+        for headers in ((), (("X-V", "2"),), (("X-W", "1"),), (("X-W", "7"),))
+        for query in ("", "q=1")
+    ]
+    by_key: dict[bytes, set[object]] = {}
+
+    for request in requests:
+        key = index.key(RequestHead(request.head))
+        by_key.setdefault(key, set()).add(found(index, request))
+
+    assert all(len(routes) == 1 for routes in by_key.values())
+
+
 def test_keys_hold_what_routes_look_at_and_nothing_else() -> None:
     plain = router([Spec("/a")])
     table = router([Spec("/a", host="*.a.org", headers={"X-V": "2"}), Spec("/b")])

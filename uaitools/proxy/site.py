@@ -121,7 +121,7 @@ class Plan:
 class Fork:
     """The plans of one head whose route is split, each made when it is first chosen."""
 
-    __slots__ = ("_destination", "_head", "_key", "_plans", "_split", "_trusted")
+    __slots__ = ("_destination", "_fixed", "_head", "_plans", "_split", "_trusted")
 
     def __init__(
         self, head: RequestHead, destination: Destination, chain: bytes, *, trusted: bool
@@ -133,11 +133,12 @@ class Fork:
         self._destination = destination
         self._trusted = trusted
         self._plans: list[Plan | None] = [None for _ in destination.shares]
-        self._key = split.key(head.lines)
+        key = split.key(head.lines)
         if split.by_address and chain:
             # Behind a trusted proxy: the client that its first one saw. It may be made up, which
             # lets its client choose a side, and nothing else.
-            self._key = chain.partition(b",")[0].strip(b" \t")
+            key = chain.partition(b",")[0].strip(b" \t")
+        self._fixed = None if key is None else split.place(key)
 
     def __repr__(self) -> str:
         return f"<Fork {self._head!r} {self._split!r}>"
@@ -147,13 +148,17 @@ class Fork:
 
         address: the peer's. digits: 48 random hex digits.
         """
-        split, key, lines = self._split, self._key, b""
-        if key is None and split.by_address:
-            key = address
-        if key is None and split.cookie:
-            key = digits[-16:]
-            lines = b"Set-Cookie: %b=%b; Path=/; HttpOnly; SameSite=Lax\r\n" % (split.cookie, key)
-        index = split.at(int(digits[-8:], 16)) if key is None else split.place(key)
+        split, index, lines = self._split, self._fixed, b""
+        if index is None:
+            if split.by_address:
+                index = split.place(address)
+            elif split.cookie:
+                value = digits[-16:]
+                index = split.place(value)
+                cookie = (split.cookie, value)
+                lines = b"Set-Cookie: %b=%b; Path=/; HttpOnly; SameSite=Lax\r\n" % cookie
+            else:
+                index = split.at(int(digits[-8:], 16))
         plan = self._plans[index]
         if plan is None:
             share = self._destination.shares[index]
