@@ -207,7 +207,7 @@ def test_an_endpoint_is_listed_once(file: Path) -> None:
             "[proxy.services.llm-router]\nendpoints = [{ url = 'http://a', weight = 0 }]",
             "proxy.services.llm-router.endpoints[0].weight",
         ),
-        ("[[proxy.routes]]\npath = '/a'", "proxy.routes[0].service"),
+        ("[[proxy.routes]]\npath = '/a'", "proxy.routes[0]"),
         ("[[proxy.routes]]\npath = '/a'\nservice = 'a'\nrewrite = 'b'", "proxy.routes[0].rewrite"),
         (
             "[[proxy.routes]]\npath = '/a'\nservice = 'a'\nmethods = ['get']",

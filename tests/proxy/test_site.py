@@ -3,6 +3,7 @@ import pytest
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.patience import NEVER, Overrides, Patience
+from uaitools.proxy.reply import Reply
 from uaitools.proxy.routing import NativeRoute, Route, RouteError, Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
@@ -36,15 +37,15 @@ def plan(site: Site, line: bytes, *fields: bytes, trusted: bool = False) -> Plan
     return site.plan(raw(line, *fields), 0.0, trusted=trusted)
 
 
-def code(refusal: ServiceError | None) -> int | None:
-    return refusal.code if refusal is not None else None
+def code(answer: ServiceError | Reply | None) -> int | None:
+    return answer.code if isinstance(answer, ServiceError) else None
 
 
 def test_a_plan_leads_to_the_route_s_service_and_rewritten_path(site: Site) -> None:
     chosen = plan(site, b"GET /api//memory/7?q")
 
     assert chosen.service is CHAT
-    assert chosen.refusal is None
+    assert chosen.answer is None
     assert chosen.prefix.startswith(b"GET /memories/7?q HTTP/1.1\r\n")
 
 
@@ -53,8 +54,8 @@ def test_a_native_path_leads_to_the_gateway_s_own_application(site: Site) -> Non
 
 
 def test_what_no_route_takes_is_refused_in_the_plan(site: Site) -> None:
-    missing = plan(site, b"GET /nothing").refusal
-    wrong = plan(site, b"GET /api/chat").refusal
+    missing = plan(site, b"GET /nothing").answer
+    wrong = plan(site, b"GET /api/chat").answer
 
     assert code(missing) == 404
     assert code(wrong) == 405
@@ -63,10 +64,10 @@ def test_what_no_route_takes_is_refused_in_the_plan(site: Site) -> None:
 
 
 def test_a_body_over_the_route_s_limit_is_413_before_it_is_sent(site: Site) -> None:
-    assert plan(site, b"POST /api/chat", b"Content-Length: 10").refusal is None
-    assert code(plan(site, b"POST /api/chat", b"Content-Length: 11").refusal) == 413
+    assert plan(site, b"POST /api/chat", b"Content-Length: 10").answer is None
+    assert code(plan(site, b"POST /api/chat", b"Content-Length: 11").answer) == 413
     chunked = plan(site, b"POST /api/chat", b"Transfer-Encoding: chunked")
-    assert chunked.refusal is None
+    assert chunked.answer is None
     assert chunked.max_body == 10
 
 
@@ -84,9 +85,9 @@ def test_equal_heads_share_one_plan_from_the_third_on(site: Site) -> None:
 
 
 def test_a_remembered_refusal_keeps_nothing_of_the_request_that_met_it_first(site: Site) -> None:
-    refusal = plan(site, b"GET /nowhere").refusal
+    refusal = plan(site, b"GET /nowhere").answer
 
-    assert refusal is not None
+    assert isinstance(refusal, ServiceError)
     assert refusal.__traceback__ is None
     assert refusal.__context__ is None
 

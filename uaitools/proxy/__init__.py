@@ -12,15 +12,16 @@ A request's path, file by file:
     connection   what downstream and upstream have in common
     outbox       what all of them write in one turn of the loop, sent at its end
 
-Beside it: `gateway` listens and swaps configurations (`config`), `clients` and `peers` are whom it
-serves, `directory` keeps services and follows DNS, `native` connects our own aiohttp application
-in process, `handler` is the proxy as an aiohttp handler, `client` is what an exchange asks of whom
-it answers, `checks` ask endpoints how they are (`healthcheck`), `sweep` is the one clock of all
-timeouts, `deadlines` are those of whole requests, `patience` those of a route, `memo` remembers
-heads, `failure` and `ejection` name what goes wrong, `ids` are random, `series`, `status` and
-`report` tell. The program: `__main__` parses `flags` and runs `program`, in several processes by
-`workers`, with the upstreams of `demo`. Pure are those that tests/test_architecture.py lists; the
-others touch sockets, tasks or time.
+Beside it: `gateway` listens and swaps configurations (`config`, whose routes `table` translates);
+`hosts`, `paths` with their `pattern`s and `conditions` say which route it is, `split`, `reply` and
+`edits` what else a route does; `guard` asks who may pass (`networks`, `identity`, `hooks` with
+their `interception`; `guards` makes them). `clients` and `peers` are whom it serves, `client` what
+an exchange asks of them; `directory` keeps services and follows DNS, `checks` ask endpoints how
+they are (`healthcheck`), `native` connects our own aiohttp application in process, `handler` is the
+proxy as an aiohttp handler. `sweep` is the one clock of all timeouts, `deadlines` those of whole
+requests, `patience` that of a route. `memo` remembers heads, `failure` and `ejection` name what
+goes wrong, `ids` are random, `series`, `status` and `report` tell. `__main__` parses `flags` and
+runs `program`, in several processes by `workers`, with the upstreams of `demo`.
 """
 
 from __future__ import annotations

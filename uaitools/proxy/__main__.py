@@ -56,12 +56,13 @@ def _summary(config: ProxyConfig, file: Path | None) -> str:
     source = str(file) if file is not None else "no file (--config names one)"
     lines = [f"ok: {source}, {len(config.routes)} routes, {len(config.services)} services"]
     for index, route in enumerate(config.routes):
-        known = config.services.get(route.service)
-        if known is None or not known.endpoints:
-            lines.append(
-                f"warning: proxy.routes[{index}] ({route.path}): the service {route.service} "
-                f"has no endpoint; set proxy.services.{route.service}.endpoints"
-            )
+        for name in route.service_names:
+            known = config.services.get(name)
+            if known is None or not known.endpoints:
+                lines.append(
+                    f"warning: proxy.routes[{index}] ({route.label}): the service {name} "
+                    f"has no endpoint; set proxy.services.{name}.endpoints"
+                )
     return "".join(f"{line}\n" for line in lines)
 
 

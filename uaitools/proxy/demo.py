@@ -22,8 +22,8 @@ from uaitools.metrics import Registry, process
 from uaitools.proxy.config import DEFAULT_ROUTES
 from uaitools.proxy.sockets import listening_socket
 
-ROUTE: Final = DEFAULT_ROUTES[0]  # to the service whose endpoints these are when it has none
-SERVICE: Final = ROUTE.service
+ROUTE: Final = DEFAULT_ROUTES[0]
+(SERVICE,) = ROUTE.service_names  # whose endpoints these are when it has none
 _NAMES: Final = ("sample-1", "sample-2")
 _PAUSE: Final = 0.05  # seconds between two words of a stream
 _WORDS: Final = 200  # events of a stream; the last one has all that is left

@@ -22,6 +22,7 @@ from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.http1.retry_after import retry_after
 from uaitools.proxy.ids import random_digits
+from uaitools.proxy.reply import Reply
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import State
@@ -130,7 +131,7 @@ class Exchange:
         self._proceeded = False
         self.request_trailers = trailers
         limit = self.plan.max_body
-        if limit is not None and self._received > limit and self.plan.refusal is None:
+        if limit is not None and self._received > limit and self.plan.answer is None:
             self.reject(too_large(limit))
         else:
             self.start(now)
@@ -138,12 +139,16 @@ class Exchange:
     def start(self, now: float) -> None:
         """Send the request on its way."""
         plan = self.plan
+        if plan.split is not None:
+            plan, lines = plan.split.choose(self._client.address, self._ids, now)
+            self.plan = plan
+            self.added += lines
         if plan.deadlines is not None:
             plan.deadlines.add(self, self._started + plan.timeout)
         if plan.guard is not None:
             plan.guard.receive(self, now)
-        elif plan.refusal is not None:
-            self._answer(plan.refusal, now)
+        elif plan.answer is not None:
+            self._answer(plan.answer, now)
         else:
             plan.service.requests += 1
             self._dispatch(now)
@@ -158,6 +163,9 @@ class Exchange:
 
     def admit(self, now: float) -> None:
         """The guard and the hooks let the request pass."""
+        if self.plan.answer is not None:
+            self._answer(self.plan.answer, now)
+            return
         self.plan.service.requests += 1
         self._dispatch(now)
 
@@ -270,7 +278,8 @@ class Exchange:
     def inform(self, head: ResponseHead) -> None:
         """An interim response from the upstream: the answer has begun, there is no retry now."""
         self._kept = None
-        self._client.inform(head)
+        edits = self.plan.edits
+        self._client.inform(head if edits is None else edits.interim(head))
 
     def respond(self, head: ResponseHead, payload: bytes, now: float, done: bool) -> None:
         """The final head from the upstream, with the first piece of its body."""
@@ -292,6 +301,9 @@ class Exchange:
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
+        edits = self.plan.edits
+        if edits is not None:
+            head = edits.response(head)
         self._client.respond(self, head, payload, now, done)
 
     def _hold(
@@ -329,6 +341,9 @@ class Exchange:
         if interception is not None:
             interception.cancel()
         self._end(now)
+        edits = self.plan.edits
+        if edits is not None:
+            head = edits.response(head)
         tunnel = self._client.upgrade(self, head, upstream)
         if rest:
             tunnel.from_upstream(rest)
@@ -434,12 +449,16 @@ class Exchange:
             self._pool.forget(self)
         self._release_endpoint(now)
 
-    def _answer(self, error: ServiceError, now: float) -> None:
-        """Answer the client with an error of our own."""
+    def _answer(self, answer: ServiceError | Reply, now: float) -> None:
+        """Answer the client without an upstream."""
         self._drop(now)
-        if self.interception is not None and self.interception.fail(error):
+        date = formatdate(usegmt=True)
+        if isinstance(answer, Reply):
+            self.answer(answer.head(date), answer.content, now)
+            return
+        if self.interception is not None and self.interception.fail(answer):
             return  # a hook that waits for the answer is told, and may have one of its own
-        head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
+        head, content = error_answer(answer, self.request_id.decode(), date)
         self.answer(head, content, now)
 
     def answer(self, head: ResponseHead, content: bytes, now: float) -> None:

@@ -89,7 +89,11 @@ def _merged(kept: Sequence[RouteSettings], added: Sequence[RouteFlag]) -> list[o
     """The routes of the file, without those whose path the command line takes, and its own."""
     taken = {route.prefix.rstrip("/") for route in added}
     return [
-        *(r.model_dump(mode="json") for r in kept if r.path.rstrip("/") not in taken),
+        *(
+            r.model_dump(mode="json")
+            for r in kept
+            if not (r.anyone and r.path.rstrip("/") in taken)
+        ),
         *({"path": route.prefix, "service": route.service} for route in added),
     ]
 

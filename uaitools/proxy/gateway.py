@@ -21,26 +21,25 @@ from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
-from uaitools.proxy.guard import Guard
 from uaitools.proxy.guards import Guards
 from uaitools.proxy.hooks import Hook
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.outbox import Outbox
-from uaitools.proxy.patience import Overrides
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
-from uaitools.proxy.routing import Route, Router
+from uaitools.proxy.routing import Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Site
 from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
+from uaitools.proxy.table import route_of
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
@@ -223,7 +222,8 @@ class Gateway:
             self._authenticator = await _started(auth)
             self._auth_config = auth
         await self._directory.resolve(config.services)
-        self._directory.apply(config.services, [route.service for route in config.routes])
+        mentioned = [name for route in config.routes for name in route.service_names]
+        self._directory.apply(config.services, mentioned)
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
@@ -256,7 +256,7 @@ class Gateway:
         """Swap in routes, guards and services as they are now; requests under way keep theirs."""
         services = dict(self._directory.services)
         routes = [
-            _route(
+            route_of(
                 settings,
                 self._guards.of(settings, self.config, self._peers, services, self._authenticator),
             )
@@ -279,7 +279,7 @@ class Gateway:
 
     def labels_of(self, service: str) -> frozenset[str]:
         """The `endpoint` labels of the routes to a service."""
-        return frozenset(route.path for route in self.config.routes if route.service == service)
+        return frozenset(r.label for r in self.config.routes if service in r.service_names)
 
     def eject(self, ejection: Ejection) -> None:
         """Take an endpoint out that another worker found bad."""
@@ -352,16 +352,3 @@ async def _started(auth: AuthConfig) -> Authenticator:
     authenticator = Authenticator(auth, audience=_NAME)
     await authenticator.start()
     return authenticator
-
-
-def _route(settings: RouteSettings, guard: Guard | None) -> Route:
-    return Route(
-        path=settings.path.encode(),
-        service=settings.service,
-        methods=frozenset(method.encode() for method in settings.methods),
-        rewrite=None if settings.rewrite is None else settings.rewrite.encode(),
-        max_body=settings.max_body,
-        label=settings.path,
-        guard=guard,
-        patience=Overrides(**settings.timeouts.model_dump(), total=settings.timeout),
-    )

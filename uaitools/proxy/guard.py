@@ -102,8 +102,8 @@ class Guard:
             exchange.refuse(FORBIDDEN, now)
         elif caller.identity.unresolved is not None:
             exchange.suspend(self._identify(exchange, caller.identity.unresolved))
-        elif plan.refusal is not None:
-            exchange.refuse(plan.refusal, now)
+        elif caller.identity.refusal is not None:
+            exchange.refuse(caller.identity.refusal, now)
         else:
             self._enter(exchange, now)
 
@@ -133,7 +133,8 @@ class Guard:
                 exchange.refuse(service.busy(), now)
                 return
         exchange.slot = slot
-        if self._hooks is not None:
+        # A route that answers by itself has nothing for hooks to decide.
+        if self._hooks is not None and plan.answer is None:
             exchange.interception = Interception(exchange, self._hooks)
         else:
             exchange.admit(now)

@@ -40,11 +40,11 @@ class Guards:
         concurrency = self._under_way(route)
         hooks = self._hooks(route, services)
         asked = (networks, identities, concurrency, hooks)
-        busy = services[route.service].concurrency
-        if busy is None and all(part is None for part in asked):
+        busy = any(services[name].concurrency is not None for name in route.service_names)
+        if not busy and all(part is None for part in asked):
             return None
         return Guard(
-            route.path,
+            route.label,
             peers,
             networks=networks,
             identities=identities,
@@ -53,10 +53,13 @@ class Guards:
         )
 
     def _under_way(self, route: RouteSettings) -> Concurrency | None:
+        key = route.model_dump_json(
+            include={"host", "path", "exact", "methods", "headers", "query"}
+        )
         if route.concurrency is None:
-            self._concurrency.pop(route.path, None)
+            self._concurrency.pop(key, None)
             return None
-        known = self._concurrency.setdefault(route.path, Concurrency(route.concurrency))
+        known = self._concurrency.setdefault(key, Concurrency(route.concurrency))
         known.limit = route.concurrency
         return known
 

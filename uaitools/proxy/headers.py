@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from uaitools.auth.errors import AuthError
 from uaitools.errors import ServiceError, error_body
@@ -22,6 +22,9 @@ from uaitools.proxy.http1.request import NO_CONTROLS, RequestHead
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.routing import RouteError
 
+if TYPE_CHECKING:
+    from uaitools.proxy.edits import Edits
+
 _NO_HOST: Final = b"localhost"  # an HTTP/1.0 client need not send one, an HTTP/1.1 server needs it
 _BEGUN: Final = b"-01\r\n\r\n"  # the end of a head with a trace that begins here: sampled
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -30,13 +33,23 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@\-]{1,128}")
 _WITH_CONTENT: Final = frozenset((b"POST", b"PUT", b"PATCH"))
 
 
-def outgoing(head: RequestHead, path: bytes, trust: Trust, identity: bytes | None = None) -> bytes:
+def outgoing(
+    head: RequestHead,
+    path: bytes,
+    trust: Trust,
+    identity: bytes | None = None,
+    *,
+    edits: Edits | None = None,
+    sent_host: bytes | None = None,
+) -> bytes:
     """The upstream's head for `head`, sent to `path`, up to what differs between equal requests.
 
-    identity: lines that say who the client is, in place of its credentials. The head ends within
+    identity: lines that say who the client is, in place of its credentials. edits: of the client's
+    fields. sent_host: what Host says instead of the client's. The head ends within
     X-Forwarded-For, where the client's address follows; then come X-Request-Id and traceparent.
     """
     host = head.host or _NO_HOST
+    lines = head.lines + (head.credentials if identity is None else identity)
     plain = head.controls is NO_CONTROLS and head.method not in _WITH_CONTENT
     return b"".join(
         (
@@ -45,10 +58,9 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust, identity: bytes | Non
             path,
             head.query,
             b" HTTP/1.1\r\nHost: ",
-            host,
+            sent_host or host,
             b"" if plain else _message_lines(head),
-            head.lines,
-            head.credentials if identity is None else identity,
+            lines if edits is None else edits.request(lines),
             trust.lines,
             trust.user if identity is None else b"",
             b"" if trust.proto else b"\r\nX-Forwarded-Proto: http",
@@ -157,10 +169,11 @@ def framing(
     return lines, chunked, keep
 
 
-def switching(head: ResponseHead, request_id: bytes) -> bytes:
-    """The 101 that begins a tunnel, whole."""
-    return b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n" % (
+def switching(head: ResponseHead, request_id: bytes, added: bytes = b"") -> bytes:
+    """The 101 that begins a tunnel, whole. added: lines beside its own, each ended by CR LF."""
+    return b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%bX-Request-Id: %b\r\n\r\n" % (
         head.start,
+        added,
         request_id,
     )
 

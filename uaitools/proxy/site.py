@@ -7,7 +7,7 @@ once a head and not once a request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
@@ -17,32 +17,37 @@ from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.patience import NEVER, Overrides, Patience
-from uaitools.proxy.routing import RouteError, Router
+from uaitools.proxy.reply import Redirect, Reply
+from uaitools.proxy.routing import Route, RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
 
 if TYPE_CHECKING:
+    from uaitools.proxy.edits import Edits
     from uaitools.proxy.guard import Caller, Guard
 
 
 class Destination:
-    """Where requests of one method and path go.
+    """Where requests go that take one route by one path.
 
-    refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
-    deadlines: where requests are kept that have one. guard: what the route asks of requests, or
-    None. overrides: where its patience differs from the service's.
+    answer: what answers them instead, or None. path: the one the upstream is asked for. deadlines:
+    where requests are kept that have one. overrides: where the route's patience differs from the
+    service's. route: the one that does more than naming a service, or None. guard: what it asks of
+    requests, or None. shares: where each service of a split is.
     """
 
     __slots__ = (
+        "answer",
         "deadlines",
         "guard",
         "max_body",
         "overrides",
         "path",
         "patience",
-        "refusal",
+        "route",
         "series",
         "service",
+        "shares",
     )
 
     def __init__(
@@ -53,40 +58,57 @@ class Destination:
         deadlines: Deadlines,
         *,
         max_body: int | None = None,
-        refusal: ServiceError | None = None,
-        guard: Guard | None = None,
         overrides: Overrides = Overrides(),  # noqa: B008 - frozen
     ) -> None:
-        self.deadlines = deadlines
-        self.guard = guard
         self.service = service
-        self.overrides = overrides
-        self.patience: Patience = overrides.over(service.policy)
         self.series = series
         self.path = path
+        self.deadlines = deadlines
         self.max_body = max_body
-        self.refusal = refusal
+        self.overrides = overrides
+        self.patience: Patience = overrides.over(service.policy)
+        self.answer: ServiceError | Reply | None = None
+        self.route: Route | None = None
+        self.guard: Guard | None = None
+        self.shares: Sequence[Destination] = ()
 
     def __repr__(self) -> str:
         return f"<Destination {self.service.name} {self.path!r}>"
+
+    def to(self, service: Service, path: bytes) -> Destination:
+        """The same for another service, or another path there."""
+        other = Destination(
+            service,
+            self.series,
+            path,
+            self.deadlines,
+            max_body=self.max_body,
+            overrides=self.overrides,
+        )
+        other.route = self.route
+        other.guard = self.guard
+        return other
 
 
 class Plan:
     """What to do with every request that has this head; never changed once built.
 
-    refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
-    headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
-    guard: of the route, or None; caller: then, what it knows of who sends such requests. expires:
-    when the plan has to be made anew, monotonic. timeout: seconds for the whole request, the
-    route's or the client's, whichever is shorter. deadlines: where such requests are kept; None
-    when there is no such time.
+    answer: what answers such requests without an upstream, else None. split: chooses the plan of
+    each request instead of this one, or None. prefix: of the outgoing head, see headers.outgoing;
+    empty where there is a split. request_id, trace, trace_flags: see headers.Trust. edits: of
+    responses, or None. body: as in RequestHead. guard: of the route, or None; caller: then, what it
+    knows of who sends such requests. expires: when the plan has to be made anew, monotonic.
+    timeout: seconds for the whole request, the route's or the client's, whichever is shorter.
+    deadlines: where such requests are kept; None when there is no such time.
     """
 
     __slots__ = (
+        "answer",
         "body",
         "caller",
         "deadlines",
         "destination",
+        "edits",
         "expires",
         "guard",
         "head",
@@ -95,10 +117,10 @@ class Plan:
         "max_body",
         "patience",
         "prefix",
-        "refusal",
         "request_id",
         "series",
         "service",
+        "split",
         "timeout",
         "trace",
         "trace_flags",
@@ -113,29 +135,37 @@ class Plan:
         self.trust = trust
         self.service = destination.service
         self.series = destination.series
-        self.refusal = destination.refusal
+        self.answer = destination.answer
         self.max_body = destination.max_body
         self.patience = destination.patience
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
         self.is_head = head.method == b"HEAD"
+        self.split: Fork | None = None
+        self.edits: Edits | None = None
         self.guard = guard = destination.guard
         self.caller: Caller | None = None
         self.expires = NEVER
         identity: bytes | None = None
         if guard is not None:
-            self.caller = guard.identify(head, trust.chain, self.service.name, now)
-            self.expires = self.caller.identity.expires
-            self.refusal = self.refusal or self.caller.identity.refusal
-            identity = self.caller.identity.lines
+            caller = self.caller = guard.identify(head, trust.chain, self.service.name, now)
+            self.expires = caller.identity.expires
+            # Who may not come is told nothing about what is there.
+            self.answer = caller.identity.refusal or self.answer
+            identity = caller.identity.lines
+        route = destination.route
+        if route is None:
+            self.prefix = outgoing(head, destination.path, trust, identity)
+        else:
+            self._follow(route, identity)
         if self.max_body is not None and self.body > self.max_body:
-            self.refusal = self.refusal or too_large(self.max_body)
+            refused = self.caller.identity.refusal if self.caller is not None else None
+            self.answer = refused or too_large(self.max_body)
         self.timeout = self.patience.total
         if head.controls.timeout is not None:
             self.timeout = min(self.timeout, int(head.controls.timeout) / 1000)
         self.deadlines = destination.deadlines if self.timeout != NEVER else None
-        self.prefix = outgoing(head, destination.path, trust, identity)
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
@@ -152,16 +182,69 @@ class Plan:
 
         lines: those to forward, each after a CR LF.
         """
-        destination = Destination(
-            service,
-            self.series,
-            path,
-            self.destination.deadlines,
-            max_body=self.max_body,
-            guard=self.destination.guard,
-            overrides=self.destination.overrides,
-        )
+        destination = self.destination.to(service, path)
         return Plan(self.head.with_lines(lines), destination, self.trust, now)
+
+    def _follow(self, route: Route, identity: bytes | None) -> None:
+        """Do what a route asks for beside naming a service."""
+        head, destination = self.head, self.destination
+        self.edits = route.response_edits
+        if isinstance(route.answer, Redirect):
+            self.answer = self.answer or route.answer.reply(head, route)
+        if destination.shares:
+            self.split = Fork(head, destination, self.trust)
+            self.prefix = b""
+        else:
+            edits, host = route.request_edits, route.host_header
+            self.prefix = outgoing(
+                head, destination.path, self.trust, identity, edits=edits, sent_host=host
+            )
+
+
+class Fork:
+    """The plans of one head whose route is split, each made when it is first chosen."""
+
+    __slots__ = ("_destination", "_fixed", "_head", "_plans", "_split", "_trust")
+
+    def __init__(self, head: RequestHead, destination: Destination, trust: Trust) -> None:
+        assert destination.route is not None
+        assert destination.route.split is not None
+        split = self._split = destination.route.split
+        self._head = head
+        self._destination = destination
+        self._trust = trust
+        self._plans: list[Plan | None] = [None for _ in destination.shares]
+        key = split.key(head.lines + head.credentials)
+        if split.by_address and trust.chain:
+            # Behind a trusted proxy: the client that its first one saw. It may be made up, which
+            # lets its client choose a side, and nothing else.
+            key = trust.chain.partition(b",")[0].strip(b" \t")
+        self._fixed = None if key is None else split.place(key)
+
+    def __repr__(self) -> str:
+        return f"<Fork {self._head!r} {self._split!r}>"
+
+    def choose(self, address: bytes, digits: bytes, now: float) -> tuple[Plan, bytes]:
+        """The plan of one request, and lines to add to its answer.
+
+        address: the peer's. digits: 48 random hex digits.
+        """
+        split, index, lines = self._split, self._fixed, b""
+        if index is None:
+            if split.by_address:
+                index = split.place(address)
+            elif split.cookie:
+                value = digits[-16:]
+                index = split.place(value)
+                cookie = (split.cookie, value)
+                lines = b"Set-Cookie: %b=%b; Path=/; HttpOnly; SameSite=Lax\r\n" % cookie
+            else:
+                index = split.at(int(digits[-8:], 16))
+        plan = self._plans[index]
+        if plan is None or plan.expires <= now:
+            share = self._destination.shares[index]
+            plan = self._plans[index] = Plan(self._head, share, self._trust, now)
+        return plan, lines
 
 
 class Site:
@@ -205,10 +288,11 @@ class Site:
         if plan is not None and plan.expires > now:
             return plan
         head = RequestHead(raw)
-        key = head.method + head.path
+        router = self._router
+        key = head.method + head.path if router.plain else router.key(head)
         destination = self._destinations.young.get(key)
         if destination is None:
-            destination = self._route(head.method, head.path)
+            destination = self._route(head)
             self._destinations.put(key, destination)
         controls = head.controls
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
@@ -216,20 +300,37 @@ class Site:
         memo.put(raw, plan)
         return plan
 
-    def _route(self, method: bytes, path: bytes) -> Destination:
+    def _route(self, head: RequestHead) -> Destination:
+        method, path = head.method, head.path
         try:
-            route = self._router.match(method, path)
+            route = self._router.match(
+                method, path, head.host, head.lines + head.credentials, head.query
+            )
         except RouteError as error:
             series = self._requests.series(method, error.label)
+            refused = Destination(self.native, series, path, self._deadlines)
             # Without its traceback: what is remembered must not hold the frames of a connection.
-            refusal = error.with_traceback(None)
-            return Destination(self.native, series, path, self._deadlines, refusal=refusal)
-        return Destination(
-            self.native if route.service is None else self.services[route.service],
-            self._requests.series(method, route.label),
+            refused.answer = error.with_traceback(None)
+            return refused
+        series = self._requests.series(method, route.label)
+        service = self.native if route.service is None else self.services[route.service]
+        destination = Destination(
+            service,
+            series,
             route.upstream_path(path),
             self._deadlines,
             max_body=route.max_body,
-            guard=route.guard,
             overrides=route.patience,
         )
+        destination.guard = route.guard
+        if not route.plain:
+            destination.route = route
+            if isinstance(route.answer, Reply):
+                destination.answer = route.answer.edited(route.response_edits)
+            if route.split is not None:
+                destination.shares = [
+                    destination.to(self.services[name], destination.path)
+                    for name in route.split.services
+                ]
+                destination.guard = None  # each side has it, and knows its own service
+        return destination

@@ -243,7 +243,8 @@ class Upstream(Connection):
             exchange.try_again(head.status, now)
             return
         self._buffer = b""
-        self._announced = head.trailers
+        edits = exchange.plan.edits
+        self._announced = head.trailers if edits is None else head.trailers - edits.dropped
         self._keep = head.keep_alive
         self._idle = head.idle
         if size == UNTIL_CLOSE:

@@ -3,6 +3,7 @@
 services   [proxy.services.NAME]: where a service is, and how it is called
 checks     how a service's endpoints are checked
 routes     [[proxy.routes]]: which requests go where
+actions    what becomes of them beside that: split, redirect, answer, header fields
 units      what several of them are made of
 """
 
@@ -85,14 +86,14 @@ class ProxyConfig(Model):
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:
-        seen: dict[tuple[str, str], int] = {}
+        seen: dict[object, int] = {}
         for index, route in enumerate(self.routes):
             for method in route.methods or ("any method",):
-                key = (route.path.rstrip("/"), method)
+                key = route.collides(method)
                 if key in seen:
                     first = seen[key]
                     raise ValueError(
-                        f"routes[{first}] and routes[{index}] both take {method} on {route.path}"
+                        f"routes[{first}] and routes[{index}] both take {method} on {route.label}"
                     )
                 seen[key] = index
         return self
