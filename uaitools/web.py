@@ -60,13 +60,13 @@ def application(
     health: Callable[[], Health],
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
     app: web.Application | None = None,
-    authenticator: "Callable[[], Authenticator | None]" = lambda: None,
+    authenticator: "Authenticator | None" = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
     service: the name in answers and logs. health, snapshot: asked at each request. app: one that
-    is not running yet, to add this to instead of a new one. authenticator: the one in force, which
-    tells who sends a request, `request[PRINCIPAL]` (uaitools.auth.middleware); None: everyone.
+    is not running yet, to add this to instead of a new one. authenticator: asked who sends each
+    request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone.
     """
     started = time.monotonic()
 

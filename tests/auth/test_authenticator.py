@@ -14,7 +14,7 @@ from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.credential import Credential, Source
 from uaitools.auth.errors import AuthError
-from uaitools.auth.keyfile import change
+from uaitools.auth.keyfile import KeyFileError, change
 from uaitools.auth.keys import new_key
 from uaitools.auth.principal import ANONYMOUS
 from uaitools.auth.service_token import ServiceTokens
@@ -189,6 +189,46 @@ async def test_a_key_that_is_revoked_while_it_runs_is_refused_within_seconds(
         assert ask(authenticator, "key", other).startswith("key:")
     finally:
         await authenticator.stop()
+
+
+async def test_a_reload_judges_everything_by_the_new_configuration(
+    authenticator: Authenticator, path: Path, key: str
+) -> None:
+    await authenticator.start()
+    try:
+        generation = authenticator.generation
+        token = signed("HS256").decode()
+        assert ask(authenticator, "bearer", token) == "alice"
+        assert ask(authenticator, "key", key)
+
+        await authenticator.reload(AuthConfig.model_validate({"keys_file": path}))
+
+        assert authenticator.generation != generation
+        assert ask(authenticator, "key", key)
+        for source, text in (("bearer", token), ("principal", principal_token())):
+            with pytest.raises(AuthError, match="not accepted here"):
+                ask(authenticator, source, text)  # type: ignore[arg-type]
+
+        await authenticator.reload(AuthConfig())
+        assert authenticator.authenticate(None, NOW) is ANONYMOUS
+    finally:
+        await authenticator.stop()
+
+
+async def test_a_reload_that_fails_changes_nothing(
+    authenticator: Authenticator, path: Path, key: str
+) -> None:
+    config = configured(path).model_copy(
+        update={"service_secret": None, "keys_file": path.with_name("no.json")}
+    )
+    generation = authenticator.generation
+
+    with pytest.raises(KeyFileError):
+        await authenticator.reload(config)
+
+    assert authenticator.generation == generation
+    assert ask(authenticator, "key", key)
+    assert ask(authenticator, "principal", principal_token()) == "alice"
 
 
 async def test_a_broken_key_file_changes_nothing(

@@ -388,3 +388,24 @@ async def test_what_was_admitted_is_judged_anew_when_its_key_is_withdrawn(
             authenticator.authenticate(old, NOW)
     finally:
         await authenticator.stop()
+
+
+async def test_a_reload_keeps_the_key_sets_that_are_still_named(server: KeyServer) -> None:
+    first = config(server)
+    authenticator = Authenticator(first, audience="memory", clock=lambda: NOW)
+    await authenticator.start()
+    try:
+        token = Credential("bearer", signed("RS256", header={"kid": "RS256-0"}))
+        await authenticator.admit(token)
+        await server.stop()
+
+        await authenticator.reload(first.model_copy(update={"service_secret": None}))
+        assert authenticator.authenticate(token, NOW).id == "alice"  # though the URL is down
+
+        await server.start()
+        other = first.jwt[0].model_copy(update={"leeway": 1.0})
+        await authenticator.reload(first.model_copy(update={"jwt": (other,)}))
+        assert (await authenticator.admit(token)).expires == NOW + 601
+        assert server.asked == 2
+    finally:
+        await authenticator.stop()

@@ -86,7 +86,7 @@ def serve(aiohttp_client: AiohttpClient) -> Serve:
             "memory",
             health=lambda: Health({}),
             snapshot=snapshot,
-            authenticator=lambda: authenticator,
+            authenticator=authenticator,
         )
         app.router.add_get("/whoami", whoami)
         app.router.add_get("/api/status", whoami)

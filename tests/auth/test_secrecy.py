@@ -64,7 +64,7 @@ async def test_bad_credentials_leave_no_trace_of_themselves(
     document = {"keys_file": path, "jwt": table, "service_secret": SERVICE_SECRET}
     authenticator = Authenticator(AuthConfig.model_validate(document), audience="memory")
     app = application(
-        "memory", health=lambda: Health({}), snapshot=snapshot, authenticator=lambda: authenticator
+        "memory", health=lambda: Health({}), snapshot=snapshot, authenticator=authenticator
     )
     app.router.add_get("/failing", failing)
     client = await aiohttp_client(app)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.auth.claims import Expected
 from uaitools.auth.errors import AuthError, NotReady, Refused, Unresolved
-from uaitools.auth.jwt import Issuer, JwtVerifier, Keys, OneKey
+from uaitools.auth.jwt import Issuer, JwtVerifier, OneKey
 from uaitools.auth.keyfile import KeyFile
 from uaitools.auth.keys import PREFIX
 from uaitools.auth.memo import Memo
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uaitools.auth.config import AuthConfig, JwtConfig
     from uaitools.auth.credential import Credential, Source
     from uaitools.auth.jwks import KeySet
+    from uaitools.auth.jws import Algorithm
 
 _POLL: Final = 1.0  # seconds between two looks at the key file
 _PATIENCE: Final = 3  # fetches of keys that one request waits for
@@ -43,9 +44,8 @@ class Authenticator:
 
     config: the `[auth]` table; where nothing is configured, everyone is ANONYMOUS. audience: the
     service's name, also in errors. remember: principals of each source, of which twice as many
-    live at most. clock: unix seconds, for `admit`. Start it before use; a
-    reload needs a new one only if `config` has changed. Raises KeyFileError and ValueError for
-    files that have become wrong since the configuration was read.
+    live at most; 0 for none. clock: unix seconds, for `admit`. Start it before use. Raises
+    KeyFileError and ValueError for files that have become wrong since `config` was read.
 
     generation: changes whenever keys have changed. Who remembers a principal, or what follows
     from it, remembers the generation with it.
@@ -59,17 +59,13 @@ class Authenticator:
         remember: int = 8192,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.enabled = config.enabled
         self.audience = audience
         self.generation = next(_generations)
         self.verified = 0
         self.refused = 0
         self._clock = clock
-        self._key_file = KeyFile(config.keys_file) if config.keys_file is not None else None
-        self._key_sets: list[KeySet] = []
-        self._verifier = JwtVerifier([self._issuer(one) for one in config.jwt])
-        secret = config.service_secret
-        self._tokens = ServiceTokens(secret.get_secret_value().encode()) if secret else None
+        self._key_sets: dict[JwtConfig, KeySet] = {}
+        self._adopt(config)
         # Apart, or what was good in one header would be good in another one. By digest: tokens
         # are up to 8 KiB, digests 32 bytes.
         self._known: dict[Source, Memo[bytes, Principal]] = {
@@ -87,10 +83,23 @@ class Authenticator:
 
     async def start(self) -> None:
         """Begin to watch the key file and to fetch key sets."""
-        if self._key_file is not None:
-            self._polling = spawn(self._poll(self._key_file), name="watch key file")
-        for keys in self._key_sets:
+        self._polling = spawn(self._poll(), name="watch key file")
+        for keys in self._key_sets.values():
             await keys.start()
+
+    async def reload(self, config: AuthConfig) -> None:
+        """Judge by `config` from now on; key sets that it still names are kept as they are.
+
+        Raises KeyFileError and ValueError as the constructor; then nothing has changed.
+        """
+        old = self._key_sets
+        self._adopt(config)
+        self._changed()
+        if self._polling is not None:
+            for table in self._key_sets.keys() - old.keys():
+                await self._key_sets[table].start()
+            for table in old.keys() - self._key_sets.keys():
+                await old[table].stop()
 
     async def drain(self, _deadline: float) -> None:
         """Nothing: what is still under way wants to be authenticated to its end."""
@@ -100,7 +109,7 @@ class Authenticator:
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.wait({self._polling})
-        for keys in self._key_sets:
+        for keys in self._key_sets.values():
             await keys.stop()
 
     # -- requests ---------------------------------------------------------------------------
@@ -174,12 +183,26 @@ class Authenticator:
 
     # -- keys -------------------------------------------------------------------------------
 
-    async def _poll(self, file: KeyFile) -> None:
+    async def _poll(self) -> None:
         while True:
             await asyncio.sleep(_POLL)
             # In a thread: 10,000 keys take 0.1 s to read.
-            if await asyncio.to_thread(file.poll):
+            if self._key_file is not None and await asyncio.to_thread(self._key_file.poll):
                 self._changed()
+
+    def _adopt(self, config: AuthConfig) -> None:
+        """Take everything from `config`, or raise and take nothing."""
+        key_file = KeyFile(config.keys_file) if config.keys_file is not None else None
+        key_sets = {
+            table: self._key_sets.get(table) or self._key_set(table, table.jwks_url)
+            for table in config.jwt
+            if table.jwks_url is not None
+        }
+        verifier = JwtVerifier([_issuer(table, key_sets.get(table)) for table in config.jwt])
+        secret = config.service_secret
+        self._tokens = ServiceTokens(secret.get_secret_value().encode()) if secret else None
+        self._key_file, self._key_sets, self._verifier = key_file, key_sets, verifier
+        self.enabled = config.enabled
 
     def _changed(self) -> None:
         """Other keys are in force: judge everything anew."""
@@ -187,31 +210,32 @@ class Authenticator:
         for memo in self._known.values():
             memo.clear()
 
-    def _issuer(self, config: JwtConfig) -> Issuer:
-        expected = Expected(
-            config.issuer,
-            frozenset(config.audience),
-            config.leeway,
-            config.user_claim,
-            config.scopes_claim,
-            config.roles_claim,
-        )
-        algorithms = config.accepted
-        return Issuer({one: one for one in algorithms}, self._keys_of(config), expected)
-
-    def _keys_of(self, config: JwtConfig) -> Keys:
-        if config.secret is not None:
-            return OneKey("HS256", config.secret.get_secret_value().encode())
-        if config.jwks_url is None:
-            return OneKey(*config.public_key())
+    def _key_set(self, config: JwtConfig, url: str) -> KeySet:
         from uaitools.auth.jwks import KeySet  # noqa: PLC0415 - takes the cryptography library
 
-        keys = KeySet(
-            config.jwks_url,
+        return KeySet(
+            url,
             config.accepted,
             self.audience,
             changed=self._changed,
             refresh=config.jwks_refresh,
         )
-        self._key_sets.append(keys)
-        return keys
+
+
+def _issuer(config: JwtConfig, keys: KeySet | None) -> Issuer:
+    """What a table describes. keys: of its `jwks_url`. Raises ValueError for a wrong key file."""
+    expected = Expected(
+        config.issuer,
+        frozenset(config.audience),
+        config.leeway,
+        config.user_claim,
+        config.scopes_claim,
+        config.roles_claim,
+    )
+    algorithms: dict[str, Algorithm] = {one: one for one in config.accepted}
+    if keys is not None:
+        return Issuer(algorithms, keys, expected)
+    if config.secret is not None:
+        secret = config.secret.get_secret_value().encode()
+        return Issuer(algorithms, OneKey("HS256", secret), expected)
+    return Issuer(algorithms, OneKey(*config.public_key()), expected)

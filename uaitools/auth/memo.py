@@ -43,7 +43,8 @@ class Memo(Generic[K, V]):
         if len(self.young) >= self._capacity and key not in self.young:
             self._old = self.young
             self.young = {}
-        self.young[key] = value
+        if self._capacity:
+            self.young[key] = value
 
     def clear(self) -> None:
         """Forget everything."""

@@ -73,18 +73,16 @@ def needs(
     return guard
 
 
-def authentication(source: Callable[[], Authenticator | None], service: str) -> Middleware:
+def authentication(authenticator: Authenticator | None, service: str) -> Middleware:
     """Tell each request's principal before its handler runs, or refuse it.
 
-    source: the authenticator in force, started and stopped by the caller; None accepts everyone.
-    It is asked for at each request, because a reload may have brought another one. /health is
+    authenticator: None accepts everyone; otherwise started and stopped by the caller. /health is
     never asked for a credential, /metrics and /api/status need `ops:read`.
     """
 
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[_SERVICE] = service
-        authenticator = source()
         if authenticator is None or not authenticator.enabled:
             request[PRINCIPAL] = ANONYMOUS
             return await handler(request)

@@ -99,8 +99,7 @@ class Gateway:
         self._sweep.hooks.append(self.deadlines.expire)
         self._directory = Directory(self._sweep, self.outbox, on_ejection)
         self._peers = Peers(config.trusted_proxies)
-        self._auth_config = auth or AuthConfig()
-        self._authenticator = Authenticator(self._auth_config, audience=_NAME)
+        self.authenticator = Authenticator(auth or AuthConfig(), audience=_NAME)
         self._generation = -1  # of what the authenticator knows
         self._guards = Guards()
         self._sweep.hooks.append(self._forget_callers)
@@ -150,7 +149,7 @@ class Gateway:
         connect = native.connector(server)
         pool = Pool(endpoint, self._native, connect, self._sweep, self.outbox)
         self._native.replace({endpoint: pool})
-        await self._authenticator.start()
+        await self.authenticator.start()
         await self.reload(self.config)
         self._sweep.start()
         await self._directory.start()
@@ -179,7 +178,7 @@ class Gateway:
             downstream.cut_off()
         await self._sweep.stop()
         await self._directory.stop()
-        await self._authenticator.stop()
+        await self.authenticator.stop()
         self._native.replace({})
         await self._runner.cleanup()
         for listener in self._sockets:
@@ -217,10 +216,8 @@ class Gateway:
 
         listen and workers need a restart and are kept as they were, as is `auth` unless given.
         """
-        old = self._authenticator
-        if auth is not None and auth != self._auth_config:
-            self._authenticator = await _started(auth)
-            self._auth_config = auth
+        if auth is not None:
+            await self.authenticator.reload(auth)
         await self._directory.resolve(config.services)
         mentioned = [name for route in config.routes for name in route.service_names]
         self._directory.apply(config.services, mentioned)
@@ -238,8 +235,6 @@ class Gateway:
             for downstream in self.clients:
                 downstream.recognise()
         self._build_site()
-        if self._authenticator is not old:
-            await old.stop()
 
     def hook(self, function: Hook) -> Hook:
         """Run `function` for every request that is proxied, before the hooks of its route.
@@ -258,7 +253,7 @@ class Gateway:
         routes = [
             route_of(
                 settings,
-                self._guards.of(settings, self.config, self._peers, services, self._authenticator),
+                self._guards.of(settings, self.config, self._peers, services, self.authenticator),
             )
             for settings in self.config.routes
         ]
@@ -267,7 +262,7 @@ class Gateway:
 
     def _forget_callers(self, _now: float) -> None:
         """What keys say has changed: find out anew who everybody is."""
-        generation = self._authenticator.generation
+        generation = self.authenticator.generation
         if generation != self._generation:
             self._generation = generation
             self._build_site()
@@ -326,7 +321,7 @@ class Gateway:
             health=self._health,
             snapshot=snapshot,
             app=mounted,
-            authenticator=lambda: self._authenticator,
+            authenticator=self.authenticator,
         )
         app.middlewares.insert(0, native.forwarded(self._client_of))
         app.router.add_get("/api/status", get_status)
@@ -346,9 +341,3 @@ class Gateway:
             for name, service in self.services.items()
         }
         return component.Health(available, draining=self.draining)
-
-
-async def _started(auth: AuthConfig) -> Authenticator:
-    authenticator = Authenticator(auth, audience=_NAME)
-    await authenticator.start()
-    return authenticator

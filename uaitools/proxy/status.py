@@ -48,6 +48,7 @@ def registry(gateway: Gateway) -> Registry:
     sources.add(process)
     sources.add(lambda: _request_samples(gateway.requests))
     sources.add(lambda: _gateway_samples(gateway))
+    sources.add(gateway.authenticator.samples)
     return sources
 
 
