@@ -101,10 +101,13 @@ class Limits:
         try:
             while True:
                 now = time.monotonic_ns()
-                number = _unleased(remote, limits, marks, held, now)
+                number = _unleased(remote, marks, held, now)
                 if number is None:
                     break
                 limit = limits[number]
+                lease = remote.leases.get(marks[number])
+                if lease is not None and lease.refused > now:
+                    return limit.refused(lease.refused - now)
                 outcome = await remote.acquire(limit, keys[number], marks[number], now)
                 if isinstance(outcome, Refused):
                     return limit.refused(outcome.wait)
@@ -122,13 +125,8 @@ class Limits:
     # -- this host --------------------------------------------------------------------------
 
     def _check_here(self, limits: Sequence[Limit], keys: Sequence[bytes], at: int) -> Verdict:
-        return self._take(limits, _marks(limits, keys), at)
-
-    def _take(self, limits: Sequence[Limit], marks: Sequence[int], at: int) -> Verdict:
-        if not limits:
-            return _PASS
         charges = self._charges(limits, at)
-        return _strictest(limits, self._table.take_all(charges, marks, at), at)
+        return _strictest(limits, self._table.take_all(charges, _marks(limits, keys), at), at)
 
     def _charges(self, limits: Sequence[Limit], at: int) -> list[Charge]:
         charges = []
@@ -158,7 +156,7 @@ class Limits:
             lease = remote.leases.get(mark)
             if lease is None:
                 return None
-            if not lease.has_one(limit.charge, at):
+            if lease.calls < 1 or lease.until <= at:
                 return limit.refused(lease.refused - at) if lease.refused > at else None
         return self._pass(remote, limits, marks, {}, at)
 
@@ -182,8 +180,8 @@ class Limits:
             for number, charge in enumerate(charges):
                 lease = remote.leases.obtain(marks[number], at)
                 if number not in held:
-                    lease.spend(charge)
-                left[number] = min(left[number], _known_left(charge, lease.calls(charge, at)))
+                    lease.spend()
+                left[number] = min(left[number], _known_left(charge, lease.left + lease.calls))
         return _strictest(limits, left, charged)
 
     def _without_redis(self, limits: Sequence[Limit], keys: Sequence[bytes], at: int) -> Verdict:
@@ -200,17 +198,13 @@ def _marks(limits: Sequence[Limit], keys: Sequence[bytes]) -> list[int]:
 
 
 def _unleased(
-    remote: Remote,
-    limits: Sequence[Limit],
-    marks: Sequence[int],
-    held: dict[int, Granted],
-    now: int,
+    remote: Remote, marks: Sequence[int], held: dict[int, Granted], now: int
 ) -> int | None:
     """The number of a limit by which the call may not pass yet."""
-    for number, limit in enumerate(limits):
+    for number, mark in enumerate(marks):
         if number not in held:
-            lease = remote.leases.get(marks[number])
-            if lease is None or not lease.has_one(limit.charge, now):
+            lease = remote.leases.get(mark)
+            if lease is None or not lease.unspent(now):
                 return number
     return None
 

@@ -1,24 +1,21 @@
 """What Redis has granted this process in advance, so that most calls need no round trip.
 
-Why leases never admit more than the limit. Let the bucket in Redis hold B, and each process a
-lease of F, all in calls. A lease *decays* as fast as the bucket refills: of N calls asked for at
-the local time t0, F = N - (t - t0) / interval is left while none is spent, and there must be a
-whole one of it to let a call pass. Compare S = B + the sum of all F with V, a single token bucket
-of the same rate which is charged when a call passes. A grant moves calls from B to F: S stays, or
-falls a little, since t0 is before the server's time. Passing takes one from S and one from V. In
-between B grows by one an interval at most, and as long as any lease is left some F shrinks as
-fast: S grows only when no lease is left, and then S = B, which is never above the burst. V grows
-by one an interval until it is at the burst. Hence S <= V at all times: who has a whole call in a
-lease has one in V, and what passes would have passed V. The one assumption is that the clocks run
-at the same speed.
+A call that waits for Redis is charged there, and passes. A *lease* is calls charged in advance,
+which the process may let pass for LIFE from when it asked, and no longer.
 
-As one number: F reaches 0 at `until`; a grant moves it N intervals on, a call one interval back,
-and a call may pass while `until` is at least one interval ahead. Who waited for the grant passes
-as of t0, when its call was charged, and is not part of the lease.
+Why leases never let more pass than the limit. Let the bucket in Redis hold B, and the processes
+leases of F1, F2 ..., all in calls; Redis knows an upper bound of each, L1, L2 ...: what it granted,
+until it has ended by the server's clock. It lets B refill up to the burst less the sum of all L,
+and never beyond. Compare S = B + F1 + F2 + ... with V, a single token bucket of the same rate that
+is charged for each call as it passes. A grant moves calls from B to F; a call that passes takes one
+from S and one from V; a lease that ends lets S fall. In between only B grows, no faster than V, and
+S <= B + L1 + L2 + ... <= burst. V grows at that pace unless it is at the burst. Hence S <= V at all
+times, and who has a call leased has one in V: what passes would have passed V. LIFE begins here
+before Redis begins to count it, hence ends here first; the one assumption is that the two clocks
+do not run apart by more than a round trip within it.
 
-A quota's lease is a count that ends with the period: what is granted has been counted, so that
-all leases and the count together never exceed the quota. What is not spent is lost, which is at
-most one lease a process.
+A quota's leases have been counted and end with the period: nothing grows, so nothing can exceed it.
+What a process does not spend is lost, at most one lease.
 """
 
 from __future__ import annotations
@@ -27,80 +24,66 @@ from typing import Final
 
 from uaitools.traffic.slots import Charge, RateCharge
 
+LIFE: Final = 2_000_000_000  # nanoseconds that a rate's lease lasts
 _LIMIT: Final = 65_536  # leases held
-_PART: Final = 8  # of a burst or quota, at most that part is leased at once
+_PART: Final = 8  # of a burst or a quota at most that part is leased at once
 
 
 class Lease:
-    """What one key has in advance. All times are nanoseconds.
+    """What one key has in advance: calls, of a rate or a quota. Times are nanoseconds.
 
-    until: of a rate, when the lease has decayed; of a quota, the end of the period. units: of a
-    quota, calls. refused: until when nothing is to be had. left: what Redis had left, in calls.
+    calls, until: how many may pass until when. refused: until when there is nothing to be had.
+    left: what Redis had left when it was last asked.
     """
 
-    __slots__ = ("_asked", "_spent", "left", "refused", "units", "until")
+    __slots__ = ("_asked", "_at", "_spent", "calls", "left", "refused", "until")
 
     def __init__(self) -> None:
+        self.calls = 0
         self.until = 0
-        self.units = 0
         self.refused = 0
         self.left = 0
         self._asked = 0
         self._spent = 0
+        self._at = 0
 
     def __repr__(self) -> str:
-        return f"<Lease until={self.until} units={self.units} refused={self.refused}>"
+        return f"<Lease calls={self.calls} until={self.until} refused={self.refused}>"
 
-    def has_one(self, charge: Charge, now: int) -> bool:
-        """Whether a call may pass on it."""
-        if isinstance(charge, RateCharge):
-            return self.until - charge.interval >= now
-        return self.units > 0 and self.until > now
+    def unspent(self, now: int) -> int:
+        """Calls that may pass."""
+        return self.calls if self.until > now else 0
 
-    def spend(self, charge: Charge) -> None:
-        """Let a call pass. Ask `has_one` before."""
+    def spend(self) -> None:
+        """Let one pass. Only where there is one."""
+        self.calls -= 1
         self._spent += 1
-        if isinstance(charge, RateCharge):
-            self.until -= charge.interval
-        else:
-            self.units -= 1
 
-    def grant(self, charge: Charge, calls: int, at: int, ends: int) -> None:
-        """Add what was asked for at `at`. ends: of a quota's period; another one begins anew."""
-        if isinstance(charge, RateCharge):
-            self.until = max(self.until, at) + calls * charge.interval
-            return
-        if self.until <= at:
-            self.units = 0
-        # Computed anew for each grant, the end differs by what a round trip takes.
-        self.until = min(self.until, ends) if self.units else ends
-        self.units += calls
+    def grant(self, calls: int, at: int, until: int) -> None:
+        """Add calls that were asked for at `at`, and let all that are left last until `until`."""
+        self.calls = self.unspent(at) + calls
+        self.until = until
+        self._at = at
 
-    def calls(self, charge: Charge, now: int) -> int:
-        """Calls that may pass, by what is known: those leased and those that Redis had left."""
-        if isinstance(charge, RateCharge):
-            return self.left + max(0, self.until - now) // charge.interval
-        return self.left + (self.units if self.until > now else 0)
+    def next_batch(self, charge: Charge, batch: int, now: int) -> int:
+        """How many calls to lease: as many as were used of the last, or more if they went soon.
 
-    def idle(self, now: int) -> bool:
-        """Whether it says nothing."""
-        return self.until <= now and self.refused <= now
-
-    def next_batch(self, charge: Charge, batch: int) -> int:
-        """How many calls to ask for in advance: twice as many when the last ones were all used.
-
-        batch: at most. A key's first call asks for none: most keys come once.
+        A key's first call leases none: most keys come once. batch: at most.
         """
         if isinstance(charge, RateCharge):
-            most = min(batch, charge.capacity // charge.interval // _PART)
+            most = charge.capacity // charge.interval // _PART
         else:
-            most = min(batch, charge.count // _PART)
-        if self._spent >= self._asked:
-            self._asked = min(max(1, 2 * self._asked), most)
+            most = charge.count // _PART
+        if self._spent >= self._asked and now - self._at < LIFE // 2:
+            self._asked = min(max(1, 2 * self._asked), batch, most)
         else:
-            self._asked //= 2
+            self._asked = min(self._spent, batch, most)
         self._spent = 0
         return self._asked
+
+    def idle(self, now: int) -> bool:
+        """Whether it says nothing any more."""
+        return self.until <= now and self.refused <= now
 
 
 class Leases:

@@ -9,6 +9,7 @@ bounded rate finds out when Redis is back. Both changes are logged, once.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from uaitools import log
-from uaitools.limits.lease import Leases
+from uaitools.limits.lease import LIFE, Leases
 from uaitools.limits.limit import Limit
 from uaitools.limits.outcome import Away, Granted, Outcome, Refused
 from uaitools.limits.script import SCRIPT, quota_arguments, rate_arguments
@@ -63,6 +64,7 @@ class Remote:
         self.away = False
         self.round_trips = 0
         self._url = url
+        self._process = secrets.token_hex(4)
         self.configure(timeout=timeout, probe=probe, batch=batch)
         self._probe_due = 0
         self._client: Redis | None = None
@@ -99,7 +101,7 @@ class Remote:
         ask = self._asks.get(mark)
         if ask is None:
             lease = self.leases.get(mark)
-            extra = lease.next_batch(limit.charge, self._batch) if lease is not None else 0
+            extra = 0 if lease is None else lease.next_batch(limit.charge, self._batch, now)
             ask = self._asks[mark] = _Ask(limit, key, mark, extra)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         ask.waiting.append(outcome)
@@ -115,11 +117,14 @@ class Remote:
             self._waiting -= 1
 
     def give_back(self, limit: Limit, mark: int, outcome: Outcome, now: int) -> None:
-        """Lease what was granted to a call that did not pass after all."""
-        if isinstance(outcome, Granted):
-            lease = self.leases.obtain(mark, now)
-            if isinstance(limit.rule, Rate) or lease.until > now:
-                lease.grant(limit.charge, 1, outcome.at, lease.until)
+        """Lease what was granted to a call that did not pass after all.
+
+        Of a rate it is lost: Redis does not know it as leased.
+        """
+        if isinstance(outcome, Granted) and isinstance(limit.rule, Quota):
+            lease = self.leases.get(mark)
+            if lease is not None and lease.until > now:
+                lease.calls += 1
 
     def probe(self, now: int) -> None:
         """While Redis is away: try again, if it is time to."""
@@ -154,7 +159,7 @@ class Remote:
         again: list[_Ask] = []
         async with asyncio.timeout(self._timeout):
             at = time.monotonic_ns()
-            for ask, answer in zip(asks, await self._evaluate(asks), strict=True):
+            for ask, answer in zip(asks, await self._evaluate(asks, at), strict=True):
                 if answer[0] < 0:
                     self._ahead = answer[1] - time.time_ns() // 1000
                     again.append(ask)
@@ -166,7 +171,7 @@ class Remote:
             if self._asks[ask.mark] is not ask:
                 self._asks[ask.mark].waiting += ask.waiting
 
-    async def _evaluate(self, asks: list[_Ask]) -> Sequence[Sequence[int]]:
+    async def _evaluate(self, asks: list[_Ask], at: int) -> Sequence[Sequence[int]]:
         """What the script answers to each."""
         if self._client is None:
             self._client = Redis.from_url(self._url, retry=Retry(NoBackoff(), 0))
@@ -175,7 +180,7 @@ class Remote:
                 self._script = _text(await self._client.script_load(SCRIPT))
             pipeline = self._client.pipeline(transaction=False)
             for ask in asks:
-                pipeline.evalsha(self._script, 1, *self._arguments(ask))
+                pipeline.evalsha(self._script, 1, *self._arguments(ask, at))
             self.round_trips += 1
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
             failures = [one for one in answers if isinstance(one, Exception)]
@@ -186,14 +191,19 @@ class Remote:
             self._script = ""  # Redis was restarted; nothing was charged
         raise RedisError("the script vanishes as soon as it is loaded")
 
-    def _arguments(self, ask: _Ask) -> tuple[str | int, ...]:
+    def _arguments(self, ask: _Ask, at: int) -> tuple[str | int, ...]:
         """The key in Redis, and what the script is told."""
         rule, need = ask.limit.rule, max(1, len(ask.waiting))
         # A digest, since a limit's key may be a credential.
         digest = blake2b(b"%b\0%b" % (ask.limit.text.encode(), ask.key), digest_size=16)
         name = _PREFIX + digest.hexdigest()
         if isinstance(rule, Rate):
-            return (name, *rate_arguments(rule, need, ask.extra))
+            lease = self.leases.get(ask.mark)
+            unspent = 0 if lease is None else lease.unspent(at)
+            arguments = rate_arguments(
+                rule, need, ask.extra, process=self._process, unspent=unspent, life=LIFE
+            )
+            return (name, *arguments)
         period = self._period(rule)
         return (f"{name}:{period[0]}", *quota_arguments(rule, need, ask.extra, period))
 
@@ -207,18 +217,19 @@ class Remote:
             return
         lease = self.leases.obtain(ask.mark, at)
         lease.left = left
-        if left < 1 and granted < len(ask.waiting):
+        if granted < len(ask.waiting):
             lease.refused = at + wait
+        rate = isinstance(ask.limit.rule, Rate)
         for outcome in ask.waiting:
             if outcome.done():
-                continue  # its client has gone; what it would have had is leased
-            if granted > 0:
+                # Its client has gone. A quota's call is leased, a rate's was not known as leased.
+                granted -= rate
+            elif granted > 0:
                 granted -= 1
                 outcome.set_result(Granted(at))
             else:
                 outcome.set_result(Refused(wait))
-        if granted > 0 or isinstance(ask.limit.rule, Quota):
-            lease.grant(ask.limit.charge, granted, at, at + wait)
+        lease.grant(max(0, granted), at, at + (LIFE if rate else wait))
 
     # -- away and back ----------------------------------------------------------------------
 
