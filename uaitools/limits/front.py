@@ -38,6 +38,7 @@ class Limits:
     ) -> None:
         self._config = config
         self._table = Table(config.slots, workers)
+        self._take = self._table.take
         self._remote: Remote | None = None
         if redis_url is not None:
             from uaitools.limits.remote import Remote  # noqa: PLC0415 - slow, for who has a Redis
@@ -89,7 +90,7 @@ class Limits:
         charge = limit.charge
         if isinstance(charge, QuotaCharge) and charge.ends <= at:
             self._begin_period(limit, charge, at)
-        left = self._table.take(charge, fingerprint(limit.identity, keys[0]), at)
+        left = self._take(charge, fingerprint(limit.identity, keys[0]), at)
         return limit.admitted(left, at) if left >= 0 else limit.refused(-left)
 
     async def wait(self, limits: Sequence[Limit], keys: Sequence[bytes]) -> Verdict:
@@ -220,12 +221,14 @@ def _strictest(limits: Sequence[Limit], left: Sequence[int], at: int) -> Verdict
         return _PASS
     if len(limits) == 1:
         return limits[0].admitted(left[0], at) if left[0] >= 0 else limits[0].refused(-left[0])
-    if min(left) >= 0:
-        return Verdict(
-            b"".join(
-                [limit.admitted(rest, at).lines for limit, rest in zip(limits, left, strict=True)]
-            )
-        )
+    lines = b""
+    longest = 0
+    for number, limit in enumerate(limits):
+        rest = left[number]
+        if rest < left[longest]:
+            longest = number
+        if rest >= 0:
+            lines += limit.admitted(rest, at).lines
     # A wait is told in nanoseconds below zero by rates and quotas alike.
-    longest = min(range(len(limits)), key=left.__getitem__)
-    return limits[longest].refused(-left[longest])
+    rest = left[longest]
+    return Verdict(lines) if rest >= 0 else limits[longest].refused(-rest)

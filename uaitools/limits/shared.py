@@ -8,11 +8,11 @@ descriptor would exclude nobody.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fcntl import LOCK_EX, LOCK_UN, flock
 from typing import Final
 
 from uaitools.traffic.limits import NANO, Quota
@@ -31,7 +31,10 @@ class Table:
     `take` and `close` when it ends.
     """
 
-    __slots__ = ("_clock", "_file", "_lock", "_memory", "_shared", "_slots")
+    __slots__ = ("_clock", "_file", "_lock", "_memory", "_shared", "_slots", "take")
+
+    take: Callable[[Charge, int, int], int]
+    """See SlotTable.take; of processes that share, one at a time."""
 
     def __init__(self, slots: int, workers: int = 1) -> None:
         size = _HEADER + SLOT * (1 << (slots - 1).bit_length())
@@ -46,6 +49,7 @@ class Table:
         self._slots = SlotTable(words[_HEADER // 8 :])
         self._clock[0] = _check_value()
         self._clock[1] = _offset()
+        self.take = self._take_locked if self._shared else self._slots.take
 
     def __repr__(self) -> str:
         return f"<Table {self._slots!r} shared={self._shared} open={self._lock != _UNLOCKED}>"
@@ -68,27 +72,24 @@ class Table:
         """How many slots are in use."""
         return self._slots.live(now)
 
-    def take(self, charge: Charge, mark: int, now: int) -> int:
-        """See SlotTable.take."""
-        if not self._shared:
-            return self._slots.take(charge, mark, now)
+    def _take_locked(self, charge: Charge, mark: int, now: int) -> int:
         lock = self._lock
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        flock(lock, LOCK_EX)
         try:
             return self._slots.take(charge, mark, now)
         finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            flock(lock, LOCK_UN)
 
     def take_all(self, charges: Sequence[Charge], marks: Sequence[int], now: int) -> list[int]:
         """See SlotTable.take_all."""
         if not self._shared:
             return self._slots.take_all(charges, marks, now)
         lock = self._lock
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        flock(lock, LOCK_EX)
         try:
             return self._slots.take_all(charges, marks, now)
         finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            flock(lock, LOCK_UN)
 
     def begin_period(self, quota: Quota, charge: QuotaCharge, now: int) -> None:
         """Move a quota's charge on to the period that holds `now`.
