@@ -18,6 +18,7 @@ COMPONENTS = frozenset(
 SHARED = [
     *(path for path in ROOT.glob("*.py") if path.name not in ("__init__.py", "__main__.py")),
     *ROOT.glob("traffic/*.py"),
+    *ROOT.glob("limits/*.py"),
 ]
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
@@ -34,8 +35,10 @@ PURE_IN_PROXY = (
     "workers/totals.py",
     *(f"http1/{path.name}" for path in ROOT.glob("proxy/http1/*.py")),
 )
+PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE = [
     *ROOT.glob("traffic/*.py"),
+    *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
 ]
 IMPURE = frozenset(

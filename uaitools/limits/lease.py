@@ -59,9 +59,13 @@ class Lease:
         self.calls -= 1
         self._spent += 1
 
-    def grant(self, calls: int, at: int, until: int) -> None:
-        """Add calls that were asked for at `at`, and let all that are left last until `until`."""
-        self.calls = self.unspent(at) + calls
+    def grant(self, calls: int, at: int, until: int, now: int) -> None:
+        """Add calls that were asked for at `at`, and let all that are left last until `until`.
+
+        What has ended before the answer is here, `now`, is not revived: Redis may have given its
+        room away before it heard of it.
+        """
+        self.calls = self.unspent(now) + calls
         self.until = until
         self._at = at
 

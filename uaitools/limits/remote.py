@@ -229,7 +229,7 @@ class Remote:
                 outcome.set_result(Granted(at))
             else:
                 outcome.set_result(Refused(wait))
-        lease.grant(max(0, granted), at, at + (LIFE if rate else wait))
+        lease.grant(max(0, granted), at, at + (LIFE if rate else wait), time.monotonic_ns())
 
     # -- away and back ----------------------------------------------------------------------
 
