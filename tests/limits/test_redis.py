@@ -268,6 +268,20 @@ async def test_while_redis_hangs_nobody_waits_longer_than_the_timeout_and_then_n
         redis.thaw()
 
 
+async def test_no_more_than_10_000_calls_wait_for_redis(redis: RedisServer) -> None:
+    limits = (Limit("r", Rate(100_000, 1, 100_000)),)
+    async with front(redis.url, timeout=10) as one:
+        redis.freeze()
+        calls = [spawn(ask(one, limits), name="caller") for _ in range(10_050)]
+        await asyncio.sleep(0)
+        redis.thaw()
+        verdicts = await asyncio.gather(*calls)
+
+        refused = [verdict for verdict in verdicts if verdict.refused is not None]
+        assert len(refused) == 50
+        assert refused[0].retry_after == 1
+
+
 async def test_redis_is_probed_at_a_bounded_rate_and_taken_back(redis: RedisServer) -> None:
     limits = (Limit("r", Rate(1000, 1, 1000)),)
     async with front(redis.url, probe=0.2) as one:
