@@ -19,6 +19,7 @@ SHARED = [
     *(path for path in ROOT.glob("*.py") if path.name not in ("__init__.py", "__main__.py")),
     *ROOT.glob("traffic/*.py"),
     *ROOT.glob("auth/*.py"),
+    *ROOT.glob("limits/*.py"),
 ]
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
@@ -57,9 +58,11 @@ PURE_IN_AUTH = (
     "principal.py",
     "service_token.py",
 )
+PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE = [
     *ROOT.glob("traffic/*.py"),
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),
+    *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
 ]
 IMPURE = frozenset(

@@ -15,8 +15,9 @@ What they stand on, one concept a file:
     tasks       the only place where tasks are made; WorkerPool
     lifecycle   start, reload, drain and stop of services; signals
     auth/       who sends a request, and what they may do: API keys, JWTs, principal tokens
+    limits/     who may call how often: in one process, over workers, over machines (Redis)
     web         the aiohttp application of every component: /health, /metrics, errors, auth
-    traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, retries)
+    traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, limits)
 
 Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock
 (tests/test_architecture.py). Nothing is imported here, so that one component loads no other.

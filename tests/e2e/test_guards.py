@@ -461,3 +461,128 @@ async def test_a_route_that_asks_needs_somebody_who_knows() -> None:
     with pytest.raises(ValueError, match=r"configure \[auth\]"):
         async with guarded(None, auth="required"):
             pass
+
+
+# -- how many in a time ---------------------------------------------------------------------
+
+
+async def test_a_limit_admits_its_burst_and_tells_what_is_left() -> None:
+    limits = [{"rate": "2/m", "name": "small"}]
+    async with guarded(None, limits=limits) as (proxy, server):
+        first, second, third = [await ask(proxy) for _ in range(3)]
+
+    assert [a.status for a in (first, second, third)] == [200, 200, 429]
+    assert first["ratelimit-policy"] == b'"small";q=2;w=60'
+    assert first["ratelimit"].startswith(b'"small";r=1;t=')
+    assert third["ratelimit"].startswith(b'"small";r=0;t=')
+    assert 29 <= int(third["retry-after"]) <= 30
+    assert orjson.loads(third.body)["code"] == 429
+    assert len(server.requests) == 2
+
+
+async def test_of_several_limits_the_strictest_answers_and_the_others_count_nothing() -> None:
+    limits = [{"rate": "100/h", "name": "wide"}, {"quota": "2/month", "name": "narrow"}]
+    async with guarded(None, limits=limits) as (proxy, _):
+        answers = [await ask(proxy) for _ in range(4)]
+
+    assert [a.status for a in answers] == [200, 200, 429, 429]
+    assert answers[1].all("ratelimit")[0].startswith(b'"wide";r=98')
+    assert answers[3]["ratelimit"].startswith(b'"narrow";r=0')
+
+
+async def test_callers_have_limits_of_their_own_and_strangers_those_of_their_address(
+    keys: Keys,
+) -> None:
+    settings = {"auth": "optional", "limits": ["1/h"]}
+    async with guarded(accepting(keys), **settings) as (proxy, _):
+        for user in ("ada", "bob"):
+            credential = bearer(token(sub=user))
+            assert (await ask(proxy, credential)).status == 200
+            assert (await ask(proxy, credential, "X-Other: 1")).status == 429
+        assert (await ask(proxy)).status == 200
+        assert (await ask(proxy)).status == 429
+
+
+async def test_another_token_of_one_caller_is_no_other_caller(keys: Keys) -> None:
+    async with guarded(accepting(keys), auth="required", limits=["1/h"]) as (proxy, _):
+        assert (await ask(proxy, bearer(token(jti="1")))).status == 200
+        assert (await ask(proxy, bearer(token(jti="2")))).status == 429
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["X-Forwarded-For: 192.0.2.1"], ["X-Forwarded-For: 192.0.2.1, 127.0.0.1"]),
+        (["X-Forwarded-For: 2001:db8::1"], ["X-Forwarded-For: 2001:DB8:0:0:ffff::2"]),
+        (["X-Forwarded-For: 192.0.2.1"], ["X-Forwarded-For: ::ffff:192.0.2.1"]),
+        (["X-Forwarded-For: 192.0.2.1"], ["X-Forwarded-For: 10.9.9.9, 192.0.2.1"]),
+    ],
+)
+async def test_an_address_has_one_limit_however_it_is_written(
+    one: list[str], other: list[str]
+) -> None:
+    trusting = {"trusted_proxies": ["127.0.0.0/8"]}
+    limits = [{"rate": "1/h", "key": "address"}]
+    async with guarded(None, trusting, limits=limits) as (proxy, _):
+        assert (await ask(proxy, *one)).status == 200
+        assert (await ask(proxy, *other)).status == 429
+
+
+async def test_a_client_cannot_choose_its_address() -> None:
+    limits = [{"rate": "1/h", "key": "address"}]
+    async with guarded(None, limits=limits) as (proxy, _):
+        assert (await ask(proxy, "X-Forwarded-For: 192.0.2.1")).status == 200
+        assert (await ask(proxy, "X-Forwarded-For: 192.0.2.2")).status == 429
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "status"),
+    [
+        ("X-Tenant: a", "X-Tenant: b", 200),
+        ("X-Tenant: a", "x-tenant:  a ", 429),
+        ("X-API-Key: k", "x-api-key: k", 429),
+        ("X-Other: 1", "X-Other: 2", 429),  # without the header it is the address
+    ],
+)
+async def test_a_header_may_tell_callers_apart(one: str, other: str, status: int) -> None:
+    name = "X-API-Key" if "API" in one else "X-Tenant"
+    limits = [{"rate": "1/h", "key": f"header:{name}"}]
+    async with guarded(None, limits=limits) as (proxy, _):
+        assert (await ask(proxy, one)).status == 200
+        assert (await ask(proxy, other)).status == status
+
+
+async def test_routes_have_limits_of_their_own_and_the_default_is_one_for_all() -> None:
+    own = {"path": "/own", "service": "api", "limits": ["1/h"]}
+    free = {"path": "/free", "service": "api", "limits": []}
+    routes: list[dict[str, object]] = [{"path": "/", "service": "api"}, {**own}, {**free}]
+    async with answering() as server:
+        settings = config(server.url, routes=routes, rate_limit="1/h")
+        async with Gateway(settings) as proxy:
+            lines = [f"GET {path} HTTP/1.1" for path in ("/a", "/b", "/own", "/own", "/free")]
+            statuses = [(await ask(proxy, line=line)).status for line in lines]
+            assert statuses == [200, 429, 200, 429, 200]
+
+
+async def test_a_reload_forgets_no_limit() -> None:
+    async with guarded(None, limits=["2/h"]) as (proxy, _):
+        assert (await ask(proxy)).status == 200
+        await proxy.reload(proxy.config)
+        assert [(await ask(proxy)).status for _ in range(2)] == [200, 429]
+
+
+async def test_who_may_not_come_uses_up_nothing(keys: Keys) -> None:
+    limits = [{"rate": "1/h", "key": "route"}]
+    async with guarded(accepting(keys), auth="required", limits=limits) as (proxy, _):
+        for _ in range(3):
+            assert (await ask(proxy)).status == 401
+        assert (await ask(proxy, bearer(token()))).status == 200
+
+
+async def test_refusals_are_counted() -> None:
+    async with guarded(None, limits=[{"rate": "1/h", "name": "tiny"}]) as (proxy, _):
+        for _ in range(3):
+            await ask(proxy)
+        metrics = (await ask(proxy, line="GET /metrics HTTP/1.1")).body
+
+    assert b'proxy_limited_total{limit="tiny"} 2' in metrics

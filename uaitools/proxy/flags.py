@@ -10,6 +10,7 @@ from typing import Self
 
 from uaitools.auth.config import AuthConfig
 from uaitools.config import ConfigError, Flag, Settings, load
+from uaitools.limits.config import LimitsConfig
 from uaitools.proxy.config import EndpointUrl, ProxyConfig, RouteSettings, ServiceSettings
 from uaitools.proxy.demo import ROUTE as DEMO_ROUTE
 from uaitools.proxy.demo import SERVICE as DEMO_SERVICE
@@ -51,7 +52,10 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
         *_endpoints(routes),
     ]
     read = partial(
-        load, {"proxy": ProxyConfig, "auth": AuthConfig}, file=options.config, environ=environ
+        load,
+        {"proxy": ProxyConfig, "auth": AuthConfig, "limits": LimitsConfig},
+        file=options.config,
+        environ=environ,
     )
     settings = read(flags=flags)
     config = settings.of(ProxyConfig)
@@ -68,7 +72,7 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
         raise ConfigError([f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"])
     if demo is not None:
         config = _with_demo(config, demo)
-    return Settings((settings.common, config, auth))
+    return Settings((settings.common, config, auth, settings.of(LimitsConfig)))
 
 
 def _endpoints(routes: Sequence[RouteFlag]) -> list[Flag]:

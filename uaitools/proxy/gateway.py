@@ -17,6 +17,8 @@ from uaitools import web as component
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Address
+from uaitools.limits.config import LimitsConfig
+from uaitools.limits.front import Limits
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
@@ -70,7 +72,8 @@ class Gateway:
     answered here and win over routes. sockets: listening ones to serve instead of opening
     `config.listen`. gather: asked for the report of all workers instead of only this process.
     on_ejection: told of every endpoint that this process takes out. auth: who may
-    come, where routes ask for it; without it everyone may.
+    come, where routes ask for it; without it everyone may. limits: counts
+    requests, for workers made before they were forked; the gateway starts and stops it.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Gateway:
         gather: Callable[[], Awaitable[Report]] | None = None,
         on_ejection: Callable[[Ejection], None] | None = None,
         auth: AuthConfig | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
@@ -101,7 +105,8 @@ class Gateway:
         self._peers = Peers(config.trusted_proxies)
         self.authenticator = Authenticator(auth or AuthConfig(), audience=_NAME)
         self._generation = -1  # of what the authenticator knows
-        self._guards = Guards()
+        self.limits = limits or Limits(LimitsConfig())
+        self._guards = Guards(self.limits)
         self._sweep.hooks.append(self._forget_callers)
         self._servers: list[asyncio.Server] = []
         self._metrics = status.registry(self)
@@ -150,6 +155,7 @@ class Gateway:
         pool = Pool(endpoint, self._native, connect, self._sweep, self.outbox)
         self._native.replace({endpoint: pool})
         await self.authenticator.start()
+        await self.limits.start()
         await self.reload(self.config)
         self._sweep.start()
         await self._directory.start()
@@ -179,6 +185,7 @@ class Gateway:
         await self._sweep.stop()
         await self._directory.stop()
         await self.authenticator.stop()
+        await self.limits.stop()
         self._native.replace({})
         await self._runner.cleanup()
         for listener in self._sockets:
@@ -266,6 +273,11 @@ class Gateway:
         if generation != self._generation:
             self._generation = generation
             self._build_site()
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How often each limit has refused a request, by its name."""
+        return self._guards.refusals
 
     @property
     def services(self) -> Mapping[str, Service]:

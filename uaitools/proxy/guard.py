@@ -2,6 +2,7 @@
 
     networks      the client's address, by lists
     identity      whose credentials it carries, and whether those may come here
+    limits        how many requests have come
     concurrency   how many are under way
     hooks         whatever the operator's Python decides
 
@@ -16,11 +17,15 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.auth.errors import NotReady, Unresolved
 from uaitools.errors import ServiceError
+from uaitools.limits.keys import HEADER, address_key, call_key, field_value
 from uaitools.proxy.identity import UNASKED, Identities, Identity
 from uaitools.proxy.interception import Interception
 from uaitools.traffic.concurrency import Concurrency, Slot
 
 if TYPE_CHECKING:
+    from uaitools.limits.front import Limits
+    from uaitools.limits.limit import Limit
+    from uaitools.limits.verdict import Verdict
     from uaitools.proxy.exchange import Exchange
     from uaitools.proxy.hooks import Hooks
     from uaitools.proxy.http1.request import RequestHead
@@ -36,29 +41,37 @@ BUSY: Final = ServiceError(
 class Caller:
     """Who sends requests with one head, as far as the head tells.
 
-    client: the address for whom a trusted proxy speaks, else empty.
+    client: the address for whom a trusted proxy speaks, else empty. keys: of the route's limits,
+    None for those that need the client's address.
     """
 
-    __slots__ = ("client", "identity")
+    __slots__ = ("client", "identity", "keys")
 
-    def __init__(self, client: bytes, identity: Identity) -> None:
+    def __init__(self, client: bytes, identity: Identity, keys: list[bytes | None]) -> None:
         self.client = client
         self.identity = identity
+        self.keys = keys
 
     def __repr__(self) -> str:
         return f"<Caller {self.identity.principal.id} client={self.client.decode()}>"
 
 
 class Guard:
-    """The guard of one route, made anew with each configuration."""
+    """The guard of one route, made anew with each configuration; what limits count is elsewhere.
+
+    label: the route's. refusals: how often each limit has refused, by its name.
+    """
 
     __slots__ = (
         "_concurrency",
         "_hooks",
         "_identities",
         "_label",
+        "_limiter",
+        "_limits",
         "_networks",
         "_peers",
+        "_refusals",
     )
 
     def __init__(
@@ -68,18 +81,24 @@ class Guard:
         *,
         networks: Networks | None = None,
         identities: Identities | None = None,
+        limiter: Limits | None = None,
+        limits: tuple[Limit, ...] = (),
+        refusals: dict[str, int] | None = None,
         concurrency: Concurrency | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        self._label = label.encode()
+        self._label = label
         self._peers = peers
         self._networks = networks
         self._identities = identities
+        self._limiter = limiter
+        self._limits = limits
+        self._refusals = refusals if refusals is not None else {}
         self._concurrency = concurrency
         self._hooks = hooks
 
     def __repr__(self) -> str:
-        return f"<Guard {self._label.decode()} {self._hooks!r}>"
+        return f"<Guard {self._label} {self._hooks!r}>"
 
     def identify(self, head: RequestHead, chain: bytes, service: str, now: float) -> Caller:
         """Who sends requests with `head`. chain: X-Forwarded-For of a trusted proxy, or empty."""
@@ -89,7 +108,21 @@ class Guard:
         identity = UNASKED
         if self._identities is not None:
             identity = self._identities.of(head.credentials, service, now)
-        return Caller(client, identity)
+        keys = [self._key(limit, head, identity) for limit in self._limits]
+        return Caller(client, identity, keys)
+
+    def _key(self, limit: Limit, head: RequestHead, identity: Identity) -> bytes | None:
+        """The key of a limit as far as a head tells it; None for the client's address."""
+        source, header = limit.key, b""
+        if source.startswith(HEADER):
+            name = source.removeprefix(HEADER)
+            header = head.values(name.encode())
+            if not field_value(name, header):
+                return None
+        elif source == "address" or (source == "principal" and not identity.key):
+            return None
+        principal = identity.principal.id
+        return call_key(source, address="", principal=principal, route=self._label, header=header)
 
     # -- for each request -------------------------------------------------------------------
 
@@ -104,6 +137,13 @@ class Guard:
             exchange.suspend(self._identify(exchange, caller.identity.unresolved))
         elif caller.identity.refusal is not None:
             exchange.refuse(caller.identity.refusal, now)
+        elif self._limits and self._limiter is not None:
+            keys = self._keys(caller, exchange)
+            verdict = self._limiter.check(self._limits, keys, now)
+            if verdict is None:
+                exchange.suspend(self._wait_for_limits(exchange, self._limiter, keys))
+            else:
+                self._heed(verdict, exchange, now)
         else:
             self._enter(exchange, now)
 
@@ -115,6 +155,28 @@ class Guard:
             exchange.refuse(NotReady("proxy"), now)
         else:
             self.receive(exchange, now)
+
+    async def _wait_for_limits(
+        self, exchange: Exchange, limiter: Limits, keys: list[bytes]
+    ) -> None:
+        verdict = await limiter.wait(self._limits, keys)
+        self._heed(verdict, exchange, monotonic())
+
+    @staticmethod
+    def _keys(caller: Caller, exchange: Exchange) -> list[bytes]:
+        """The key of each limit."""
+        address = address_key(exchange.address.decode()) if None in caller.keys else b""
+        return [address if key is None else key for key in caller.keys]
+
+    def _heed(self, verdict: Verdict, exchange: Exchange, now: float) -> None:
+        """Do what the limits say."""
+        exchange.added += verdict.lines
+        limit = verdict.refused
+        if limit is None:
+            self._enter(exchange, now)
+            return
+        self._refusals[limit.name] = self._refusals.get(limit.name, 0) + 1
+        exchange.refuse(verdict.error("proxy"), now)
 
     def _enter(self, exchange: Exchange, now: float) -> None:
         """Count the exchange among those under way, then let the hooks have it."""

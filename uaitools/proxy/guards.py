@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from uaitools.auth.authenticator import Authenticator
+from uaitools.limits.front import Limits
+from uaitools.limits.limit import Limit
 from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.guard import Guard
 from uaitools.proxy.hooks import Hook, Hooks, load_hook
@@ -20,9 +22,12 @@ from uaitools.traffic.concurrency import Concurrency
 class Guards:
     """Makes guards, and keeps what has to outlast a reload: who is under way.
 
-    hooks: of every route, before its own.
+    limiter: counts for all of them. hooks: of every route, before its own. refusals: how often each
+    limit has refused, by its name.
     """
 
+    limiter: Limits
+    refusals: dict[str, int] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
     _concurrency: dict[str, Concurrency] = field(default_factory=dict)
 
@@ -39,7 +44,8 @@ class Guards:
         identities = _identities(route, config, authenticator)
         concurrency = self._under_way(route)
         hooks = self._hooks(route, services)
-        asked = (networks, identities, concurrency, hooks)
+        limits = _limits(route, config)
+        asked = (networks, identities, limits or None, concurrency, hooks)
         busy = any(services[name].concurrency is not None for name in route.service_names)
         if not busy and all(part is None for part in asked):
             return None
@@ -48,6 +54,9 @@ class Guards:
             peers,
             networks=networks,
             identities=identities,
+            limiter=self.limiter,
+            limits=limits,
+            refusals=self.refusals,
             concurrency=concurrency,
             hooks=hooks,
         )
@@ -85,3 +94,9 @@ def _identities(
         forward=route.forward_credentials,
     )
     return Identities(authenticator, access)
+
+
+def _limits(route: RouteSettings, config: ProxyConfig) -> tuple[Limit, ...]:
+    if route.limits is not None:
+        return tuple(limit.limit(f"route {route.label}") for limit in route.limits)
+    return (config.rate_limit.limit(),) if config.rate_limit is not None else ()

@@ -15,6 +15,8 @@ from uaitools.auth.config import AuthConfig
 from uaitools.auth.keyfile import KeyFileError
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.lifecycle import run, run_main
+from uaitools.limits.config import LimitsConfig
+from uaitools.limits.front import Limits
 from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.ejection import Ejection
@@ -40,6 +42,7 @@ class Program:
         self._settings = settings
         self._load = loading
         self._services = [demo] if demo is not None else []
+        self._limits: Limits | None = None
 
     def __repr__(self) -> str:
         config = self._config
@@ -57,6 +60,10 @@ class Program:
         _configure_log(self._settings.common)
         if not self._settings.of(AuthConfig).enabled:
             _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+        # Before the fork: workers count together in memory that they inherit.
+        limits = self._settings.of(LimitsConfig)
+        redis_url = self._settings.common.redis_url
+        self._limits = Limits(limits, redis_url=redis_url, workers=len(listeners))
         if len(listeners) > 1:
             return Supervisor(self, listeners).run()
         self._serve(listeners[0])
@@ -71,6 +78,7 @@ class Program:
                 self._config,
                 sockets=[listener],
                 auth=self._settings.of(AuthConfig),
+                limits=self._limits,
                 gather=parent.gather,
                 on_ejection=parent.announce,
             )
@@ -90,6 +98,7 @@ class Program:
                 "common": self._settings.common.model_dump(include={"log_level", "environment"}),
                 "proxy": self._config.model_dump(mode="json", exclude={"listen", "workers"}),
                 "auth": self._settings.of(AuthConfig).reveal(),
+                "limits": self._settings.of(LimitsConfig).model_dump(mode="json"),
             }
         )
 
@@ -110,7 +119,9 @@ class Program:
                 return self.report(gateway)
 
             auth = self._settings.of(AuthConfig)
-            gateway = Gateway(self._config, sockets=[listener], gather=gather, auth=auth)
+            gateway = Gateway(
+                self._config, sockets=[listener], gather=gather, auth=auth, limits=self._limits
+            )
             reloads = _Reloads(gateway)
 
             def reload() -> None:
@@ -132,8 +143,8 @@ class Program:
         kept = {"listen": old.listen, "workers": old.workers}
         if (old.listen, old.workers) != (new.listen, new.workers):
             _log.warning("listen and workers change with a restart only")
-        auth = settings.of(AuthConfig)
-        self.accept(Settings((settings.common, new.model_copy(update=kept), auth)))
+        others = (settings.of(AuthConfig), settings.of(LimitsConfig))
+        self.accept(Settings((settings.common, new.model_copy(update=kept), *others)))
         _log.info("configuration read again")
         return True
 
@@ -168,7 +179,8 @@ class _Served:
         except ValueError as error:  # a file of keys has changed since the parent read it
             _log.error("configuration is wrong, the old one stays", problems=[str(error)])
             return
-        settings = Settings((Common(**document["common"]), config, auth))
+        limits = LimitsConfig.model_validate(document["limits"])
+        settings = Settings((Common(**document["common"]), config, auth, limits))
         self._program.accept(settings)
         self._reloads.submit(settings)
 
@@ -180,7 +192,7 @@ class _Reloads:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._waiting: tuple[ProxyConfig, AuthConfig] | None = None
+        self._waiting: Settings | None = None
         self._ready = False
         self._running = False
 
@@ -195,18 +207,20 @@ class _Reloads:
 
     def submit(self, settings: Settings) -> None:
         """Put `settings` into force soon, unless others come before they can be."""
-        self._waiting = settings.of(ProxyConfig), settings.of(AuthConfig)
+        self._waiting = settings
         self._advance()
 
     def _advance(self) -> None:
         if self._ready and not self._running and self._waiting is not None:
             self._running = True
             waiting, self._waiting = self._waiting, None
-            spawn(self._apply(*waiting), name="reload")
+            spawn(self._apply(waiting), name="reload")
 
-    async def _apply(self, config: ProxyConfig, auth: AuthConfig) -> None:
+    async def _apply(self, settings: Settings) -> None:
+        config = settings.of(ProxyConfig)
         try:
-            await self._gateway.reload(config, auth)
+            self._gateway.limits.configure(settings.of(LimitsConfig))
+            await self._gateway.reload(config, settings.of(AuthConfig))
             _log.info("configuration in force", routes=len(config.routes))
         except (KeyFileError, ValueError) as error:
             # A file that the configuration names has changed since that was read.

@@ -23,6 +23,10 @@ _DURATION: Final = Family(
 _MALFORMED: Final = Family(
     "proxy_malformed_requests_total", "counter", "Connections closed over what was no request."
 )
+_LIMITED: Final = Family("proxy_limited_total", "counter", "Requests over a limit, refused.")
+_ROUND_TRIPS: Final = Family(
+    "proxy_limit_round_trips_total", "counter", "Questions to Redis about limits."
+)
 _CLIENTS: Final = Family("proxy_client_connections", "gauge", "Open client connections.")
 _IN_FLIGHT: Final = Family("proxy_endpoint_in_flight", "gauge", "Requests in flight.")
 _STATE: Final = Family(
@@ -82,6 +86,9 @@ def _request_samples(requests: Requests) -> Iterator[Sample]:
 
 
 def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
+    for limit, count in gateway.refusals.items():
+        yield Sample(_LIMITED, (("limit", limit),), count)
+    yield Sample(_ROUND_TRIPS, (), gateway.limits.round_trips)
     yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
         yield Sample(_MALFORMED, (("status", str(status)),), count)

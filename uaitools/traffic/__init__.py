@@ -4,6 +4,9 @@
     checks      what the results of active checks mean, and when the next one is due
     endpoint    one address with its weight, its breaker and its counts
     balancing   which of several endpoints takes the next call
+    limits      how much may pass: rates and calendar quotas, and how they are written
+    periods     the hours, days and months of quotas
+    slots       the table of what limits remember, over shared or private memory
     retry       whether a failed call may be tried again, and when
 
 Every function that depends on time takes `now`, seconds of one monotonic clock. The proxy and

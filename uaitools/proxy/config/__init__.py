@@ -15,6 +15,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
+from uaitools.limits.config import LimitSettings
 from uaitools.proxy.config.checks import Check
 from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings, RouteTimeouts
 from uaitools.proxy.config.services import (
@@ -66,13 +67,15 @@ class ClientLimits(Model):
 class ProxyConfig(Model):
     """The `[proxy]` table.
 
-    auth_enabled: routes need credentials unless they say otherwise.
+    auth_enabled: routes need credentials unless they say otherwise. rate_limit: of the requests of
+    one caller to all routes together that have no limits of their own.
     """
 
     listen: ListenAddress = Address("127.0.0.1", 8081)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     auth_enabled: bool = False
+    rate_limit: LimitSettings | None = None
     client: ClientLimits = ClientLimits()
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from uaitools.config import Model
+from uaitools.limits.config import LimitSettings
 from uaitools.proxy.config.actions import (
     FieldEdits,
     FixedResponse,
@@ -51,10 +52,11 @@ class RouteSettings(Model):
 
     auth: whether credentials are needed, looked at, or left to the service; None for what
     `proxy.auth_enabled` says. scopes: all are needed. roles: one is. forward_credentials: the
-    service gets them, too. allow, deny: networks of clients. concurrency: requests of one caller
-    under way at once, in one worker. hooks: `package.module:function` each; hook_timeout: seconds,
-    hook_body: bytes for all of them. timeout: seconds from a request's head to the last byte of its
-    answer, retries included.
+    service gets them, too. allow, deny: networks of clients. limits: of requests, all of which have
+    to admit one; None for `proxy.rate_limit`. concurrency: requests of one caller under way at
+    once, in one worker. hooks: `package.module:function` each; hook_timeout: seconds, hook_body:
+    bytes for all of them. timeout: seconds from a request's head to the last byte of its answer,
+    retries included.
     """
 
     path: str
@@ -79,6 +81,7 @@ class RouteSettings(Model):
     forward_credentials: bool = False
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
     deny: tuple[IPv4Network | IPv6Network, ...] = ()
+    limits: tuple[LimitSettings, ...] | None = None
     concurrency: Count | None = None
     hooks: tuple[str, ...] = ()
     hook_timeout: Seconds = 5

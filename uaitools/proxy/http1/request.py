@@ -188,8 +188,9 @@ class RequestHead:
         return f"<RequestHead {self.method.decode()} {self.path.decode()} body={self.body}>"
 
     def values(self, name: bytes) -> bytes:
-        """What the forwarded lines say of a field, by its lower-case name; joined by commas."""
-        fields = (line.partition(b":") for line in self.lines.split(b"\r\n"))
+        """What lines and credentials say of a field, by its lower-case name; joined by commas."""
+        lines = self.lines + self.credentials
+        fields = (line.partition(b":") for line in lines.split(b"\r\n"))
         return b",".join(value.strip(b" \t") for n, _, value in fields if n.lower() == name)
 
     def with_lines(self, lines: bytes) -> RequestHead:
