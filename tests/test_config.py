@@ -174,7 +174,7 @@ def test_settings_are_immutable() -> None:
         settings().of(Gateway).workers = 2  # type: ignore[misc]
 
 
-UNKNOWN_TOP = "auth, database_url, environment, log_level, proxy, redis_url"
+UNKNOWN_TOP = "auth, database_url, environment, limits, log_level, proxy, redis_url"
 
 
 @pytest.mark.parametrize(
