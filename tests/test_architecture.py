@@ -17,7 +17,7 @@ COMPONENTS = frozenset(
 )
 SHARED = [
     *(path for path in ROOT.glob("*.py") if path.name not in ("__init__.py", "__main__.py")),
-    *ROOT.glob("traffic/*.py"),
+    *ROOT.glob("traffic/**/*.py"),
 ]
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
@@ -35,7 +35,7 @@ PURE_IN_PROXY = (
     *(f"http1/{path.name}" for path in ROOT.glob("proxy/http1/*.py")),
 )
 PURE = [
-    *ROOT.glob("traffic/*.py"),
+    *ROOT.glob("traffic/**/*.py"),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
 ]
 IMPURE = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
 from uaitools.proxy.pool import Pool
-from uaitools.traffic.balancing import BALANCERS, Balancer
+from uaitools.traffic.balancing import Balancer, make_balancer
 from uaitools.traffic.breaker import OUT, BreakerPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
@@ -16,9 +16,13 @@ from uaitools.traffic.retry import RetryBudget, RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class ServicePolicy:
-    """How a service is called: balancing, patience in seconds, bounds an endpoint, failures."""
+    """How a service is called: balancing, patience in seconds, bounds an endpoint, failures.
+
+    decay: seconds, see traffic.balancing.ewma.
+    """
 
     balance: str = "round_robin"
+    decay: float = 10.0
     connect: float = 3.0
     first_byte: float = 60.0
     between_bytes: float = 60.0
@@ -33,6 +37,7 @@ class Service:
     """One upstream service. Endpoints come and go; counts and the budget stay."""
 
     __slots__ = (
+        "_balancing",
         "balancer",
         "budget",
         "errors",
@@ -49,7 +54,8 @@ class Service:
         self.name = name
         self.policy = policy
         self.pools: dict[Endpoint, Pool] = {}
-        self.balancer: Balancer = BALANCERS[policy.balance](())
+        self.balancer: Balancer = make_balancer(policy.balance, policy.decay, ())
+        self._balancing = (policy.balance, policy.decay)  # what the balancer was made by
         self.budget = RetryBudget(policy.retry.budget, now)
         self.requests = 0
         self.retries = 0
@@ -66,10 +72,19 @@ class Service:
         return tuple(self.pools)
 
     def replace(self, pools: Mapping[Endpoint, Pool]) -> None:
-        """Swap in another set of endpoints; pools that are no longer in it close when idle."""
+        """Swap in another set of endpoints; pools that are no longer in it close when idle.
+
+        With the same ones and the same policy the balancer goes on where it was.
+        """
+        before = self.endpoints
         retired = [pool for endpoint, pool in self.pools.items() if endpoint not in pools]
         self.pools = dict(pools)
-        self.balancer = BALANCERS[self.policy.balance](self.endpoints)
+        chosen = (self.policy.balance, self.policy.decay)
+        if before == self.endpoints and chosen == self._balancing:
+            self.balancer.refresh()
+        else:
+            self._balancing = chosen
+            self.balancer = make_balancer(*chosen, self.endpoints)
         for pool in retired:
             pool.retire()
 
