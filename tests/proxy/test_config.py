@@ -17,6 +17,7 @@ from uaitools.proxy.config import (
 )
 from uaitools.proxy.downstream import ClientPolicy
 from uaitools.proxy.service import ServicePolicy
+from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import BreakerPolicy
 from uaitools.traffic.retry import RetryPolicy
 
@@ -109,6 +110,7 @@ def test_the_policies_of_the_data_plane_repeat_the_defaults() -> None:
     breaker, retry = Breaker().model_dump(), Retry().model_dump()
     calls = {
         "balance": ServiceSettings().balance,
+        "decay": DECAY,
         **Timeouts().model_dump(),
         **Limits().model_dump(),
     }
@@ -191,7 +193,7 @@ def test_an_endpoint_is_listed_once(file: Path) -> None:
         ("[proxy]\nlisten = '8081'", "proxy.listen"),
         ("[proxy]\ntrusted_proxies = ['10.0.0.1/8']", "proxy.trusted_proxies[0]"),
         ("[proxy.client]\nidle = 0", "proxy.client.idle"),
-        ("[proxy.services.a]\nbalance = 'random'", "proxy.services.a.balance"),
+        ("[proxy.services.a]\nbalance = 'fair'", "proxy.services.a.balance"),
         ("[proxy.services.a]\nbreaker.ratio = 1.5", "proxy.services.a.breaker.ratio"),
         ("[proxy.services.a]\nbreaker.ejection = 1", "proxy.services.a.breaker.ejection"),
         ("[proxy.services.a]\ntimeouts.connect = 0", "proxy.services.a.timeouts.connect"),

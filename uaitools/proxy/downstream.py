@@ -368,7 +368,7 @@ class Downstream(Connection):
         tunnel = self._tunnel = Tunnel(self, upstream, self._gateway.client.tunnel)
         self._exchange = None
         self._phase = _TUNNEL
-        self.write(switching(head, exchange.request_id))
+        self.write(switching(head, exchange.request_id, exchange.added))
         self._rearm(monotonic())
         early, self._buffer = self._buffer, b""
         if early:

@@ -23,6 +23,7 @@ from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import backoff
 
 if TYPE_CHECKING:
+    from uaitools.proxy.affinity import Affinity
     from uaitools.proxy.client import Client
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.site import Plan
@@ -55,6 +56,7 @@ class Exchange:
         "_received",
         "_replayed",
         "_reported",
+        "_retried",
         "_started",
         "_ticket",
         "_timer",
@@ -125,7 +127,10 @@ class Exchange:
     def _dispatch(self, now: float) -> None:
         """Choose an endpoint and get a connection to it, now or later."""
         service = self.plan.service
-        endpoint = service.balancer.pick(now, self._tried)
+        if service.affinity is None:
+            endpoint = service.balancer.pick(now, self._tried)
+        else:
+            endpoint = self._pick_tied(service.affinity, now)
         if endpoint is None:
             self._answer(service.unavailable(now), now)
             return
@@ -141,6 +146,14 @@ class Exchange:
             service.note(OVERFLOW, endpoint)
             self._release_endpoint(now)
             self._answer(OVERFLOW.error(service.name), now)
+
+    def _pick_tied(self, affinity: Affinity, now: float) -> Endpoint | None:
+        """Choose by the request's key or session, and name the choice in a cookie."""
+        plan = self.plan
+        balancer = plan.service.balancer
+        endpoint = affinity.pick(balancer, plan, self._client.address, now, self._tried)
+        self.added = affinity.mark(self.added, plan, endpoint)
+        return endpoint
 
     def attach(self, upstream: Upstream, now: float) -> None:
         """Take a connection and send the request on it."""
@@ -209,6 +222,8 @@ class Exchange:
         pool = self._pool
         assert pool is not None
         endpoint = pool.endpoint
+        if endpoint.observer is not None:
+            self._observe(endpoint, now, failed=status >= 500)
         if done:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
@@ -312,6 +327,9 @@ class Exchange:
     def _answer(self, error: ServiceError, now: float) -> None:
         """Answer the client ourselves."""
         self._drop(now)
+        affinity = self.plan.service.affinity
+        if affinity is not None:
+            self.added = affinity.mark(self.added, self.plan, None)  # nobody to come back to
         head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
         self.status = error.code
         self.plan.series.observe(error.code, now - self._started)
@@ -346,7 +364,8 @@ class Exchange:
 
     def _retry(self) -> None:
         self._timer = None
-        self._dispatch(monotonic())
+        now = self._retried = monotonic()
+        self._dispatch(now)
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
 
@@ -371,12 +390,21 @@ class Exchange:
         self._note(failure)
         self._reported = True
         endpoint = self._pool.endpoint
+        if endpoint.observer is not None and not self.status:
+            self._observe(endpoint, now, failed=True)
         endpoint.breaker.failure(
             self._ticket,
             now,
             connect=failure.connecting,
             last=not self.plan.service.has_other((endpoint,), now),
         )
+
+    def _observe(self, endpoint: Endpoint, now: float, *, failed: bool) -> None:
+        """Tell a policy that wants to know how long the endpoint took to answer this try."""
+        observer = endpoint.observer
+        assert observer is not None
+        sent = self._retried if self._tried else self._started
+        observer.observe(endpoint, now - sent, now, failed=failed)
 
     def _note(self, failure: Failure) -> None:
         if self._pool is not None:

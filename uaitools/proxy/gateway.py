@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import getrandbits
+from secrets import token_bytes
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -63,7 +64,8 @@ class Gateway:
     app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
     answered here and win over routes. sockets: listening ones to serve instead of opening
     `config.listen`. gather: asked for the report of all workers instead of only this process.
-    on_ejection: told of every endpoint that this process takes out.
+    on_ejection: told of every endpoint that this process takes out. secret: signs the cookies of
+    sticky sessions where the configuration sets none; random when left out.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Gateway:
         sockets: Sequence[socket.socket] = (),
         gather: Callable[[], Awaitable[Report]] | None = None,
         on_ejection: Callable[[Ejection], None] | None = None,
+        secret: bytes | None = None,
     ) -> None:
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
@@ -87,7 +90,8 @@ class Gateway:
         self._sweep = Sweep()
         self.clients = Clients(self.client)
         self._sweep.hooks.append(self.clients.enforce_budget)
-        self._directory = Directory(self._sweep, self.outbox, on_ejection)
+        self._directory = Directory(self._sweep, self.outbox, self.peer, on_ejection)
+        self._secret = secret or token_bytes(32)
         self._peers = Peers(config.trusted_proxies)
         self._servers: list[asyncio.Server] = []
         self._metrics = status.registry(self)
@@ -201,6 +205,7 @@ class Gateway:
         listen and workers need a restart and are kept as they were.
         """
         await self._directory.resolve(config.services)
+        self._directory.secret = config.sticky.key or self._secret
         self._directory.apply(config.services, [route.service for route in config.routes])
         for name in self._directory.services:
             if name not in config.services:

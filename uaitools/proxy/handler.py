@@ -232,7 +232,7 @@ class HandlerClient:
         self._tunnel_over = asyncio.get_running_loop().create_future()
         side = _TunnelSide(transport, self._request.protocol, self._tunnel_over)
         side.tunnel = Tunnel(side, upstream, self._policy.tunnel)
-        transport.write(switching(head, exchange.request_id))
+        transport.write(switching(head, exchange.request_id, exchange.added))
         transport.set_protocol(side)
         self._changed.set()
         return side.tunnel

@@ -151,10 +151,11 @@ def framing(
     return lines, chunked, keep
 
 
-def switching(head: ResponseHead, request_id: bytes) -> bytes:
-    """The 101 that begins a tunnel, whole."""
-    return b"%bConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: %b\r\n\r\n" % (
+def switching(head: ResponseHead, request_id: bytes, added: bytes = b"") -> bytes:
+    """The 101 that begins a tunnel, whole. added: lines beside the upstream's own."""
+    return b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%bX-Request-Id: %b\r\n\r\n" % (
         head.start,
+        added,
         request_id,
     )
 

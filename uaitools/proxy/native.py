@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from uaitools.proxy.peers import client_of
 from uaitools.proxy.routing import NativeRoute, Route
 
 if TYPE_CHECKING:
@@ -186,8 +187,7 @@ def native_routes(app: web.Application) -> list[NativeRoute]:
 def forwarded(peer: Callable[[str], tuple[bytes, bool]]) -> Middleware:
     """Give handlers the real client: a pooled connection would show the first one for ever.
 
-    peer: a peer's address and whether it is a trusted proxy. X-Forwarded-For is read right to
-    left, up to the first that is not; what stands there of others was never let in.
+    peer: a peer's address and whether it is a trusted proxy; see client_of.
     """
 
     @web.middleware
@@ -195,23 +195,10 @@ def forwarded(peer: Callable[[str], tuple[bytes, bool]]) -> Middleware:
         headers = request.headers
         return await handler(
             request.clone(
-                remote=_client(headers.get("X-Forwarded-For", ""), peer),
+                remote=client_of(headers.get("X-Forwarded-For", ""), peer),
                 scheme=headers.get("X-Forwarded-Proto", "http"),
                 host=headers.get("X-Forwarded-Host", request.host),
             )
         )
 
     return middleware
-
-
-def _client(chain: str, peer: Callable[[str], tuple[bytes, bool]]) -> str:
-    client = ""
-    for part in reversed(chain.split(",")):
-        try:
-            address, trusted = peer(part.strip())
-        except ValueError:
-            break  # no address: the proxy that wrote it is the last one known
-        client = address.decode()
-        if not trusted:
-            break
-    return client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
@@ -35,3 +35,21 @@ class Peers:
                 self._known.clear()
             self._known[host] = known
         return known
+
+
+def client_of(chain: str, peer: Callable[[str], tuple[bytes, bool]]) -> str:
+    """The client by the value of X-Forwarded-For, '' when it tells none.
+
+    It is read right to left, up to the first that is no trusted proxy; what stands there of others
+    was never let in. peer: as Peers.find.
+    """
+    client = ""
+    for part in reversed(chain.split(",")):
+        try:
+            address, trusted = peer(part.strip())
+        except ValueError:
+            break  # no address: the proxy that wrote it is the last one known
+        client = address.decode()
+        if not trusted:
+            break
+    return client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from secrets import token_bytes
 from socket import socket
 from typing import Final
 
@@ -14,6 +15,7 @@ from uaitools import log
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.lifecycle import run, run_main
 from uaitools.proxy.config import ProxyConfig
+from uaitools.proxy.config.secret import REVEALED
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.gateway import Gateway
@@ -37,6 +39,8 @@ class Program:
     ) -> None:
         self._settings = settings
         self._load = loading
+        # One for all workers, their successors and all reloads, unless the configuration has one.
+        self._secret = token_bytes(32)
         self._services = [demo] if demo is not None else []
 
     def __repr__(self) -> str:
@@ -69,6 +73,7 @@ class Program:
                 sockets=[listener],
                 gather=parent.gather,
                 on_ejection=parent.announce,
+                secret=self._secret,
             )
             reloads = _Reloads(gateway)
             parent.served = _Served(self, gateway, reloads)
@@ -84,7 +89,9 @@ class Program:
         return orjson.dumps(
             {
                 "common": self._settings.common.model_dump(include={"log_level", "environment"}),
-                "proxy": self._config.model_dump(mode="json", exclude={"listen", "workers"}),
+                "proxy": self._config.model_dump(
+                    mode="json", exclude={"listen", "workers"}, context=REVEALED
+                ),
             }
         )
 
@@ -104,7 +111,7 @@ class Program:
             async def gather() -> Report:
                 return self.report(gateway)
 
-            gateway = Gateway(self._config, sockets=[listener], gather=gather)
+            gateway = Gateway(self._config, sockets=[listener], gather=gather, secret=self._secret)
             reloads = _Reloads(gateway)
 
             def reload() -> None:

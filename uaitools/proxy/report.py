@@ -21,28 +21,41 @@ _COUNTS: Final = ("successes", "failures", "opened", "reused")
 
 @dataclass(frozen=True, slots=True)
 class EndpointReport:
-    """One endpoint: its state, the gauges of now and the counts since the start."""
+    """One endpoint: its state, the gauges of now and the counts since the start.
+
+    latency: seconds as ewma estimates them, None without an estimate.
+    """
 
     weight: int
     state: str
     cause: str | None
     numbers: Mapping[str, int]
+    backup: bool = False
+    latency: float | None = None
 
     def merge(self, other: EndpointReport) -> EndpointReport:
         """This worker's view and another's."""
         worst = max(self, other, key=lambda report: _SEVERITY.index(report.state))
         sums = {k: self.numbers.get(k, 0) + other.numbers.get(k, 0) for k in _GAUGES + _COUNTS}
-        return EndpointReport(worst.weight, worst.state, worst.cause, sums)
+        latencies = [one for one in (self.latency, other.latency) if one is not None]
+        return EndpointReport(
+            worst.weight,
+            worst.state,
+            worst.cause,
+            sums,
+            backup=worst.backup,
+            latency=max(latencies, default=None),
+        )
 
     def remains(self) -> EndpointReport:
         """What a worker that died leaves: its counts."""
         kept = {k: v for k, v in self.numbers.items() if k in _COUNTS}
-        return EndpointReport(self.weight, "healthy", None, kept)
+        return EndpointReport(self.weight, "healthy", None, kept, backup=self.backup)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """One service: its endpoints by address, its counts, its latency in seconds."""
+    """One service: its endpoints by address, its counts, its latency in seconds, its policy."""
 
     endpoints: Mapping[str, EndpointReport]
     requests: int
@@ -50,6 +63,7 @@ class ServiceReport:
     errors: Mapping[str, int]
     last_error: str | None
     latency: HistogramValue
+    balance: str = ""
 
     def merge(self, other: ServiceReport) -> ServiceReport:
         """This worker's view and another's."""
@@ -69,6 +83,7 @@ class ServiceReport:
             errors,
             self.last_error or other.last_error,
             self.latency + other.latency,
+            self.balance or other.balance,
         )
 
     def remains(self) -> ServiceReport:
@@ -80,6 +95,7 @@ class ServiceReport:
             self.errors,
             self.last_error,
             self.latency,
+            self.balance,
         )
 
     def document(self) -> dict[str, object]:
@@ -88,6 +104,7 @@ class ServiceReport:
         reused = sum(e.numbers.get("reused", 0) for e in self.endpoints.values())
         measured = any(self.latency.counts)
         return {
+            "balance": self.balance,
             "requests": self.requests,
             "retries": self.retries,
             "successes": sum(e.numbers.get("successes", 0) for e in self.endpoints.values()),
@@ -106,6 +123,8 @@ class ServiceReport:
                     "state": endpoint.state,
                     "cause": endpoint.cause,
                     "weight": endpoint.weight,
+                    "backup": endpoint.backup,
+                    "ewma_ms": _milliseconds(endpoint.latency),
                     **{name: endpoint.numbers.get(name, 0) for name in _GAUGES + _COUNTS},
                 }
                 for address, endpoint in sorted(self.endpoints.items())
@@ -168,6 +187,10 @@ class Report:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a report: {error}") from error
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _service(fields: dict[str, Any]) -> ServiceReport:

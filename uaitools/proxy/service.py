@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
 from uaitools.proxy.pool import Pool
 from uaitools.traffic.balancing import Balancer, make_balancer
+from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import OUT, BreakerPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
+
+if TYPE_CHECKING:
+    from uaitools.proxy.affinity import Affinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class ServicePolicy:
     """
 
     balance: str = "round_robin"
-    decay: float = 10.0
+    decay: float = DECAY
     connect: float = 3.0
     first_byte: float = 60.0
     between_bytes: float = 60.0
@@ -38,6 +43,7 @@ class Service:
 
     __slots__ = (
         "_balancing",
+        "affinity",
         "balancer",
         "budget",
         "errors",
@@ -56,6 +62,7 @@ class Service:
         self.pools: dict[Endpoint, Pool] = {}
         self.balancer: Balancer = make_balancer(policy.balance, policy.decay, ())
         self._balancing = (policy.balance, policy.decay)  # what the balancer was made by
+        self.affinity: Affinity | None = None  # most services have neither hashing nor sessions
         self.budget = RetryBudget(policy.retry.budget, now)
         self.requests = 0
         self.retries = 0

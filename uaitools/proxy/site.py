@@ -8,6 +8,7 @@ once a head and not once a request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import too_large
@@ -17,6 +18,9 @@ from uaitools.proxy.memo import Memo
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
+
+if TYPE_CHECKING:
+    from uaitools.proxy.affinity import Preference
 
 
 class Destination:
@@ -46,10 +50,11 @@ class Destination:
 
 
 class Plan:
-    """What to do with every request that has this head; never changed once built.
+    """What to do with every request that has this head; as good as never changed.
 
     refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
     headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
+    preference: what the service's affinity, where it has one, has read in the head.
     """
 
     __slots__ = (
@@ -58,6 +63,7 @@ class Plan:
         "is_head",
         "keep_alive",
         "max_body",
+        "preference",
         "prefix",
         "refusal",
         "request_id",
@@ -85,6 +91,7 @@ class Plan:
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
+        self.preference: Preference | None = None
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"

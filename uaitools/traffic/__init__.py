@@ -3,6 +3,7 @@
     breaker     one endpoint's health as a state machine: healthy, ejected, probing, ramping
     endpoint    one address with its weight, its breaker and its counts
     balancing/  which of several endpoints takes the next call: one file a policy
+    sticky      signed tokens that bring a client back to its endpoint
     retry       whether a failed call may be tried again, and when
 
 Every function that depends on time takes `now`, seconds of one monotonic clock. The proxy and

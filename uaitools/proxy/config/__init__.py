@@ -2,6 +2,8 @@
 
 services   [proxy.services.NAME]: where a service is, and how it is called
 routes     [[proxy.routes]]: which requests go where
+sticky     [proxy.sticky] and a service's `sticky`
+secret     text that is shown to nobody
 units      what several of them are made of
 """
 
@@ -22,6 +24,7 @@ from uaitools.proxy.config.services import (
     ServiceSettings,
     Timeouts,
 )
+from uaitools.proxy.config.sticky import Stickiness, StickySecret
 from uaitools.proxy.config.units import Seconds
 
 __all__ = [
@@ -34,6 +37,8 @@ __all__ = [
     "Retry",
     "RouteSettings",
     "ServiceSettings",
+    "Stickiness",
+    "StickySecret",
     "Timeouts",
 ]
 
@@ -65,8 +70,23 @@ class ProxyConfig(Model):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     client: ClientLimits = ClientLimits()
+    sticky: StickySecret = StickySecret()
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
+
+    @model_validator(mode="after")
+    def _distinct_cookies(self) -> Self:
+        seen: dict[str, str] = {}
+        for name, service in self.services.items():
+            if service.sticky is None:
+                continue
+            other = seen.setdefault(service.sticky.cookie, name)
+            if other != name:
+                raise ValueError(
+                    f"services.{other} and services.{name} would overwrite each other's cookie "
+                    f"{service.sticky.cookie}; give one `sticky` another `cookie`"
+                )
+        return self
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:

@@ -94,8 +94,15 @@ class Ewma:
         latency = endpoint.latency
         if latency <= 0.0:
             return _UNKNOWN * endpoint.in_flight
+        # The estimate, written out: a call would cost a tenth of a pick.
         faded = latency * exp(min(0.0, endpoint.latency_at - now) / self._decay)
         return faded * (1.0 + endpoint.in_flight / max(1, endpoint.weight))
+
+    def estimate(self, endpoint: Endpoint, now: float) -> float | None:
+        """Seconds to an answer of `endpoint`; None before its first."""
+        if endpoint.latency <= 0.0:
+            return None
+        return endpoint.latency * exp(min(0.0, endpoint.latency_at - now) / self._decay)
 
     def _sooner(self, urn: Urn, now: float) -> Endpoint | None:
         drawn = urn.two(self._uniform)
