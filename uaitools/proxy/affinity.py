@@ -161,5 +161,5 @@ def _joined(line: re.Pattern[bytes], plan: Plan) -> bytes | None:
 
 def _forwarded(plan: Plan, peer: Callable[[str], tuple[bytes, bool]]) -> bytes | None:
     """The client's address as trusted proxies tell it; None when the peer is the client."""
-    chain = plan.prefix.rpartition(_CHAIN)[2]
+    chain = plan.prefix.rpartition(_CHAIN)[2].removesuffix(b", ")
     return client_of(chain.decode("latin-1"), peer).encode() or None if chain else None
