@@ -15,11 +15,11 @@ A request's path, file by file:
 Beside it: `gateway` listens and swaps configurations (`config`), `clients` and `peers` are whom it
 serves, `directory` keeps services and follows DNS, `native` connects our own aiohttp application
 in process, `handler` is the proxy as an aiohttp handler, `client` is what an exchange asks of whom
-it answers, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure` and
-`ejection` name what goes wrong, `ids` are random, `series`, `status` and `report` tell. The
-program: `__main__` parses `flags` and runs `program`, in several processes by `workers`, with the
-upstreams of `demo`. Pure are http1, routing, headers, memo, failure, report and peers; the others
-touch sockets, tasks or time.
+it answers, `affinity` ties a request to an endpoint (`cookies`), `sweep` is the one clock of all
+timeouts, `memo` remembers heads, `failure` and `ejection` name what goes wrong, `ids` are random,
+`series`, `status` and `report` tell. The program: `__main__` parses `flags` and runs `program`, in
+several processes by `workers`, with the upstreams of `demo`. Pure are http1, routing, headers,
+cookies, memo, failure, report and peers; the others touch sockets, tasks or time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.handler import ReverseProxy
-    from uaitools.traffic.balancing import RoundRobin
+    from uaitools.traffic.balancing import (
+        ConsistentHash,
+        Ewma,
+        LeastRequests,
+        Random,
+        RoundRobin,
+    )
     from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
     from uaitools.traffic.endpoint import Endpoint
     from uaitools.traffic.retry import RetryBudget
@@ -38,9 +44,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BreakerPolicy",
     "CircuitBreaker",
+    "ConsistentHash",
     "Endpoint",
+    "Ewma",
     "Gateway",
+    "LeastRequests",
     "ProxyConfig",
+    "Random",
     "RetryBudget",
     "ReverseProxy",
     "RoundRobin",
@@ -55,6 +65,10 @@ _HOMES = {
     "RetryBudget": "uaitools.traffic.retry",
     "ReverseProxy": "uaitools.proxy.handler",
     "RoundRobin": "uaitools.traffic.balancing",
+    "ConsistentHash": "uaitools.traffic.balancing",
+    "Ewma": "uaitools.traffic.balancing",
+    "LeastRequests": "uaitools.traffic.balancing",
+    "Random": "uaitools.traffic.balancing",
 }
 
 

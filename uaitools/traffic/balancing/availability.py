@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from uaitools.traffic.breaker import OUT, READMISSIBLE
+from uaitools.traffic.breaker import NEVER, OUT, READMISSIBLE, State
 from uaitools.traffic.endpoint import Endpoint
 
 
@@ -43,32 +43,39 @@ class Candidates:
 class Availability:
     """The endpoints of one service, primaries and backups.
 
-    settled: every primary is healthy and one at least has a weight, so that a policy may decide
-    among `primaries` by what it has laid out, without asking for candidates.
+    settled: the healthy primaries with a weight, while all others are out, so that a policy may
+    decide among them by what it has laid out, without asking for candidates; empty while one ramps
+    up, in a panic, and when there is none. It holds before `until`, when a probe is due.
     """
 
-    __slots__ = ("_endpoints", "backups", "primaries", "settled")
+    __slots__ = ("_endpoints", "backups", "primaries", "settled", "until")
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoints)
         self.primaries: tuple[Endpoint, ...] = ()
         self.backups: tuple[Endpoint, ...] = ()
-        self.settled = False
+        self.settled: tuple[Endpoint, ...] = ()
+        self.until = NEVER
         self.refresh()
 
     def __repr__(self) -> str:
         return (
             f"<Availability primaries={len(self.primaries)} backups={len(self.backups)} "
-            f"settled={self.settled}>"
+            f"settled={len(self.settled)}>"
         )
 
     def refresh(self) -> None:
         """Look at states, weights and backups again."""
         self.primaries = tuple([e for e in self._endpoints if not e.backup])
         self.backups = tuple([e for e in self._endpoints if e.backup])
-        self.settled = all(e.healthy for e in self.primaries) and any(
-            e.weight > 0 for e in self.primaries
-        )
+        self.settled = ()
+        self.until = NEVER
+        if not _panicking(self.primaries):
+            states = [e.breaker.state for e in self.primaries]
+            if State.RAMPING not in states:
+                self.settled = tuple([e for e in self.primaries if e.healthy and e.weight > 0])
+                ejected = [e for e in self.primaries if e.breaker.state is State.EJECTED]
+                self.until = min([e.breaker.until for e in ejected], default=NEVER)
 
     def candidates(self, now: float, tried: Collection[Endpoint] = ()) -> Candidates:
         """Who may take the next call; none of `tried` unless all that may were tried."""
@@ -87,7 +94,7 @@ class Availability:
 
 
 def _group(members: Sequence[Endpoint], now: float, tried: Collection[Endpoint]) -> Candidates:
-    panicking = 2 * sum([1 for e in members if e.breaker.state in OUT]) > len(members)
+    panicking = _panicking(members)
     found = Candidates()
     for endpoint in members:
         if endpoint in tried:
@@ -101,6 +108,11 @@ def _group(members: Sequence[Endpoint], now: float, tried: Collection[Endpoint])
             found.endpoints.append(endpoint)
             found.weights.append(weight)
     return found
+
+
+def _panicking(members: Sequence[Endpoint]) -> bool:
+    """Whether more than half are out."""
+    return 2 * sum([1 for e in members if e.breaker.state in OUT]) > len(members)
 
 
 def _panic_weight(endpoint: Endpoint) -> float:

@@ -33,7 +33,7 @@ class ConsistentHash:
         self._availability = Availability(endpoints)
         self._primaries = Ring(())
         self._backups = Ring(())
-        self._whole = 0  # the weights of all primaries while nothing is out of order, else 0
+        self._whole = 0  # the weights of the settled endpoints
         self.refresh()
 
     def __repr__(self) -> str:
@@ -47,14 +47,13 @@ class ConsistentHash:
             self._primaries = Ring(availability.primaries)
         if not self._backups.made_of(availability.backups):
             self._backups = Ring(availability.backups)
-        weights = [endpoint.weight for endpoint in availability.primaries]
-        self._whole = sum(weights) if availability.settled else 0
+        self._whole = sum([endpoint.weight for endpoint in availability.settled])
 
     def pick(self, now: float, tried: Collection[Endpoint] = (), key: int = 0) -> Endpoint | None:
         """The endpoint for `key`; see Balancer.pick."""
-        if self._whole and not tried:
+        if self._whole and not tried and now < self._availability.until:
             endpoint = self._primaries.owner(key)
-            if endpoint is not None and self._has_room(endpoint):
+            if endpoint is not None and endpoint.healthy and self._has_room(endpoint):
                 return endpoint
         found = self._availability.candidates(now, tried)
         if not found.endpoints:
@@ -63,14 +62,14 @@ class ConsistentHash:
         return _along(ring, key, found)
 
     def _has_room(self, endpoint: Endpoint) -> bool:
-        """Whether one more call is within the bound, with all primaries healthy."""
+        """Whether one more call is within the bound, among the settled ones."""
         busy = endpoint.in_flight
         if busy >= endpoint.max_requests:
             return False
         if not busy:
             return True  # the bound is 1 at least
         calls = 1
-        for each in self._availability.primaries:
+        for each in self._availability.settled:
             calls += each.in_flight
         return busy < bound(calls, endpoint.weight / self._whole)
 

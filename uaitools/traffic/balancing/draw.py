@@ -61,8 +61,6 @@ class Urn:
 
 
 def settled_urn(availability: Availability) -> Urn | None:
-    """All primaries by their weights while nothing is out of order, else None."""
-    if not availability.settled:
-        return None
-    primaries = availability.primaries
-    return Urn(primaries, [float(endpoint.weight) for endpoint in primaries])
+    """The settled primaries by their weights, None when there are none; see Availability."""
+    settled = availability.settled
+    return Urn(settled, [float(endpoint.weight) for endpoint in settled]) if settled else None

@@ -67,7 +67,7 @@ class Ewma:
     ) -> Endpoint | None:
         """The next endpoint; see Balancer.pick."""
         urn = self._urn
-        if urn is not None and not tried:
+        if urn is not None and not tried and now < self._availability.until:
             endpoint = self._sooner(urn, now)
             if endpoint is not None and endpoint.in_flight < endpoint.max_requests:
                 return endpoint

@@ -47,7 +47,7 @@ class LeastRequests:
     ) -> Endpoint | None:
         """The next endpoint; see Balancer.pick."""
         urn = self._urn
-        if urn is not None and not tried:
+        if urn is not None and not tried and now < self._availability.until:
             endpoint = _lighter(urn, self._uniform)
             if endpoint is not None and endpoint.in_flight < endpoint.max_requests:
                 return endpoint

@@ -37,7 +37,7 @@ class Random:
     ) -> Endpoint | None:
         """The next endpoint; see Balancer.pick."""
         urn = self._urn
-        if urn is not None and not tried:
+        if urn is not None and not tried and now < self._availability.until:
             endpoint = urn.one(self._uniform)
             if endpoint is not None and endpoint.in_flight < endpoint.max_requests:
                 return endpoint

@@ -13,6 +13,7 @@ from math import gcd
 from typing import Final
 
 from uaitools.traffic.balancing.availability import Availability, Candidates
+from uaitools.traffic.breaker import NEVER
 from uaitools.traffic.endpoint import Endpoint
 
 _CYCLE_LIMIT: Final = 1000  # picks laid out at most; heavier weights are credited pick by pick
@@ -21,23 +22,28 @@ _CYCLE_LIMIT: Final = 1000  # picks laid out at most; heavier weights are credit
 class RoundRobin:
     """Smooth weighted round robin over the available endpoints."""
 
-    __slots__ = ("_at", "_availability", "_cycle")
+    __slots__ = ("_at", "_availability", "_cycle", "_passing")
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._availability = Availability(endpoints)
         self._cycle: tuple[Endpoint, ...] = ()
+        self._passing: tuple[Endpoint, ...] = ()  # a cycle that lasts until a probe is due
         self._at = 0
         self.refresh()
 
     def __repr__(self) -> str:
-        return f"<RoundRobin {self._availability!r} cycle={len(self._cycle)}>"
+        return f"<RoundRobin {self._availability!r} cycle={len(self._cycle or self._passing)}>"
 
     def refresh(self) -> None:
-        """Lay the cycle out anew, or drop it while an endpoint is not healthy."""
+        """Lay the cycle out anew over the settled ones; see Availability."""
         availability = self._availability
         availability.refresh()
-        self._cycle = _cycle(availability.primaries) if availability.settled else ()
-        self._at %= len(self._cycle) or 1
+        cycle = _cycle(availability.settled)
+        self._at %= len(cycle) or 1
+        # Two places, so that a pick while all are healthy need not look at the time.
+        lasting = availability.until == NEVER
+        self._cycle = cycle if lasting else ()
+        self._passing = () if lasting else cycle
 
     def pick(
         self,
@@ -47,6 +53,8 @@ class RoundRobin:
     ) -> Endpoint | None:
         """The next endpoint in turn; see Balancer.pick."""
         cycle = self._cycle
+        if not cycle and now < self._availability.until:
+            cycle = self._passing
         if cycle and not tried:
             at = self._at
             endpoint = cycle[at]
