@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import aiohttp
@@ -23,6 +23,7 @@ from uaitools.proxy.gateway import Gateway
 from uaitools.traffic.balancing import Ewma
 from uaitools.traffic.breaker import Cause
 from uaitools.traffic.endpoint import Endpoint
+from uaitools.traffic.sticky import Sessions
 
 NAMES = (b"one", b"two", b"three")
 SET_COOKIE = re.compile(
@@ -224,6 +225,26 @@ async def test_a_cookie_of_another_service_or_secret_is_ignored_and_replaced() -
                 assert "set-cookie" not in again
 
 
+async def test_a_cookie_is_renewed_when_half_of_its_time_has_gone_and_void_after_it() -> None:
+    secret = "0123456789abcdef0123456789abcdef"
+    settings = {"service": STICKY, "sticky": {"secret": secret}}
+    async with fleet() as servers, gateway(*urls(servers), **settings) as proxy:
+        home = endpoint_of(proxy, servers[1])
+        sessions = Sessions(secret.encode(), SERVICE, 3600, [home])
+
+        def aged(seconds: int) -> str:
+            return f"Cookie: uai_route={sessions.write(home, int(time()) - seconds).decode()}"
+
+        young = [await ask(proxy, aged(1700)) for _ in range(4)]
+        assert {answered.body for answered in young} == {b"two"}
+        assert not [answered for answered in young if "set-cookie" in answered]
+        old = [await ask(proxy, aged(1900)) for _ in range(4)]
+        assert {answered.body for answered in old} == {b"two"}
+        assert all(token(answered) for answered in old)
+        void = [await ask(proxy, aged(3600)) for _ in range(6)]
+        assert {answered.body for answered in void} == set(NAMES)
+
+
 async def test_the_session_of_an_ejected_endpoint_moves_and_stays_where_it_went() -> None:
     async with fleet() as servers, gateway(*urls(servers), service=STICKY) as proxy:
         first = await ask(proxy)
@@ -386,6 +407,46 @@ async def test_ewma_hears_of_failures_and_of_retries() -> None:
         assert bad.latency >= 1.0
         assert bad.breaker.failures == 1, "it is not asked again soon"
         assert 0.0 < good.latency < 0.5
+
+
+async def test_ewma_does_not_blame_an_endpoint_for_a_client_that_sends_slowly() -> None:
+    async with fleet(1) as servers, gateway(*urls(servers), service={"balance": "ewma"}) as proxy:
+        (endpoint,) = service_of(proxy).endpoints
+        wire = await connect(proxy.address.port)
+        wire.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo")
+        await (await servers[0].accepted()).until(lambda: servers[0].received.endswith(b"bo"))
+        begun = monotonic()
+        await eventually(lambda: monotonic() - begun > 0.2)
+        wire.send(b"dy")
+        assert (await wire.message()).status == 200
+        assert 0.0 < endpoint.latency < 0.15
+        wire.close()
+
+
+async def test_ewma_notices_an_endpoint_that_hangs_by_the_clients_that_leave() -> None:
+    quick = [True]
+
+    async def hang(wire: Wire) -> None:
+        while not wire.ended:
+            await wire.message()
+            if not quick.pop():
+                break
+            quick.append(False)
+            wire.send(answer())
+        await wire.rest()
+
+    async with upstream(hang) as server, gateway(server.url, service={"balance": "ewma"}) as proxy:
+        (endpoint,) = service_of(proxy).endpoints
+        await ask(proxy)
+        known = endpoint.latency
+        wire = await connect(proxy.address.port)
+        wire.send(get())
+        await eventually(lambda: endpoint.in_flight)
+        begun = monotonic()
+        await eventually(lambda: monotonic() - begun > max(0.1, 2 * known))
+        wire.close()
+        await eventually(lambda: not endpoint.in_flight)
+        assert endpoint.latency > max(0.1, known)
 
 
 @pytest.mark.parametrize("policy", ["round_robin", "least_requests", "ewma", "random"])

@@ -56,7 +56,7 @@ class Exchange:
         "_received",
         "_replayed",
         "_reported",
-        "_retried",
+        "_sent",
         "_started",
         "_ticket",
         "_timer",
@@ -104,6 +104,7 @@ class Exchange:
         self, payload: bytes, now: float, *, done: bool, trailers: tuple[Field, ...] = ()
     ) -> None:
         """Send a request that has a body on its way, with what there is of it."""
+        self._sent = now
         self._kept = payload
         self._received = len(payload)
         self._body_done = done
@@ -192,6 +193,8 @@ class Exchange:
     def body(self, payload: bytes, *, done: bool, trailers: tuple[Field, ...] = ()) -> None:
         """More of the request's body from the client."""
         self._body_done = done
+        if done:
+            self._sent = monotonic()
         self.request_trailers = trailers
         self._received += len(payload)
         limit = self.plan.max_body
@@ -309,6 +312,11 @@ class Exchange:
     def cancel(self) -> None:
         """The client is gone."""
         now = monotonic()
+        if self._upstream is not None and self._pool is not None and not self.status:
+            endpoint = self._pool.endpoint
+            if endpoint.observer is not None and 0.0 < endpoint.latency < now - self._started:
+                # Who hangs would never look slow if only answers counted.
+                self._observe(endpoint, now, failed=False)
         self._drop(now)
         self.plan.series.observe(self.status or CLIENT_GONE, now - self._started)
 
@@ -364,7 +372,7 @@ class Exchange:
 
     def _retry(self) -> None:
         self._timer = None
-        now = self._retried = monotonic()
+        now = self._sent = monotonic()
         self._dispatch(now)
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
@@ -400,11 +408,18 @@ class Exchange:
         )
 
     def _observe(self, endpoint: Endpoint, now: float, *, failed: bool) -> None:
-        """Tell a policy that wants to know how long the endpoint took to answer this try."""
+        """Tell a policy that wants to know how long the endpoint took to answer this try.
+
+        What the client took to send its body is not the endpoint's fault.
+        """
         observer = endpoint.observer
         assert observer is not None
-        sent = self._retried if self._tried else self._started
-        observer.observe(endpoint, now - sent, now, failed=failed)
+        if self._body_done:
+            # Only what had a body or was tried again has a time of its own.
+            sent = self._sent if self.plan.body or self._tried else self._started
+            observer.observe(endpoint, now - sent, now, failed=failed)
+        elif failed:
+            observer.observe(endpoint, 0.0, now, failed=True)
 
     def _note(self, failure: Failure) -> None:
         if self._pool is not None:
