@@ -17,7 +17,7 @@ COMPONENTS = frozenset(
 )
 SHARED = [
     *(path for path in ROOT.glob("*.py") if path.name not in ("__init__.py", "__main__.py")),
-    *ROOT.glob("traffic/*.py"),
+    *ROOT.glob("traffic/**/*.py"),
     *ROOT.glob("auth/*.py"),
     *ROOT.glob("limits/*.py"),
 ]
@@ -25,6 +25,7 @@ SHARED = [
 # removed is renamed or removed here, too.
 PURE_IN_PROXY = (
     "conditions.py",
+    "cookies.py",
     "deadlines.py",
     "edits.py",
     "ejection.py",
@@ -60,7 +61,7 @@ PURE_IN_AUTH = (
 )
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE = [
-    *ROOT.glob("traffic/*.py"),
+    *ROOT.glob("traffic/**/*.py"),
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),

@@ -39,7 +39,7 @@ def test_everything_pure_about_messages_and_traffic_is_compiled() -> None:
     pure = [
         str(path.relative_to(ROOT))
         for folder in ("uaitools/traffic", "uaitools/proxy/http1")
-        for path in (ROOT / folder).glob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
         if path.name != "__init__.py"
     ]
 

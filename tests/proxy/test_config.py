@@ -15,8 +15,10 @@ from uaitools.proxy.config import (
     ServiceSettings,
     Timeouts,
 )
+from uaitools.proxy.config.secret import REVEALED
 from uaitools.proxy.downstream import ClientPolicy
 from uaitools.proxy.service import ServicePolicy
+from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import BreakerPolicy
 from uaitools.traffic.retry import RetryPolicy
 
@@ -109,6 +111,7 @@ def test_the_policies_of_the_data_plane_repeat_the_defaults() -> None:
     breaker, retry = Breaker().model_dump(), Retry().model_dump()
     calls = {
         "balance": ServiceSettings().balance,
+        "decay": DECAY,
         **Timeouts().model_dump(),
         **Limits().model_dump(),
     }
@@ -196,7 +199,7 @@ def test_an_endpoint_is_listed_once(file: Path) -> None:
         ("[proxy]\nlisten = '8081'", "proxy.listen"),
         ("[proxy]\ntrusted_proxies = ['10.0.0.1/8']", "proxy.trusted_proxies[0]"),
         ("[proxy.client]\nidle = 0", "proxy.client.idle"),
-        ("[proxy.services.a]\nbalance = 'random'", "proxy.services.a.balance"),
+        ("[proxy.services.a]\nbalance = 'fair'", "proxy.services.a.balance"),
         ("[proxy.services.a]\nbreaker.ratio = 1.5", "proxy.services.a.breaker.ratio"),
         ("[proxy.services.a]\nbreaker.ejection = 1", "proxy.services.a.breaker.ejection"),
         ("[proxy.services.a]\ntimeouts.connect = 0", "proxy.services.a.timeouts.connect"),
@@ -253,3 +256,67 @@ def test_two_routes_cannot_take_one_method_on_one_path(file: Path) -> None:
         "uaitools.toml: proxy: routes[0] and routes[1] both take PUT on /a/"
     )
     assert len(config(file, one + other.replace("PUT", "POST")).routes) == 2
+
+
+# -- balancing ------------------------------------------------------------------------------
+
+
+def test_the_keys_of_balancing_are_read(file: Path) -> None:
+    service = config(
+        file,
+        """
+        [proxy.sticky]
+        secret = "0123456789abcdef0123456789abcdef"
+        [proxy.services.a]
+        balance = "consistent_hash"
+        hash = "header:X-User"
+        sticky = { cookie = "a_route", ttl = 60 }
+        endpoints = ["http://127.0.0.1:1", { url = "http://127.0.0.1:2", backup = true }]
+        """,
+    ).services["a"]
+
+    assert (service.balance, service.hash) == ("consistent_hash", "header:X-User")
+    assert service.sticky is not None
+    assert (service.sticky.cookie, service.sticky.ttl) == ("a_route", 60)
+    assert [endpoint.backup for endpoint in service.endpoints] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("balance = 'consistent_hash'", "needs `hash`: header:NAME, cookie:NAME, address or path"),
+        ("hash = 'path'", '`hash` belongs to balance = "consistent_hash"; leave it out'),
+        ("decay = 3", '`decay` belongs to balance = "ewma"; leave it out'),
+        ("balance = 'ewma'\ndecay = 0", "decay"),
+        ("balance = 'consistent_hash'\nhash = 'header'", "`hash` is header:NAME, cookie:NAME"),
+        ("balance = 'consistent_hash'\nhash = 'header:a b'", "`hash` is header:NAME"),
+        ("balance = 'consistent_hash'\nhash = 'header:X_User'", "never forwarded"),
+        ("balance = 'consistent_hash'\nhash = 'cookie:'", "`hash` is header:NAME"),
+        ("sticky.cookie = 'a b'", "a cookie's name is"),
+        ("sticky.cookie = ''", "a cookie's name is"),
+        ("sticky.ttl = 0", "sticky.ttl"),
+        ("endpoints = [{ url = 'http://a', backup = true }]", "one at least has to be none"),
+    ],
+)
+def test_what_is_wrong_with_balancing_is_said(file: Path, toml: str, said: str) -> None:
+    assert said in problem(file, f"[proxy.services.a]\n{toml}")
+
+
+def test_two_services_may_not_overwrite_each_other_s_cookie(file: Path) -> None:
+    toml = "[proxy.services]\na.sticky = {}\nb.sticky.ttl = 5\nc.sticky.cookie = 'c'"
+
+    assert "services.a and services.b would overwrite each other's cookie" in problem(file, toml)
+
+
+def test_a_secret_is_long_and_shown_to_nobody_but_a_worker(file: Path) -> None:
+    assert "hunter2" not in (said := problem(file, "[proxy.sticky]\nsecret = 'hunter2'"))
+    assert "openssl rand -hex 32" in said
+
+    secret = "hunter2" * 5
+    made = config(file, f"[proxy.sticky]\nsecret = '{secret}'")
+    assert made.sticky.key == secret.encode()
+    assert secret not in repr(made)
+    assert secret not in str(made.model_dump(exclude={"listen"}))
+    assert secret not in str(made.model_dump(mode="json", exclude={"listen"}))
+    revealed = made.model_dump(mode="json", exclude={"listen"}, context=REVEALED)
+    assert revealed["sticky"] == {"secret": secret}

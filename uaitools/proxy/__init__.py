@@ -15,13 +15,13 @@ A request's path, file by file:
 Beside it: `gateway` listens and swaps configurations (`config`, whose routes `table` translates);
 `hosts`, `paths` with their `pattern`s and `conditions` say which route it is, `split`, `reply` and
 `edits` what else a route does; `guard` asks who may pass (`networks`, `identity`, `hooks` with
-their `interception`; `guards` makes them). `clients` and `peers` are whom it serves, `client` what
-an exchange asks of them; `directory` keeps services and follows DNS, `checks` ask endpoints how
-they are (`healthcheck`), `native` connects our own aiohttp application in process, `handler` is the
-proxy as an aiohttp handler. `sweep` is the one clock of all timeouts, `deadlines` those of whole
-requests, `patience` that of a route. `memo` remembers heads, `failure` and `ejection` name what
-goes wrong, `ids` are random, `series`, `status` and `report` tell. `__main__` parses `flags` and
-runs `program`, in several processes by `workers`, with the upstreams of `demo`.
+their `interception`; `guards` makes them); `affinity` ties a request to an endpoint (`cookies`).
+`clients` and `peers` are whom it serves, `client` what an exchange asks of them; `directory` keeps
+services and follows DNS, `checks` ask endpoints how they are (`healthcheck`), `native` connects our
+own aiohttp application in process, `handler` is the proxy as an aiohttp handler. `sweep` is the one
+clock of all timeouts, `deadlines` those of whole requests, `patience` that of a route. `memo`
+remembers heads, `failure` and `ejection` name what goes wrong, `ids` are random, `series`, `status`
+and `report` tell. `__main__` parses `flags` and runs `program`, in several processes by `workers`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.handler import ReverseProxy
-    from uaitools.traffic.balancing import RoundRobin
+    from uaitools.traffic.balancing import (
+        ConsistentHash,
+        Ewma,
+        LeastRequests,
+        Random,
+        RoundRobin,
+    )
     from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
     from uaitools.traffic.endpoint import Endpoint
     from uaitools.traffic.retry import RetryBudget
@@ -40,9 +46,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BreakerPolicy",
     "CircuitBreaker",
+    "ConsistentHash",
     "Endpoint",
+    "Ewma",
     "Gateway",
+    "LeastRequests",
     "ProxyConfig",
+    "Random",
     "RetryBudget",
     "ReverseProxy",
     "RoundRobin",
@@ -57,6 +67,10 @@ _HOMES = {
     "RetryBudget": "uaitools.traffic.retry",
     "ReverseProxy": "uaitools.proxy.handler",
     "RoundRobin": "uaitools.traffic.balancing",
+    "ConsistentHash": "uaitools.traffic.balancing",
+    "Ewma": "uaitools.traffic.balancing",
+    "LeastRequests": "uaitools.traffic.balancing",
+    "Random": "uaitools.traffic.balancing",
 }
 
 

@@ -73,7 +73,7 @@ def _record(check: HealthCheck | None, pool: Pool, now: float) -> CheckRecord | 
     if check is None:
         if endpoint.check is not None:
             endpoint.check = None
-            endpoint.breaker.release(now)
+            _release(pool, now)
     elif endpoint.check is None:
         endpoint.check = CheckRecord(check.policy, now)
     elif endpoint.check.due > now + 2.0 * check.policy.interval:
@@ -107,7 +107,13 @@ async def _check(service: Service, pool: Pool, check: HealthCheck, record: Check
         endpoint.breaker.hold(now)
     elif verdict is Verdict.UP:
         _log.info("endpoint passes its checks", upstream=service.name, endpoint=endpoint.address)
-        endpoint.breaker.release(now)
+        _release(pool, now)
+
+
+def _release(pool: Pool, now: float) -> None:
+    """Let the endpoint be probed again, and tell the balancer, which waits for another time."""
+    pool.endpoint.breaker.release(now)
+    pool.service.balancer.refresh()
 
 
 async def perform(check: HealthCheck, address: str, connect: Connector) -> str:

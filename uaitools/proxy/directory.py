@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Final
 
 from uaitools.log import get_logger
+from uaitools.proxy.affinity import Affinity, Sticky, finder
 from uaitools.proxy.checks import Checks
 from uaitools.proxy.config import Check, EndpointUrl, ServiceSettings
 from uaitools.proxy.config.checks import REGEX
@@ -30,10 +31,12 @@ from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
 from uaitools.tasks import spawn
+from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import BreakerPolicy, Cause, CircuitBreaker, State
 from uaitools.traffic.checks import CheckPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
+from uaitools.traffic.sticky import Sessions
 
 RESOLVE_INTERVAL: Final = 30.0
 _RESOLVE_TIMEOUT: Final = 5.0
@@ -47,20 +50,28 @@ class Target:
     address: str
     weight: int
     connect: Connector
+    backup: bool
 
 
 class Directory:
-    """All services by name. on_ejection: told of each ejection that happened here."""
+    """All services by name.
+
+    client_of: see Peers.client. on_ejection: told of each ejection that happened here. secret:
+    signs the cookies of sticky sessions; set before `apply`.
+    """
 
     def __init__(
         self,
         sweep: Sweep,
         outbox: Outbox,
+        client_of: Callable[[str], str],
         on_ejection: Callable[[Ejection], None] | None = None,
     ) -> None:
         self._sweep = sweep
         self._outbox = outbox
+        self._client_of = client_of
         self._on_ejection = on_ejection
+        self.secret = b""
         self._settings: dict[str, ServiceSettings] = {}
         self._resolved: dict[str, tuple[str, ...]] = {}  # name -> its last good addresses
         self._task: asyncio.Task[None] | None = None
@@ -130,6 +141,7 @@ class Directory:
             pool = known.get(target.address) or self._new_pool(service, target)
             endpoint = pool.endpoint
             endpoint.weight = target.weight
+            endpoint.backup = target.backup
             endpoint.max_requests = service.policy.requests
             endpoint.breaker.policy = service.policy.breaker
             pools[endpoint] = pool
@@ -141,10 +153,23 @@ class Directory:
             f"or register an instance named {service.name}"
         )
         service.replace(pools)
+        service.affinity = self._affinity(service, settings)
+
+    def _affinity(self, service: Service, settings: ServiceSettings) -> Affinity | None:
+        sticky: Sticky | None = None
+        if settings.sticky is not None:
+            sessions = Sessions(self.secret, service.name, settings.sticky.ttl, service.endpoints)
+            sticky = Sticky(settings.sticky.cookie.encode(), sessions)
+        elif settings.hash is None:
+            return None
+        find = finder(settings.hash, self._client_of) if settings.hash is not None else None
+        return Affinity(find, sticky, hashing=settings.hash is not None)
 
     def _new_pool(self, service: Service, target: Target) -> Pool:
         breaker = CircuitBreaker(service.policy.breaker)
-        endpoint = Endpoint(target.address, target.weight, breaker, service.policy.requests)
+        endpoint = Endpoint(
+            target.address, target.weight, breaker, service.policy.requests, backup=target.backup
+        )
         breaker.on_transition = partial(self._changed, service, endpoint)
         return Pool(endpoint, service, target.connect, self._sweep, self._outbox)
 
@@ -158,7 +183,8 @@ class Directory:
     def _targets_of(self, endpoint: EndpointUrl) -> list[Target]:
         if endpoint.url.startswith("unix:"):
             path = endpoint.url.removeprefix("unix:")
-            return [Target(endpoint.url, endpoint.weight, partial(_connect_unix, path))]
+            connect = partial(_connect_unix, path)
+            return [Target(endpoint.url, endpoint.weight, connect, endpoint.backup)]
         host, port = endpoint.host_port
         addresses = (host,) if _is_address(host) else self._resolved.get(host, ())
         return [
@@ -166,6 +192,7 @@ class Directory:
                 f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
                 endpoint.weight,
                 partial(_connect_tcp, address, port),
+                endpoint.backup,
             )
             for address in addresses
         ]
@@ -273,6 +300,7 @@ def _connect_unix(path: str, factory: Callable[[], asyncio.Protocol]) -> Awaitab
 def _policy(settings: ServiceSettings) -> ServicePolicy:
     return ServicePolicy(
         balance=settings.balance,
+        decay=settings.decay or DECAY,
         connect=settings.timeouts.connect,
         first_byte=settings.timeouts.first_byte,
         between_bytes=settings.timeouts.between_bytes,

@@ -29,6 +29,7 @@ from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import asked_pause, backoff
 
 if TYPE_CHECKING:
+    from uaitools.proxy.affinity import Affinity
     from uaitools.proxy.client import Client
     from uaitools.proxy.interception import Interception
     from uaitools.proxy.pool import Pool
@@ -66,6 +67,7 @@ class Exchange:
         "_received",
         "_replayed",
         "_reported",
+        "_sent",
         "_started",
         "_suspension",
         "_ticket",
@@ -125,6 +127,7 @@ class Exchange:
         self, payload: bytes, now: float, *, done: bool, trailers: tuple[Field, ...] = ()
     ) -> None:
         """Send a request that has a body on its way, with what there is of it."""
+        self._sent = now
         self._kept = payload
         self._received = len(payload)
         self.body_done = done
@@ -189,7 +192,10 @@ class Exchange:
     def _dispatch(self, now: float) -> None:
         """Choose an endpoint and get a connection to it, now or later."""
         service = self.plan.service
-        endpoint = service.balancer.pick(now, self._tried)
+        if service.affinity is None:
+            endpoint = service.balancer.pick(now, self._tried)
+        else:
+            endpoint = self._pick_tied(service.affinity, now)
         if endpoint is None:
             self._answer(service.unavailable(now), now)
             return
@@ -205,6 +211,14 @@ class Exchange:
             service.note(OVERFLOW, endpoint)
             self._release_endpoint(now)
             self._answer(OVERFLOW.error(service.name), now)
+
+    def _pick_tied(self, affinity: Affinity, now: float) -> Endpoint | None:
+        """Choose by the request's key or session, and name the choice in a cookie."""
+        plan = self.plan
+        balancer = plan.service.balancer
+        endpoint = affinity.pick(balancer, plan, self._client.address, now, self._tried)
+        self.added = affinity.mark(self.added, plan, endpoint)
+        return endpoint
 
     def attach(self, upstream: Upstream, now: float) -> None:
         """Take a connection and send the request on it."""
@@ -251,6 +265,8 @@ class Exchange:
     def body(self, payload: bytes, *, done: bool, trailers: tuple[Field, ...] = ()) -> None:
         """More of the request's body from the client."""
         self.body_done = done
+        if done:
+            self._sent = monotonic()
         self.request_trailers = trailers
         self._received += len(payload)
         limit = self.plan.max_body
@@ -290,6 +306,8 @@ class Exchange:
         pool = self._pool
         assert pool is not None
         endpoint = pool.endpoint
+        if endpoint.observer is not None:
+            self._measure(endpoint, now, failed=status >= 500)
         if done:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
@@ -423,6 +441,11 @@ class Exchange:
     def cancel(self) -> None:
         """The client is gone."""
         now = monotonic()
+        if self._upstream is not None and self._pool is not None and not self.status:
+            endpoint = self._pool.endpoint
+            if endpoint.observer is not None and 0.0 < endpoint.latency < now - self._started:
+                # Who hangs would never look slow if only answers counted.
+                self._measure(endpoint, now, failed=False)
         self._drop(now)
         if self.interception is not None:
             self.interception.cancel()
@@ -464,6 +487,9 @@ class Exchange:
     def answer(self, head: ResponseHead, content: bytes, now: float) -> None:
         """Answer the client ourselves."""
         self._drop(now)
+        affinity = self.plan.service.affinity
+        if affinity is not None:
+            self.added = affinity.mark(self.added, self.plan, None)  # nobody to come back to
         self.status = head.status
         self._observe(head.status, now)
         self._client.respond(self, head, b"" if self.plan.is_head else content, now, True)
@@ -497,7 +523,7 @@ class Exchange:
 
     def _retry(self) -> None:
         self._suspension = None
-        now = monotonic()
+        now = self._sent = monotonic()
         if self._left(now) <= 0:
             self.overdue(now)
             return
@@ -526,12 +552,28 @@ class Exchange:
         self._note(failure)
         self._reported = True
         endpoint = self._pool.endpoint
+        if endpoint.observer is not None and not self.status:
+            self._measure(endpoint, now, failed=True)
         endpoint.breaker.failure(
             self._ticket,
             now,
             connect=failure.connecting,
             last=not self.plan.service.has_other((endpoint,), now),
         )
+
+    def _measure(self, endpoint: Endpoint, now: float, *, failed: bool) -> None:
+        """Tell a policy that wants to know how long the endpoint took to answer this try.
+
+        What the client took to send its body is not the endpoint's fault.
+        """
+        observer = endpoint.observer
+        assert observer is not None
+        if self.body_done:
+            # Only what had a body or was tried again has a time of its own.
+            sent = self._sent if self.plan.body or self._tried else self._started
+            observer.observe(endpoint, now - sent, now, failed=failed)
+        elif failed:
+            observer.observe(endpoint, 0.0, now, failed=True)
 
     def _note(self, failure: Failure) -> None:
         pool = self._pool

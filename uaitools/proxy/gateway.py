@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import getrandbits
+from secrets import token_bytes
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -71,9 +72,10 @@ class Gateway:
     app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
     answered here and win over routes. sockets: listening ones to serve instead of opening
     `config.listen`. gather: asked for the report of all workers instead of only this process.
-    on_ejection: told of every endpoint that this process takes out. auth: who may
-    come, where routes ask for it; without it everyone may. limits: counts
-    requests, for workers made before they were forked; the gateway starts and stops it.
+    on_ejection: told of every endpoint that this process takes out. auth: who may come, where
+    routes ask for it; without it everyone may. limits: counts requests, for workers made before
+    they were forked; the gateway starts and stops it. secret: signs the cookies of sticky sessions
+    where the configuration sets none; random when left out.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Gateway:
         on_ejection: Callable[[Ejection], None] | None = None,
         auth: AuthConfig | None = None,
         limits: Limits | None = None,
+        secret: bytes | None = None,
     ) -> None:
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
@@ -101,7 +104,8 @@ class Gateway:
         self._sweep.hooks.append(self.clients.enforce_budget)
         self.deadlines = Deadlines()
         self._sweep.hooks.append(self.deadlines.expire)
-        self._directory = Directory(self._sweep, self.outbox, on_ejection)
+        self._directory = Directory(self._sweep, self.outbox, self.client_of, on_ejection)
+        self._secret = secret or token_bytes(32)
         self._peers = Peers(config.trusted_proxies)
         self.authenticator = Authenticator(auth or AuthConfig(), audience=_NAME)
         self._generation = -1  # of what the authenticator knows
@@ -226,6 +230,7 @@ class Gateway:
         if auth is not None:
             await self.authenticator.reload(auth)
         await self._directory.resolve(config.services)
+        self._directory.secret = config.sticky.key or self._secret
         mentioned = [name for route in config.routes for name in route.service_names]
         self._directory.apply(config.services, mentioned)
         for name in self._directory.services:
@@ -308,7 +313,8 @@ class Gateway:
         """See Peers.find."""
         return self._peers.find(host)
 
-    def _client_of(self, chain: str) -> str:
+    def client_of(self, chain: str) -> str:
+        """See Peers.client."""
         return self._peers.client(chain)
 
     def malformed(self, code: int) -> None:
@@ -335,7 +341,7 @@ class Gateway:
             app=mounted,
             authenticator=self.authenticator,
         )
-        app.middlewares.insert(0, native.forwarded(self._client_of))
+        app.middlewares.insert(0, native.forwarded(self.client_of))
         app.router.add_get("/api/status", get_status)
         return app
 

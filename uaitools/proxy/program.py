@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from secrets import token_bytes
 from socket import socket
 from typing import Final
 
@@ -18,6 +19,7 @@ from uaitools.lifecycle import run, run_main
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
 from uaitools.proxy.config import ProxyConfig
+from uaitools.proxy.config.secret import REVEALED
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.gateway import Gateway
@@ -41,6 +43,8 @@ class Program:
     ) -> None:
         self._settings = settings
         self._load = loading
+        # One for all workers, their successors and all reloads, unless the configuration has one.
+        self._secret = token_bytes(32)
         self._services = [demo] if demo is not None else []
         self._limits: Limits | None = None
 
@@ -81,6 +85,7 @@ class Program:
                 limits=self._limits,
                 gather=parent.gather,
                 on_ejection=parent.announce,
+                secret=self._secret,
             )
             reloads = _Reloads(gateway)
             parent.served = _Served(self, gateway, reloads)
@@ -96,7 +101,9 @@ class Program:
         return orjson.dumps(
             {
                 "common": self._settings.common.model_dump(include={"log_level", "environment"}),
-                "proxy": self._config.model_dump(mode="json", exclude={"listen", "workers"}),
+                "proxy": self._config.model_dump(
+                    mode="json", exclude={"listen", "workers"}, context=REVEALED
+                ),
                 "auth": self._settings.of(AuthConfig).reveal(),
                 "limits": self._settings.of(LimitsConfig).model_dump(mode="json"),
             }
@@ -118,9 +125,13 @@ class Program:
             async def gather() -> Report:
                 return self.report(gateway)
 
-            auth = self._settings.of(AuthConfig)
             gateway = Gateway(
-                self._config, sockets=[listener], gather=gather, auth=auth, limits=self._limits
+                self._config,
+                sockets=[listener],
+                gather=gather,
+                auth=self._settings.of(AuthConfig),
+                limits=self._limits,
+                secret=self._secret,
             )
             reloads = _Reloads(gateway)
 

@@ -40,30 +40,44 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True)
 class EndpointReport:
-    """One endpoint: its state, the gauges of now and the counts since the start."""
+    """One endpoint: its state, the gauges of now and the counts since the start.
+
+    latency: seconds as ewma estimates them, None without an estimate.
+    """
 
     weight: int
     state: str
     cause: str | None
     numbers: Mapping[str, int]
     check: CheckReport | None = None
+    backup: bool = False
+    latency: float | None = None
 
     def merge(self, other: EndpointReport) -> EndpointReport:
         """This worker's view and another's."""
         worst = max(self, other, key=lambda report: _SEVERITY.index(report.state))
         sums = {k: self.numbers.get(k, 0) + other.numbers.get(k, 0) for k in _GAUGES + _COUNTS}
         check = other.check if self.check is None else self.check.merge(other.check)
-        return EndpointReport(worst.weight, worst.state, worst.cause, sums, check)
+        latencies = [one for one in (self.latency, other.latency) if one is not None]
+        return EndpointReport(
+            worst.weight,
+            worst.state,
+            worst.cause,
+            sums,
+            check,
+            backup=worst.backup,
+            latency=max(latencies, default=None),
+        )
 
     def remains(self) -> EndpointReport:
         """What a worker that died leaves: its counts."""
         kept = {k: v for k, v in self.numbers.items() if k in _COUNTS}
-        return EndpointReport(self.weight, "healthy", None, kept)
+        return EndpointReport(self.weight, "healthy", None, kept, backup=self.backup)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """One service: its endpoints by address, its counts, its latency in seconds."""
+    """One service: its endpoints by address, its counts, its latency in seconds, its policy."""
 
     endpoints: Mapping[str, EndpointReport]
     requests: int
@@ -71,6 +85,7 @@ class ServiceReport:
     errors: Mapping[str, int]
     last_error: str | None
     latency: HistogramValue
+    balance: str = ""
 
     def merge(self, other: ServiceReport) -> ServiceReport:
         """This worker's view and another's."""
@@ -90,6 +105,7 @@ class ServiceReport:
             errors,
             self.last_error or other.last_error,
             self.latency + other.latency,
+            self.balance or other.balance,
         )
 
     def remains(self) -> ServiceReport:
@@ -101,6 +117,7 @@ class ServiceReport:
             self.errors,
             self.last_error,
             self.latency,
+            self.balance,
         )
 
     def document(self) -> dict[str, object]:
@@ -109,6 +126,7 @@ class ServiceReport:
         reused = sum(e.numbers.get("reused", 0) for e in self.endpoints.values())
         measured = any(self.latency.counts)
         return {
+            "balance": self.balance,
             "requests": self.requests,
             "retries": self.retries,
             "successes": sum(e.numbers.get("successes", 0) for e in self.endpoints.values()),
@@ -128,6 +146,8 @@ class ServiceReport:
                     "cause": endpoint.cause,
                     "weight": endpoint.weight,
                     "check": endpoint.check.document() if endpoint.check is not None else None,
+                    "backup": endpoint.backup,
+                    "ewma_ms": _milliseconds(endpoint.latency),
                     **{name: endpoint.numbers.get(name, 0) for name in _GAUGES + _COUNTS},
                 }
                 for address, endpoint in sorted(self.endpoints.items())
@@ -190,6 +210,10 @@ class Report:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a report: {error}") from error
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _endpoint(fields: dict[str, Any]) -> EndpointReport:

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import Failure
 from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.pool import Pool
-from uaitools.traffic.balancing import BALANCERS, Balancer
+from uaitools.traffic.balancing import Balancer, make_balancer
+from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import OUT, BreakerPolicy
 from uaitools.traffic.concurrency import Concurrency
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
+
+if TYPE_CHECKING:
+    from uaitools.proxy.affinity import Affinity
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePolicy:
     """How a service is called: balancing, patience in seconds, bounds an endpoint, failures.
 
-    concurrency: requests in flight to all endpoints together, None for what those bear.
+    concurrency: requests in flight to all endpoints together, None for what those bear. decay:
+    seconds, see traffic.balancing.ewma.
     """
 
     balance: str = "round_robin"
+    decay: float = DECAY
     connect: float = 3.0
     first_byte: float = 60.0
     between_bytes: float = 60.0
@@ -40,6 +47,8 @@ class Service:
     """One upstream service. Endpoints come and go; counts and the budget stay."""
 
     __slots__ = (
+        "_balancing",
+        "affinity",
         "balancer",
         "budget",
         "concurrency",
@@ -57,7 +66,9 @@ class Service:
         self.name = name
         self.policy = policy
         self.pools: dict[Endpoint, Pool] = {}
-        self.balancer: Balancer = BALANCERS[policy.balance](())
+        self.balancer: Balancer = make_balancer(policy.balance, policy.decay, ())
+        self._balancing = (policy.balance, policy.decay)  # what the balancer was made by
+        self.affinity: Affinity | None = None  # most services have neither hashing nor sessions
         self.budget = RetryBudget(policy.retry.budget, now)
         self.concurrency: Concurrency | None = None
         self.requests = 0
@@ -92,10 +103,19 @@ class Service:
         return ServiceError(503, message, self.name, retry_after=1)
 
     def replace(self, pools: Mapping[Endpoint, Pool]) -> None:
-        """Swap in another set of endpoints; pools that are no longer in it close when idle."""
+        """Swap in another set of endpoints; pools that are no longer in it close when idle.
+
+        With the same ones and the same policy the balancer goes on where it was.
+        """
+        before = self.endpoints
         retired = [pool for endpoint, pool in self.pools.items() if endpoint not in pools]
         self.pools = dict(pools)
-        self.balancer = BALANCERS[self.policy.balance](self.endpoints)
+        chosen = (self.policy.balance, self.policy.decay)
+        if before == self.endpoints and chosen == self._balancing:
+            self.balancer.refresh()
+        else:
+            self._balancing = chosen
+            self.balancer = make_balancer(*chosen, self.endpoints)
         for pool in retired:
             pool.retire()
 

@@ -23,6 +23,7 @@ from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
 
 if TYPE_CHECKING:
+    from uaitools.proxy.affinity import Preference
     from uaitools.proxy.edits import Edits
     from uaitools.proxy.guard import Caller, Guard
 
@@ -91,7 +92,7 @@ class Destination:
 
 
 class Plan:
-    """What to do with every request that has this head; never changed once built.
+    """What to do with every request that has this head; as good as never changed.
 
     answer: what answers such requests without an upstream, else None. split: chooses the plan of
     each request instead of this one, or None. prefix: of the outgoing head, see headers.outgoing;
@@ -99,7 +100,8 @@ class Plan:
     responses, or None. body: as in RequestHead. guard: of the route, or None; caller: then, what it
     knows of who sends such requests. expires: when the plan has to be made anew, monotonic.
     timeout: seconds for the whole request, the route's or the client's, whichever is shorter.
-    deadlines: where such requests are kept; None when there is no such time.
+    deadlines: where such requests are kept; None when there is no such time. preference: what the
+    service's affinity, where it has one, has read in the head.
     """
 
     __slots__ = (
@@ -116,6 +118,7 @@ class Plan:
         "keep_alive",
         "max_body",
         "patience",
+        "preference",
         "prefix",
         "request_id",
         "series",
@@ -169,6 +172,7 @@ class Plan:
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
+        self.preference: Preference | None = None
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"

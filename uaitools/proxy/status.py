@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.metrics import Family, Histogram, HistogramValue, Registry, Sample, process
 from uaitools.proxy.report import CheckReport, EndpointReport, Report, ServiceReport
+from uaitools.traffic.balancing import Ewma
 from uaitools.traffic.breaker import OUT
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
     latency: HistogramValue = Histogram().value()
     for series in requests.of_endpoints(labels):
         latency += series.latency.value()
+    balancer, now = service.balancer, monotonic()
     return ServiceReport(
         endpoints={
             endpoint.address: EndpointReport(
@@ -132,6 +135,8 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
                 cause=endpoint.breaker.cause.value if endpoint.breaker.cause else None,
                 numbers=_numbers(endpoint, pool),
                 check=_check(endpoint),
+                backup=endpoint.backup,
+                latency=balancer.estimate(endpoint, now) if isinstance(balancer, Ewma) else None,
             )
             for endpoint, pool in service.pools.items()
         },
@@ -140,6 +145,7 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
         errors=dict(service.errors),
         last_error=service.last_error,
         latency=latency,
+        balance=service.policy.balance,
     )
 
 

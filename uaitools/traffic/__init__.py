@@ -3,7 +3,8 @@
     breaker     one endpoint's health as a state machine: healthy, ejected, probing, ramping
     checks      what the results of active checks mean, and when the next one is due
     endpoint    one address with its weight, its breaker and its counts
-    balancing   which of several endpoints takes the next call
+    balancing/  which of several endpoints takes the next call: one file a policy
+    sticky      signed tokens that bring a client back to its endpoint
     limits      how much may pass: rates and calendar quotas, and how they are written
     periods     the hours, days and months of quotas
     slots       the table of what limits remember, over shared or private memory

@@ -4,6 +4,8 @@ services   [proxy.services.NAME]: where a service is, and how it is called
 checks     how a service's endpoints are checked
 routes     [[proxy.routes]]: which requests go where
 actions    what becomes of them beside that: split, redirect, answer, header fields
+sticky     [proxy.sticky] and a service's `sticky`
+secret     text that is shown to nobody
 units      what several of them are made of
 """
 
@@ -26,6 +28,7 @@ from uaitools.proxy.config.services import (
     ServiceSettings,
     Timeouts,
 )
+from uaitools.proxy.config.sticky import Stickiness, StickySecret
 from uaitools.proxy.config.units import Seconds
 
 __all__ = [
@@ -40,6 +43,8 @@ __all__ = [
     "RouteSettings",
     "RouteTimeouts",
     "ServiceSettings",
+    "Stickiness",
+    "StickySecret",
     "Timeouts",
 ]
 
@@ -77,6 +82,7 @@ class ProxyConfig(Model):
     auth_enabled: bool = False
     rate_limit: LimitSettings | None = None
     client: ClientLimits = ClientLimits()
+    sticky: StickySecret = StickySecret()
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
 
@@ -86,6 +92,20 @@ class ProxyConfig(Model):
         routes = enumerate(self.routes)
         asking = ("required", "optional")
         return keys + [f"proxy.routes[{i}].auth" for i, route in routes if route.auth in asking]
+
+    @model_validator(mode="after")
+    def _distinct_cookies(self) -> Self:
+        seen: dict[str, str] = {}
+        for name, service in self.services.items():
+            if service.sticky is None:
+                continue
+            other = seen.setdefault(service.sticky.cookie, name)
+            if other != name:
+                raise ValueError(
+                    f"services.{other} and services.{name} would overwrite each other's cookie "
+                    f"{service.sticky.cookie}; give one `sticky` another `cookie`"
+                )
+        return self
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:

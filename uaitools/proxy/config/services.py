@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+import re
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
 from uaitools.proxy.config.checks import Check
+from uaitools.proxy.config.sticky import Stickiness
 from uaitools.proxy.config.units import Count, Seconds
 from uaitools.traffic.retry import STATUSES
 
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
+# Names are tokens (RFC 9110 5.6.2).
+_HASHED: Final = re.compile(
+    r"header:[!#$%&'*+\-.^`|~0-9A-Za-z]{1,100}|cookie:[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}|address|path"
+)
 
 
 class Timeouts(Model):
@@ -73,10 +79,14 @@ class Retry(Model):
 
 
 class EndpointUrl(Model):
-    """`http://HOST[:PORT]` or `unix:/path`, and its weight beside the service's other endpoints."""
+    """`http://HOST[:PORT]` or `unix:/path`, and its weight beside the service's other endpoints.
+
+    backup: it gets requests only while no other endpoint can take them.
+    """
 
     url: str
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    backup: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -112,10 +122,20 @@ class EndpointUrl(Model):
 
 
 class ServiceSettings(Model):
-    """One upstream service. A bare URL is shorthand for a service with that one endpoint."""
+    """One upstream service. A bare URL is shorthand for a service with that one endpoint.
+
+    balance: which endpoint takes the next request; see uaitools.traffic.balancing. hash: what
+    consistent_hash goes by. decay: seconds after which ewma has forgotten two thirds. sticky: who
+    came once comes back to the same endpoint.
+    """
 
     endpoints: tuple[EndpointUrl, ...] = ()
-    balance: Literal["round_robin"] = "round_robin"
+    balance: Literal["round_robin", "least_requests", "ewma", "consistent_hash", "random"] = (
+        "round_robin"
+    )
+    hash: str | None = None
+    decay: Annotated[float, Field(gt=0, le=3600)] | None = None
+    sticky: Stickiness | None = None
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     breaker: Breaker = Breaker()
@@ -133,4 +153,29 @@ class ServiceSettings(Model):
         urls = [endpoint.url for endpoint in endpoints]
         if len(set(urls)) != len(urls):
             raise ValueError("an endpoint is listed twice; give it a weight instead")
+        if endpoints and all(endpoint.backup for endpoint in endpoints):
+            raise ValueError("every endpoint is a backup; one at least has to be none")
         return endpoints
+
+    @field_validator("hash")
+    @classmethod
+    def _known_source(cls, source: str | None) -> str | None:
+        if source is not None and _HASHED.fullmatch(source) is None:
+            raise ValueError(
+                "`hash` is header:NAME, cookie:NAME, address or path; "
+                "headers whose name has an underscore are never forwarded"
+            )
+        return source
+
+    @model_validator(mode="after")
+    def _belongs_to_policy(self) -> Self:
+        if self.balance == "consistent_hash" and self.hash is None:
+            raise ValueError(
+                'balance = "consistent_hash" needs `hash`: '
+                "header:NAME, cookie:NAME, address or path"
+            )
+        if self.balance != "consistent_hash" and self.hash is not None:
+            raise ValueError('`hash` belongs to balance = "consistent_hash"; leave it out')
+        if self.balance != "ewma" and self.decay is not None:
+            raise ValueError('`decay` belongs to balance = "ewma"; leave it out')
+        return self
