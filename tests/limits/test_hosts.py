@@ -74,6 +74,22 @@ def _call(host: Limits, limits: tuple[Limit, ...]) -> str:
     return f"{counts[0]} {counts[1]}"
 
 
+def test_every_worker_has_a_name_of_its_own_in_redis() -> None:
+    host = Limits(LimitsConfig(slots=64), redis_url="redis://127.0.0.1:1", workers=WORKERS)
+
+    def name() -> str:
+        asyncio.run(host.start())
+        assert host._remote is not None  # noqa: SLF001 - leases are told apart by it
+        return host._remote._process  # noqa: SLF001
+
+    names = set()
+    for child, pipe in [_forked(name) for _ in range(WORKERS)]:
+        with os.fdopen(pipe) as text:
+            names.add(text.read())
+        assert os.waitpid(child, 0)[1] == 0
+    assert len(names - {""}) == WORKERS
+
+
 def test_no_more_than_a_quota_passes(redis: RedisServer) -> None:
     passed, made, _ = run_workers(redis.url, (Limit("q", Quota(2000, "month")),))
 

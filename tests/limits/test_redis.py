@@ -184,6 +184,22 @@ async def test_what_one_limit_refuses_is_not_charged_to_the_others(redis: RedisS
         assert passed == 999
 
 
+async def test_a_refusal_that_is_remembered_costs_the_other_limits_nothing(
+    redis: RedisServer,
+) -> None:
+    wide, narrow = Limit("w", Rate(50, 3600, 50)), Limit("n", Rate(1, 3600, 1))
+    async with front(redis.url) as one, front(redis.url) as two:
+        assert (await ask(one, (narrow,))).refused is None
+        # Only the first of these asks Redis, for both; the others know of the narrow one.
+        for _ in range(20):
+            assert (await ask(two, (wide, narrow), KEY * 2)).refused is narrow
+
+        passed = 0
+        while (await ask(two, (wide,))).refused is None:
+            passed += 1
+        assert passed >= 49
+
+
 async def test_a_client_that_leaves_while_it_waits_is_not_charged_for_good(
     redis: RedisServer,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from uaitools.limits.config import LimitsConfig
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uaitools.limits.remote import Remote
 
 _PASS: Final = Verdict(b"")
+_NOTHING: Final[Mapping[int, Granted]] = {}
 
 
 class Limits:
@@ -63,6 +64,8 @@ class Limits:
     async def start(self) -> None:
         """Begin to check, in the process that does. Redis is asked when it is first needed."""
         self._table.open()
+        if self._remote is not None:
+            self._remote.start()
 
     def configure(self, config: LimitsConfig) -> None:
         """Go on with other settings, all but the number of slots."""
@@ -82,15 +85,19 @@ class Limits:
         keys: for each limit, whom it counts the call for. now: monotonic seconds.
         """
         at = int(now * NANO)
-        if self._remote is not None:
-            return self._check_leases(self._remote, limits, keys, at)
+        remote = self._remote
+        if remote is not None and (len(limits) != 1 or remote.away):
+            return self._check_leases(remote, limits, keys, at)
         if len(limits) != 1:
             return self._check_here(limits, keys, at)
         limit = limits[0]
         charge = limit.charge
         if isinstance(charge, QuotaCharge) and charge.ends <= at:
             self._begin_period(limit, charge, at)
-        left = self._take(charge, fingerprint(limit.identity, keys[0]), at)
+        mark = fingerprint(limit.identity, keys[0])
+        if remote is not None:
+            return self._check_lease(remote, limit, mark, at)
+        left = self._take(charge, mark, at)
         return limit.admitted(left, at) if left >= 0 else limit.refused(-left)
 
     async def wait(self, limits: Sequence[Limit], keys: Sequence[bytes]) -> Verdict:
@@ -105,10 +112,10 @@ class Limits:
                 number = _unleased(remote, marks, held, now)
                 if number is None:
                     break
+                refusal = _remembered(remote, limits, marks, held, now)
+                if refusal is not None:
+                    return refusal
                 limit = limits[number]
-                lease = remote.leases.get(marks[number])
-                if lease is not None and lease.refused > now:
-                    return limit.refused(lease.refused - now)
                 outcome = await remote.acquire(limit, keys[number], marks[number], now)
                 if isinstance(outcome, Refused):
                     return limit.refused(outcome.wait)
@@ -144,29 +151,37 @@ class Limits:
 
     # -- with Redis -------------------------------------------------------------------------
 
+    def _check_lease(self, remote: Remote, limit: Limit, mark: int, at: int) -> Verdict | None:
+        """As `_check_leases`, for one limit only: 2 us instead of 6."""
+        lease = remote.leases.get(mark)
+        if lease is None:
+            return None
+        if lease.calls < 1 or lease.until <= at:
+            return limit.refused(lease.refused - at) if lease.refused > at else None
+        left = self._take(limit.charge, mark, at)
+        if left < 0:
+            return limit.refused(-left)
+        lease.spend()
+        known = _known_left(limit.charge, lease.left + lease.calls)
+        return limit.admitted(known if known < left else left, at)  # noqa: FURB136 - min() is slow
+
     def _check_leases(
         self, remote: Remote, limits: Sequence[Limit], keys: Sequence[bytes], at: int
     ) -> Verdict | None:
         if remote.away:
             remote.probe(at)
             return self._without_redis(limits, keys, at)
-        marks = []
-        for limit, key in zip(limits, keys, strict=True):
-            mark = fingerprint(limit.identity, key)
-            marks.append(mark)
-            lease = remote.leases.get(mark)
-            if lease is None:
-                return None
-            if lease.calls < 1 or lease.until <= at:
-                return limit.refused(lease.refused - at) if lease.refused > at else None
-        return self._pass(remote, limits, marks, {}, at)
+        marks = _marks(limits, keys)
+        if _unleased(remote, marks, _NOTHING, at) is not None:
+            return _remembered(remote, limits, marks, _NOTHING, at)
+        return self._pass(remote, limits, marks, _NOTHING, at)
 
     def _pass(
         self,
         remote: Remote,
         limits: Sequence[Limit],
         marks: Sequence[int],
-        held: dict[int, Granted],
+        held: Mapping[int, Granted],
         at: int,
     ) -> Verdict:
         """Charge the host's table, and the lease of each limit that was not granted just now.
@@ -199,7 +214,7 @@ def _marks(limits: Sequence[Limit], keys: Sequence[bytes]) -> list[int]:
 
 
 def _unleased(
-    remote: Remote, marks: Sequence[int], held: dict[int, Granted], now: int
+    remote: Remote, marks: Sequence[int], held: Mapping[int, Granted], now: int
 ) -> int | None:
     """The number of a limit by which the call may not pass yet."""
     for number, mark in enumerate(marks):
@@ -207,6 +222,26 @@ def _unleased(
             lease = remote.leases.get(mark)
             if lease is None or not lease.unspent(now):
                 return number
+    return None
+
+
+def _remembered(
+    remote: Remote,
+    limits: Sequence[Limit],
+    marks: Sequence[int],
+    held: Mapping[int, Granted],
+    now: int,
+) -> Verdict | None:
+    """The refusal of a limit of which it is known that Redis has nothing."""
+    for number, mark in enumerate(marks):
+        lease = remote.leases.get(mark)
+        if (
+            lease is not None
+            and number not in held
+            and lease.refused > now
+            and not lease.unspent(now)
+        ):
+            return limits[number].refused(lease.refused - now)
     return None
 
 

@@ -64,7 +64,7 @@ class Remote:
         self.away = False
         self.round_trips = 0
         self._url = url
-        self._process = secrets.token_hex(4)
+        self._process = ""
         self.configure(timeout=timeout, probe=probe, batch=batch)
         self._probe_due = 0
         self._client: Redis | None = None
@@ -83,6 +83,10 @@ class Remote:
         self._timeout = timeout
         self._probe = int(probe * NANO)
         self._batch = batch
+
+    def start(self) -> None:
+        """Become a process of its own to Redis; call it after the fork."""
+        self._process = secrets.token_hex(4)
 
     async def stop(self) -> None:
         """Tell all that wait that Redis is away, and close the connection."""
@@ -239,6 +243,8 @@ class Remote:
             # The error's own text may show the URL, and with it a password.
             _log.warning("redis is away", purpose="limits", reason=_reason(error))
         self._probe_due = time.monotonic_ns() + self._probe
+        # What was sent may still be carried out, after what is sent next: not in our name, then.
+        self._process = secrets.token_hex(4)
         _fail(asks)
         self._fail_all()
         await self._disconnect()
