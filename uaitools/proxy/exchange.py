@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.ends import CLIENT_GONE, COMPLETE, REFUSED, REJECTED, UNAVAILABLE
 from uaitools.proxy.failure import OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
@@ -23,6 +24,7 @@ from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import backoff
 
 if TYPE_CHECKING:
+    from uaitools.proxy.access import AccessLog
     from uaitools.proxy.client import Client
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.site import Plan
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from uaitools.traffic.endpoint import Endpoint
 
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
-CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
+GONE: Final = 499  # nginx's status for a client that left before its answer began
 _RETRIED_STATUSES: Final = frozenset((502, 503, 504))
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
@@ -42,7 +44,13 @@ class Exchange:
     status: of the answer, 0 before it begins. request_id: what X-Request-Id says, to the upstream
     and to the client. ids: 48 random hex digits, of which the first 32 are request id and trace id
     unless the request brought its own, the last 16 the span id. added: lines for the answer's head
-    beside the upstream's own, each ended by CR LF.
+    beside the upstream's own, each ended by CR LF. log: the access log, or None.
+
+    Only where there is a log, for it: principal: who asks, by id, if known. notes: what hooks
+    have to say, or None. endpoint: the last one's address, or None. attached, answered: when it had
+    a connection and when its answer began, else 0. queued, connecting: seconds that it waited for
+    the connection, without and for its making. sent: bytes of the answer's body. retries: times
+    that it was sent again.
     """
 
     __slots__ = (
@@ -61,15 +69,27 @@ class Exchange:
         "_tried",
         "_upstream",
         "added",
+        "answered",
+        "attached",
+        "connecting",
+        "endpoint",
+        "log",
+        "notes",
         "plan",
+        "principal",
+        "queued",
         "request_id",
         "request_trailers",
         "response_trailers",
+        "retries",
+        "sent",
         "status",
         "waiting_since",
     )
 
-    def __init__(self, client: Client, plan: Plan, now: float) -> None:
+    def __init__(
+        self, client: Client, plan: Plan, now: float, log: AccessLog | None = None
+    ) -> None:
         self._client = client
         self.plan = plan
         self._started = now
@@ -87,6 +107,13 @@ class Exchange:
         self.request_trailers: tuple[Field, ...] = ()
         self.response_trailers: tuple[Field, ...] = ()
         self.waiting_since = 0.0
+        self.log = log
+        if log is not None:
+            self.principal: str | None = None
+            self.notes: dict[str, object] | None = None
+            self.endpoint: str | None = None
+            self.attached = self.answered = self.queued = self.connecting = 0.0
+            self.sent = self.retries = self._received = 0
 
     def __repr__(self) -> str:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
@@ -95,6 +122,16 @@ class Exchange:
     def kept(self) -> int:
         """Bytes of the request's body that are kept for a replay or until there is a connection."""
         return len(self._kept) if self._kept is not None else 0
+
+    @property
+    def address(self) -> bytes:
+        """The client's."""
+        return self._client.address
+
+    @property
+    def trace_id(self) -> bytes:
+        """32 hex digits, as in the upstream's traceparent."""
+        return self.plan.trace or self._ids[:32]
 
     # -- the request ------------------------------------------------------------------------
 
@@ -127,7 +164,7 @@ class Exchange:
         service = self.plan.service
         endpoint = service.balancer.pick(now, self._tried)
         if endpoint is None:
-            self._answer(service.unavailable(now), now)
+            self._answer(service.unavailable(now), now, UNAVAILABLE)
             return
         breaker = endpoint.breaker
         self._ticket = breaker.ticket if breaker.state is _HEALTHY else breaker.admit(now)
@@ -140,11 +177,13 @@ class Exchange:
         elif not pool.enqueue(self, now):
             service.note(OVERFLOW, endpoint)
             self._release_endpoint(now)
-            self._answer(OVERFLOW.error(service.name), now)
+            self._answer(OVERFLOW.error(service.name), now, OVERFLOW.end)
 
     def attach(self, upstream: Upstream, now: float) -> None:
         """Take a connection and send the request on it."""
         self._upstream = upstream
+        if self.log is not None:
+            self._note_connection(upstream, now)
         plan = self.plan
         ids = self._ids
         # A join of nine costs half of what the same `%` formatting does.
@@ -209,6 +248,9 @@ class Exchange:
         pool = self._pool
         assert pool is not None
         endpoint = pool.endpoint
+        if self.log is not None:
+            self.answered = now
+            self.sent = len(payload)
         if done:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
@@ -216,7 +258,7 @@ class Exchange:
                 self._report_failure(STATUS, now)
             self._upstream = self._pool = None
             endpoint.in_flight -= 1
-            self.plan.series.observe(status, now - self._started)
+            self._observe(now, COMPLETE)
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
@@ -224,9 +266,11 @@ class Exchange:
 
     def relay(self, payload: bytes, now: float, *, done: bool) -> None:
         """More of the response's body from the upstream."""
+        if self.log is not None:
+            self.sent += len(payload)
         if done:
             self._upstream = None
-            self._end(now)
+            self._end(now, COMPLETE)
         self._client.relay(self, payload, now, done=done)
 
     def upgrade(self, upstream: Upstream, head: ResponseHead, rest: bytes) -> Tunnel:
@@ -234,8 +278,13 @@ class Exchange:
         now = monotonic()
         self.status = 101
         self._upstream = None
-        self._end(now)
+        log, self.log = self.log, None  # a tunnel is logged at its end
+        self._end(now, COMPLETE)
         tunnel = self._client.upgrade(self, head, upstream)
+        if log is not None:
+            self.log = log
+            self.answered = now
+            tunnel.tell(self)
         if rest:
             tunnel.from_upstream(rest)
         return tunnel
@@ -259,6 +308,8 @@ class Exchange:
         """There was no response. stale: the fault is in the connection that was reused."""
         now = monotonic()
         self._upstream = None
+        if self.log is not None and self._pool is not None:
+            self.endpoint = self._pool.endpoint.address
         if stale and not self._replayed and self._may_repeat(failure):
             self._replay(now)
             return
@@ -271,14 +322,14 @@ class Exchange:
         if again:
             self._schedule_retry()
             return
-        self._answer(failure.error(self.plan.service.name, message), now)
+        self._answer(failure.error(self.plan.service.name, message), now, failure.end)
 
     def truncated(self, failure: Failure) -> None:
         """The response broke off within its body."""
         now = monotonic()
         self._upstream = None
         self._report_failure(failure, now)
-        self._end(now)
+        self._end(now, failure.end)
         self._client.break_off()
 
     def reject(self, error: ServiceError) -> None:
@@ -286,16 +337,17 @@ class Exchange:
         now = monotonic()
         self._drop(now)
         if self.status:
-            self.plan.series.observe(self.status, now - self._started)
+            self._observe(now, REJECTED)
             self._client.break_off()
         else:
-            self._answer(error, now)
+            self._answer(error, now, REJECTED)
 
     def cancel(self) -> None:
         """The client is gone."""
         now = monotonic()
         self._drop(now)
-        self.plan.series.observe(self.status or CLIENT_GONE, now - self._started)
+        self.status = self.status or GONE
+        self._observe(now, CLIENT_GONE)
 
     def _drop(self, now: float) -> None:
         """Let go of whatever the exchange holds or waits for."""
@@ -309,14 +361,16 @@ class Exchange:
             self._pool.forget(self)
         self._release_endpoint(now)
 
-    def _answer(self, error: ServiceError, now: float) -> None:
+    def _answer(self, error: ServiceError, now: float, end: bytes = REFUSED) -> None:
         """Answer the client ourselves."""
         self._drop(now)
         head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
         self.status = error.code
-        self.plan.series.observe(error.code, now - self._started)
         if self.plan.is_head:
             content = b""
+        if self.log is not None:
+            self.sent = len(content)
+        self._observe(now, end)
         self._client.respond(self, head, content, now, True)
 
     # -- retries ----------------------------------------------------------------------------
@@ -349,11 +403,15 @@ class Exchange:
         self._dispatch(monotonic())
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
+            if self.log is not None:
+                self.retries += 1
 
     def _replay(self, now: float) -> None:
         """Send again, free and once: the upstream closed an idle connection as we used it."""
         assert self._pool is not None
         self._replayed = True
+        if self.log is not None:
+            self.retries += 1
         self._pool.enqueue_for_new(self, now)
 
     # -- the outcome ------------------------------------------------------------------------
@@ -395,12 +453,34 @@ class Exchange:
             endpoint.breaker.abandon(self._ticket, now)
         self._reported = False
 
-    def _end(self, now: float) -> None:
+    def _end(self, now: float, end: bytes) -> None:
         """The last byte of the answer is out, or a tunnel stands."""
         if self._pool is not None and not self._reported:
             self._report_status(self._pool.endpoint, now)
         self._release_endpoint(now)
-        self.plan.series.observe(self.status, now - self._started)
+        self._observe(now, end)
+
+    def _observe(self, now: float, end: bytes) -> None:
+        """Count a request that is over, and log it. end: why, see ends."""
+        taken = now - self._started
+        self.plan.series.observe(self.status, taken)
+        if self.log is not None:
+            self.log.exchange_ended(self, taken, self._received if self.plan.body else 0, end)
+
+    def tunnel_ended(self, tunnel: Tunnel, end: bytes) -> None:
+        """What the 101 began is over."""
+        if self.log is not None:
+            self.log.tunnel_ended(self, tunnel, monotonic() - self._started, end)
+
+    def _note_connection(self, upstream: Upstream, now: float) -> None:
+        """For the log: which connection this is, and how long it took to have it."""
+        assert self._pool is not None
+        self.endpoint = self._pool.endpoint.address
+        self.attached = now
+        waited = now - self._started
+        # Of a connection that was made for others the making counts as far as it was waited for.
+        self.connecting = 0.0 if upstream.served else min(upstream.took, waited)
+        self.queued = waited - self.connecting
 
     # -- flow control -----------------------------------------------------------------------
 

@@ -18,8 +18,10 @@ from uaitools.config import Address
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
+from uaitools.proxy.access import AccessLog
+from uaitools.proxy.access_writer import AccessWriter
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.config import AccessLogSettings, ProxyConfig, RouteSettings
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
@@ -83,6 +85,7 @@ class Gateway:
         self.malformed_counts: dict[int, int] = {}
         self._sockets = list(sockets)
         self._gather = gather or self._gather_own
+        self.access_writer: AccessWriter | None = None
         self.outbox = Outbox()
         self._sweep = Sweep()
         self.clients = Clients(self.client)
@@ -165,6 +168,8 @@ class Gateway:
         await self._directory.stop()
         self._native.replace({})
         await self._runner.cleanup()
+        if self.access_writer is not None:
+            await self.access_writer.close()
         for listener in self._sockets:
             with contextlib.suppress(OSError):
                 listener.close()
@@ -223,6 +228,28 @@ class Gateway:
             dict(self._directory.services),
             self._native,
             self.requests,
+            self._access_log(config.access_log),
+        )
+
+    def reopen_logs(self) -> None:
+        """Open the access log's file anew, which somebody may have moved away."""
+        if self.access_writer is not None:
+            self.access_writer.reopen(self.access_writer.file)
+
+    def _access_log(self, settings: AccessLogSettings) -> AccessLog | None:
+        if not settings.enabled:
+            return None
+        writer = self.access_writer
+        if writer is None:
+            writer = self.access_writer = AccessWriter(settings.file, settings.buffer)
+        elif writer.file != settings.file:
+            writer.reopen(settings.file)
+        writer.limit = settings.buffer
+        return AccessLog(
+            writer,
+            sample=settings.sample,
+            errors=settings.errors,
+            redacted_query=settings.query == "redacted",
         )
 
     @property

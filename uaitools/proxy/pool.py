@@ -179,6 +179,7 @@ class Pool:
         upstream = Upstream(self)
         failure: Failure | None = None
         self.refused = None
+        began = monotonic()
         try:
             async with asyncio.timeout(self.service.policy.connect):
                 await self._connect(lambda: upstream)
@@ -201,6 +202,7 @@ class Pool:
             self._open_for_waiters()
             return
         self.opened += 1
+        upstream.took = monotonic() - began
         if self._replays:
             self._replays.popleft().attach(upstream, monotonic())
         else:

@@ -108,6 +108,7 @@ class Program:
             reloads = _Reloads(gateway)
 
             def reload() -> None:
+                gateway.reopen_logs()
                 if self._reread():
                     reloads.submit(self._config)
 
@@ -152,6 +153,7 @@ class _Served:
         self._gateway.eject(ejection)
 
     def reload(self, configuration: bytes) -> None:
+        self._gateway.reopen_logs()
         document = orjson.loads(configuration)
         own = self._gateway.config
         kept = {"listen": own.listen, "workers": own.workers}

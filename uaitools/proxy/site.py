@@ -8,6 +8,7 @@ once a head and not once a request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.failure import too_large
@@ -17,6 +18,9 @@ from uaitools.proxy.memo import Memo
 from uaitools.proxy.routing import RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
+
+if TYPE_CHECKING:
+    from uaitools.proxy.access import AccessLog
 
 
 class Destination:
@@ -49,14 +53,17 @@ class Plan:
     """What to do with every request that has this head; never changed once built.
 
     refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
-    headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
+    headers.outgoing. request_id, trace, trace_flags, chain: see headers.Trust. body: as in
+    RequestHead. logged: what the access log keeps here.
     """
 
     __slots__ = (
         "body",
+        "chain",
         "head",
         "is_head",
         "keep_alive",
+        "logged",
         "max_body",
         "prefix",
         "refusal",
@@ -85,18 +92,24 @@ class Plan:
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
+        self.chain = trust.chain
+        self.logged: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"
 
 
 class Site:
-    """Router and services, with a memo of plans for trusted and one for other peers."""
+    """Router and services, with a memo of plans for trusted and one for other peers.
+
+    access: the log of all requests, or None.
+    """
 
     __slots__ = (
         "_destinations",
         "_requests",
         "_router",
+        "access",
         "native",
         "plans",
         "services",
@@ -109,8 +122,10 @@ class Site:
         services: Mapping[str, Service],
         native: Service,
         requests: Requests,
+        access: AccessLog | None = None,
     ) -> None:
         self._router = router
+        self.access = access
         self._requests = requests
         self.services = services
         self.native = native

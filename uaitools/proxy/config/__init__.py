@@ -2,6 +2,7 @@
 
 services   [proxy.services.NAME]: where a service is, and how it is called
 routes     [[proxy.routes]]: which requests go where
+access     [proxy.access_log]: one line a request
 units      what several of them are made of
 """
 
@@ -13,6 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
+from uaitools.proxy.config.access import AccessLogSettings
 from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings
 from uaitools.proxy.config.services import (
     Breaker,
@@ -26,6 +28,7 @@ from uaitools.proxy.config.units import Seconds
 
 __all__ = [
     "DEFAULT_ROUTES",
+    "AccessLogSettings",
     "Breaker",
     "ClientLimits",
     "EndpointUrl",
@@ -65,6 +68,7 @@ class ProxyConfig(Model):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     client: ClientLimits = ClientLimits()
+    access_log: AccessLogSettings = AccessLogSettings()
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
 
