@@ -30,17 +30,23 @@ _QUERY: Final = 384
 _AGENT: Final = 256
 _NAME: Final = 192  # host, route, service, endpoint, principal, addresses of proxies
 _NOTES: Final = 512
+_SHORT: Final = 1024  # of all fields of a head together, which need no look at each then
+_ENDPOINTS: Final = 1024  # whose JSON is kept
 _USER_AGENT: Final = re.compile(rb"\r\n[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt]:[ \t]*([^\r]*)")
 _EVERYTHING: Final = 1 << 32  # one more than the greatest CRC
 _NULL: Final = b"null"
 
 _START: Final = b'{"timestamp":"%b.%03dZ","request_id":"%b","trace_id":"%b","client":"%b",%b'
+# Of most requests: on a connection that was there, of nobody known, with nothing noted.
+_USUAL_LINE: Final = _START + (
+    b',"endpoint":%b,"principal":null,"status":%d,"bytes_in":%d,"bytes_out":%d,"queue_ms":0.0,'
+    b'"connect_ms":0.0,"first_byte_ms":%.3f,"total_ms":%.3f,"retries":%d,"end":"%b"}\n'
+)
 _END: Final = (
     b',"endpoint":%b,"principal":%b,"status":%d,"bytes_in":%d,"bytes_out":%d,%b'
     b'"total_ms":%.3f,"retries":%d,"end":"%b"%b}\n'
 )
 _LINE: Final = _START + _END
-_REUSED: Final = b'"queue_ms":0.0,"connect_ms":0.0,"first_byte_ms":%.3f,'
 _TIMES: Final = b'"queue_ms":%b,"connect_ms":%b,"first_byte_ms":%b,'
 _NO_TIMES: Final = b'"queue_ms":null,"connect_ms":null,"first_byte_ms":null,'
 _REFUSAL: Final = (
@@ -70,7 +76,7 @@ class AccessLog:
         self._share = int(sample * _EVERYTHING)
         self._errors = errors
         self._query = redacted_query
-        self._endpoints: dict[str, bytes] = {}
+        self._endpoints: dict[str | None, bytes] = {None: _NULL}
         self._second = -1
         self._stamp = b""
 
@@ -82,19 +88,46 @@ class AccessLog:
         status = exchange.status
         if self._share < _EVERYTHING and not self._chosen(exchange.request_id, status, end):
             return
-        attached = exchange.attached
-        if attached and exchange.answered and not exchange.queued and not exchange.connecting:
-            times = _REUSED % ((exchange.answered - attached) * 1000.0)
-        else:
-            times = _times(exchange, taken)
-        self._write(exchange, received, times, taken, end)
+        answered = exchange.answered
+        if (
+            not answered
+            or exchange.queued
+            or exchange.connecting
+            or exchange.principal is not None
+            or exchange.notes is not None
+        ):
+            self._write(exchange, received, taken, end)
+            return
+        plan = exchange.plan
+        now = time()
+        second = int(now)
+        endpoint = exchange.endpoint
+        self._writer.write(
+            _USUAL_LINE
+            % (
+                self._stamp if second == self._second else self._stamp_of(now),
+                int((now - second) * 1000.0),
+                exchange.request_id,
+                exchange.trace_id,
+                exchange.address,
+                plan.logged or self._fields(plan),
+                self._endpoints.get(endpoint) or self._name(endpoint),
+                status,
+                received,
+                exchange.sent,
+                (answered - exchange.attached) * 1000.0,
+                taken * 1000.0,
+                exchange.retries,
+                end,
+            )
+        )
 
     def tunnel_ended(self, exchange: Exchange, tunnel: Tunnel, taken: float, end: bytes) -> None:
         """Log a tunnel, with the bytes that went through either way."""
         if self._share < _EVERYTHING and not self._chosen(exchange.request_id, 101, end):
             return
         exchange.sent = tunnel.sent
-        self._write(exchange, tunnel.received, _times(exchange, taken), taken, end)
+        self._write(exchange, tunnel.received, taken, end)
 
     def refused(self, error: ServiceError, request_id: str, address: bytes) -> None:
         """Log bytes that were no request, or a connection that was one too many."""
@@ -123,33 +156,25 @@ class AccessLog:
             )
         )
 
-    def _write(
-        self, exchange: Exchange, received: int, times: bytes, taken: float, end: bytes
-    ) -> None:
+    def _write(self, exchange: Exchange, received: int, taken: float, end: bytes) -> None:
         plan = exchange.plan
-        fields = plan.logged
-        if fields is None:
-            fields = plan.logged = self._fields(plan)
         now = time()
-        second = int(now)
         endpoint, principal, notes = exchange.endpoint, exchange.principal, exchange.notes
         self._writer.write(
             _LINE
             % (
-                self._stamp if second == self._second else self._stamp_of(now),
-                int((now - second) * 1000.0),
+                self._stamp_of(now),
+                int(now % 1.0 * 1000.0),
                 exchange.request_id,
                 exchange.trace_id,
                 exchange.address,
-                fields,
-                _NULL
-                if endpoint is None
-                else self._endpoints.get(endpoint) or self._name(endpoint),
+                plan.logged or self._fields(plan),
+                self._endpoints.get(endpoint) or self._name(endpoint),
                 _NULL if principal is None else _text(principal.encode(), _NAME),
                 exchange.status,
                 received,
                 exchange.sent,
-                times,
+                _times(exchange, taken),
                 taken * 1000.0,
                 exchange.retries,
                 end,
@@ -170,16 +195,37 @@ class AccessLog:
             self._second = second
         return self._stamp
 
-    def _name(self, endpoint: str) -> bytes:
-        if len(self._endpoints) >= 1024:
+    def _name(self, endpoint: str | None) -> bytes:
+        if len(self._endpoints) >= _ENDPOINTS:
             self._endpoints.clear()
-        name = self._endpoints[endpoint] = _text(endpoint.encode(), _NAME)
+        name = _NULL if endpoint is None else _text(endpoint.encode(), _NAME)
+        self._endpoints[endpoint] = name
         return name
 
     def _fields(self, plan: Plan) -> bytes:
-        """The part of a line that is the same for equal heads."""
+        """The part of a line that is the same for equal heads, which keep it."""
         head = plan.head
         agent = _USER_AGENT.search(head.lines)
+        if len(head.path) < _SHORT and not self._query and not plan.chain:
+            fields = orjson.dumps(
+                {
+                    "method": head.method.decode(),
+                    "host": None if head.host is None else head.host.decode("utf-8", "replace"),
+                    "path": head.path.decode("utf-8", "replace"),
+                    "route": plan.series.endpoint,
+                    "service": plan.service.name,
+                    "user_agent": None if agent is None else agent[1].decode("utf-8", "replace"),
+                }
+            )
+            if len(fields) < _SHORT:
+                plan.logged = fields[1:-1]
+                return plan.logged
+        plan.logged = self._bounded_fields(plan, None if agent is None else agent[1])
+        return plan.logged
+
+    def _bounded_fields(self, plan: Plan, agent: bytes | None) -> bytes:
+        """The same, each field within its limit."""
+        head = plan.head
         path = _text(head.path, _PATH)
         if self._query and head.query:
             path = path[:-1] + _text(redacted(head.query), _QUERY)[1:]
@@ -189,7 +235,7 @@ class AccessLog:
             path,
             _text(plan.series.endpoint.encode(), _NAME),
             _text(plan.service.name.encode(), _NAME),
-            _NULL if agent is None else _text(agent[1], _AGENT),
+            _NULL if agent is None else _text(agent, _AGENT),
         )
         if plan.chain:
             # Of trusted proxies: whom they were asked by.
@@ -226,6 +272,7 @@ def _noted(notes: dict[str, object]) -> bytes:
 
 
 def _times(exchange: Exchange, taken: float) -> bytes:
+    """The parts of the time that was taken, as far as it came to them."""
     attached, answered = exchange.attached, exchange.answered
     if not attached:  # it never had a connection
         queued = _NULL if exchange.endpoint is None else b"%.3f" % (taken * 1000.0)
