@@ -22,7 +22,9 @@ SHARED = [
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
 PURE_IN_PROXY = (
+    "cors.py",
     "ejection.py",
+    "ends.py",
     "failure.py",
     "headers.py",
     "memo.py",

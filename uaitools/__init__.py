@@ -14,6 +14,7 @@ What they stand on, one concept a file:
     metrics     hot-path integers, read at scrape time, summed over worker processes
     tasks       the only place where tasks are made; WorkerPool
     lifecycle   start, reload, drain and stop of services; signals
+    cors        which pages of other origins may use a service
     web         the aiohttp application of every component: /health, /metrics, errors
     traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, retries)
 

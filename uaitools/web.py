@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 import uaitools
 from uaitools import log, metrics
+from uaitools.cors import CorsSettings, enable
 from uaitools.errors import ServiceError, error_body
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -55,11 +56,13 @@ def application(
     health: Callable[[], Health],
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
     app: web.Application | None = None,
+    cors: CorsSettings | None = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
     service: the name in answers and logs. health, snapshot: asked at each request. app: one that
-    is not running yet, to add this to instead of a new one.
+    is not running yet, to add this to instead of a new one. cors: what pages of other origins may
+    do with it, also by routes that are added later.
     """
     started = time.monotonic()
 
@@ -86,6 +89,8 @@ def application(
     app.middlewares.insert(0, _errors(service))
     app.router.add_get("/health", get_health)
     app.router.add_get("/metrics", get_metrics)
+    if cors is not None:
+        enable(app, cors)
     return app
 
 

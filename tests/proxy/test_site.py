@@ -5,6 +5,7 @@ from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.routing import NativeRoute, Route, RouteError, Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
+from uaitools.proxy.cors import Preflight
 from uaitools.proxy.site import Plan, Site
 
 NATIVE = Service("proxy", ServicePolicy(), 0.0)
@@ -35,8 +36,8 @@ def plan(site: Site, line: bytes, *fields: bytes, trusted: bool = False) -> Plan
     return site.plan(raw(line, *fields), trusted=trusted)
 
 
-def code(refusal: ServiceError | None) -> int | None:
-    return refusal.code if refusal is not None else None
+def code(refusal: ServiceError | Preflight | None) -> int | None:
+    return refusal.code if isinstance(refusal, ServiceError) else None
 
 
 def test_a_plan_leads_to_the_route_s_service_and_rewritten_path(site: Site) -> None:
@@ -85,7 +86,7 @@ def test_equal_heads_share_one_plan_from_the_third_on(site: Site) -> None:
 def test_a_remembered_refusal_keeps_nothing_of_the_request_that_met_it_first(site: Site) -> None:
     refusal = plan(site, b"GET /nowhere").refusal
 
-    assert refusal is not None
+    assert isinstance(refusal, ServiceError)
     assert refusal.__traceback__ is None
     assert refusal.__context__ is None
 

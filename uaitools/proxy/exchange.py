@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.cors import Preflight, cleaned
 from uaitools.proxy.ends import CLIENT_GONE, COMPLETE, REFUSED, REJECTED, UNAVAILABLE
 from uaitools.proxy.failure import OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
@@ -96,7 +97,7 @@ class Exchange:
         ids = self._ids = next(random_digits)
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
-        self.added = b""
+        self.added = plan.added
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._kept: bytes | None = b""
@@ -262,6 +263,8 @@ class Exchange:
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
+        if self.plan.cors is not None:
+            head = cleaned(head)
         self._client.respond(self, head, payload, now, done)
 
     def relay(self, payload: bytes, now: float, *, done: bool) -> None:
@@ -361,11 +364,15 @@ class Exchange:
             self._pool.forget(self)
         self._release_endpoint(now)
 
-    def _answer(self, error: ServiceError, now: float, end: bytes = REFUSED) -> None:
+    def _answer(self, answer: ServiceError | Preflight, now: float, end: bytes = REFUSED) -> None:
         """Answer the client ourselves."""
         self._drop(now)
-        head, content = error_answer(error, self.request_id.decode(), formatdate(usegmt=True))
-        self.status = error.code
+        date = formatdate(usegmt=True)
+        if isinstance(answer, Preflight):
+            head, content, end = answer.head(date), answer.content, COMPLETE
+        else:
+            head, content = error_answer(answer, self.request_id.decode(), date)
+        self.status = head.status
         if self.plan.is_head:
             content = b""
         if self.log is not None:

@@ -22,10 +22,11 @@ from uaitools.proxy.access import AccessLog
 from uaitools.proxy.access_writer import AccessWriter
 from uaitools.proxy.clients import Clients
 from uaitools.proxy.config import AccessLogSettings, ProxyConfig, RouteSettings
+from uaitools.proxy.cors import Cors
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
-from uaitools.proxy.http1.grammar import HEAD_LIMIT
+from uaitools.proxy.http1.grammar import COMMON_METHODS, HEAD_LIMIT
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
@@ -298,7 +299,9 @@ class Gateway:
         async def get_status(_request: web.Request) -> web.Response:
             return component.json_response(status.document(await self._gather()))
 
-        app = component.application("proxy", health=self._health, snapshot=snapshot, app=mounted)
+        app = component.application(
+            "proxy", health=self._health, snapshot=snapshot, app=mounted, cors=self.config.cors
+        )
         app.middlewares.insert(0, native.forwarded(self.peer))
         app.router.add_get("/api/status", get_status)
         return app
@@ -327,4 +330,20 @@ def _route(settings: RouteSettings) -> Route:
         rewrite=None if settings.rewrite is None else settings.rewrite.encode(),
         max_body=settings.max_body,
         label=settings.path,
+        cors=_cors(settings),
+    )
+
+
+def _cors(settings: RouteSettings) -> Cors | None:
+    rules = settings.cors
+    if rules is None:
+        return None
+    methods = rules.methods or settings.methods or sorted(m.decode() for m in COMMON_METHODS)
+    return Cors(
+        rules.origins,
+        methods,
+        headers=rules.headers,
+        expose=rules.expose,
+        credentials=rules.credentials,
+        max_age=rules.max_age,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.cors import Cors
 from uaitools.proxy.http1.grammar import COMMON_METHODS
 
 _NOT_TAKEN: Final = "this path does not take this method; see Allow"
@@ -23,7 +24,8 @@ class Route:
 
     methods: those allowed, all when empty; GET includes HEAD. service: by name, None for the
     gateway's own application. rewrite: what replaces the prefix, or None. max_body: bytes, or
-    None for any size. label: the `endpoint` label of metrics.
+    None for any size. label: the `endpoint` label of metrics. cors: rules for pages of other
+    origins, or None where that is the upstream's business.
     """
 
     path: bytes
@@ -32,6 +34,7 @@ class Route:
     rewrite: bytes | None = None
     max_body: int | None = None
     label: str = ""
+    cors: Cors | None = None
 
     def allows(self, method: bytes) -> bool:
         """Whether requests with `method` may take this route."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.cors import Cors, Preflight, preflight_method
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 class Destination:
     """Where requests of one method and path go.
 
-    refusal: the error that answers them instead, or None. path: the one the upstream is asked for.
+    refusal: what answers them instead, or None. path: the one the upstream is asked for.
     """
 
-    __slots__ = ("max_body", "path", "refusal", "series", "service")
+    __slots__ = ("cors", "max_body", "path", "refusal", "series", "service")
 
     def __init__(
         self,
@@ -37,8 +38,11 @@ class Destination:
         series: Series,
         path: bytes,
         max_body: int | None = None,
-        refusal: ServiceError | None = None,
+        *,
+        refusal: ServiceError | Preflight | None = None,
+        cors: Cors | None = None,
     ) -> None:
+        self.cors = cors
         self.service = service
         self.series = series
         self.path = path
@@ -52,14 +56,17 @@ class Destination:
 class Plan:
     """What to do with every request that has this head; never changed once built.
 
-    refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
+    refusal: what answers such requests, else None. added: lines for the answers' heads. cors: the
+    route's rules, or None. prefix: of the outgoing head, see
     headers.outgoing. request_id, trace, trace_flags, chain: see headers.Trust. body: as in
     RequestHead. logged: what the access log keeps here.
     """
 
     __slots__ = (
+        "added",
         "body",
         "chain",
+        "cors",
         "head",
         "is_head",
         "keep_alive",
@@ -80,6 +87,8 @@ class Plan:
         self.series = destination.series
         self.refusal = destination.refusal
         self.max_body = destination.max_body
+        self.cors = destination.cors
+        self.added = b"" if self.cors is None else self.cors.lines(head.lines)
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
@@ -143,14 +152,31 @@ class Site:
         if plan is not None:
             return plan
         head = RequestHead(raw)
-        key = head.method + head.path
-        destination = self._destinations.young.get(key)
+        destination = self._preflight(head)
         if destination is None:
-            destination = self._route(head.method, head.path)
-            self._destinations.put(key, destination)
+            key = head.method + head.path
+            destination = self._destinations.young.get(key)
+            if destination is None:
+                destination = self._route(head.method, head.path)
+                self._destinations.put(key, destination)
         plan = Plan(head, destination, trusted=trusted)
         memo.put(raw, plan)
         return plan
+
+    def _preflight(self, head: RequestHead) -> Destination | None:
+        """Where a preflight goes if the route of the request that it asks for has rules."""
+        wanted = preflight_method(head.method, head.lines)
+        if wanted is None:
+            return None
+        try:
+            route = self._router.match(wanted, head.path)
+        except RouteError:
+            return None
+        if route.cors is None:
+            return None
+        series = self._requests.series(head.method, route.label)
+        answer = Preflight(route.cors.preflight(head.lines))
+        return Destination(self.native, series, head.path, refusal=answer)
 
     def _route(self, method: bytes, path: bytes) -> Destination:
         try:
@@ -164,4 +190,5 @@ class Site:
             self._requests.series(method, route.label),
             route.upstream_path(path),
             route.max_body,
+            cors=route.cors,
         )

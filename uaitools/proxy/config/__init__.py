@@ -14,6 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
+from uaitools.cors import CorsSettings
 from uaitools.proxy.config.access import AccessLogSettings
 from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings
 from uaitools.proxy.config.services import (
@@ -69,6 +70,7 @@ class ProxyConfig(Model):
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     client: ClientLimits = ClientLimits()
     access_log: AccessLogSettings = AccessLogSettings()
+    cors: CorsSettings | None = None
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
 

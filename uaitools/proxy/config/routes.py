@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from uaitools.config import Model
+from uaitools.cors import CorsSettings
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.target import normalise
 
@@ -18,7 +19,8 @@ _METHOD: Final = re.compile(r"[A-Z]{1,32}")
 class RouteSettings(Model):
     """One route: requests whose path begins with `path` go to `service`.
 
-    methods: those allowed, all when empty. rewrite: replaces the prefix. max_body: bytes.
+    methods: those allowed, all when empty. rewrite: replaces the prefix. max_body: bytes. cors:
+    what pages of other origins may do; left out, that is the upstream's business.
     """
 
     path: str
@@ -26,6 +28,7 @@ class RouteSettings(Model):
     methods: tuple[str, ...] = ()
     rewrite: str | None = None
     max_body: Annotated[int, Field(ge=0)] | None = None
+    cors: CorsSettings | None = None
 
     @field_validator("path", "rewrite")
     @classmethod
