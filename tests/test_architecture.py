@@ -28,6 +28,7 @@ PURE_IN_PROXY = (
     "failure.py",
     "headers.py",
     "memo.py",
+    "orders.py",
     "peers.py",
     "report.py",
     "routing.py",

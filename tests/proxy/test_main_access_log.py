@@ -71,13 +71,21 @@ def test_sighup_opens_the_file_anew_even_if_the_configuration_is_wrong(
     with upstream("a") as server:
         config = configuration(tmp_path, server.url, file)
         with Program("--config", str(config), "--workers", workers) as program:
-            program.get("/x")
-            eventually(lambda: lines(file))
+            program.logged("listening", int(workers))
+            for _ in range(30):  # some for every worker
+                program.get("/x")
+            eventually(lambda: len(lines(file)) == 30)
             file.unlink()
             config.write_text("nonsense")
             program.send(signal.SIGHUP)
             program.logged("configuration is wrong, the old one stays")
+            # A worker that does not follow writes to a file that has no name any more.
             eventually(lambda: program.get("/x")[0] and lines(file))
+            before = int(program.metric("proxy_access_log_lines_total"))
+            for _ in range(30):
+                program.get("/x")
+            eventually(lambda: program.metric("proxy_access_log_lines_total") >= before + 30)
+            assert sum(line["path"] == "/x" for line in lines(file)) >= 30
 
 
 def test_standard_output_has_whole_lines_of_all_workers(tmp_path: Path) -> None:

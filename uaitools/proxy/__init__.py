@@ -13,13 +13,14 @@ A request's path, file by file:
     outbox       what all of them write in one turn of the loop, sent at its end
 
 Beside it: `gateway` listens and swaps configurations (`config`), `clients` and `peers` are whom it
-serves, `access` and `access_writer` log requests, `cors` speaks to browsers, `directory` keeps services and follows DNS, `native` connects our own aiohttp application
+serves, `directory` keeps services and follows DNS, `native` connects our own aiohttp application
 in process, `handler` is the proxy as an aiohttp handler, `client` is what an exchange asks of whom
-it answers, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure`,
-`ends` and `ejection` name what goes wrong, `ids` are random, `series`, `status` and `report` tell. The
-program: `__main__` parses `flags` and runs `program`, in several processes by `workers`, with the
-upstreams of `demo`. Pure are http1, routing, headers, memo, failure, report, cors, ends and peers; the others
-touch sockets, tasks or time.
+it answers, `sweep` is the one clock of all timeouts, `memo` remembers heads, `cors` speaks to
+browsers, `failure`, `ends` and `ejection` name what goes wrong, `ids` are random, `series`,
+`status`, `report` and `access` (through `access_writer`) tell, `orders` of an operator come through
+`admin`. The program: `__main__` parses `flags` and runs `program`, in several processes by
+`workers`, with the upstreams of `demo`. Pure are http1, routing, headers, memo, cors, failure,
+ends, orders, report and peers; the others touch sockets, tasks or time.
 """
 
 from __future__ import annotations

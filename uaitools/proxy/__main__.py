@@ -21,7 +21,7 @@ from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.flags import RouteFlag, load_with
 from uaitools.proxy.program import SERVICE, Program
-from uaitools.proxy.sockets import listening_sockets
+from uaitools.proxy.sockets import listening_socket, listening_sockets
 
 _WRONG = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
 
@@ -50,13 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             sys.stderr.write(f"cannot write to {config.access_log.file}: {error.strerror}\n")
             return 1
+    address = config.listen
     try:
-        listeners = listening_sockets(config.listen.host, config.listen.port, config.workers)
+        listeners = listening_sockets(address.host, address.port, config.workers)
+        admin = None
+        if config.admin is not None:
+            address = config.admin
+            admin = listening_socket(address.host, address.port)
     except (OSError, UnicodeError) as error:  # UnicodeError: of a name that cannot be one
         reason = getattr(error, "strerror", None) or error
-        sys.stderr.write(f"cannot listen on {config.listen}: {reason}\n")
+        sys.stderr.write(f"cannot listen on {address}: {reason}\n")
         return 1
-    return Program(settings, loading, demo).run(listeners)
+    return Program(settings, loading, demo, admin).run(listeners)
 
 
 def _try_log(file: str) -> None:

@@ -107,6 +107,16 @@ class Downstream(Connection):
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {Phase(self._phase).name.lower()}>"
 
+    @property
+    def exchange(self) -> Exchange | None:
+        """The request under way, if any."""
+        return self._exchange
+
+    @property
+    def phase(self) -> Phase:
+        """What the next bytes are."""
+        return Phase(self._phase)
+
     # -- connection -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -130,6 +130,11 @@ class Exchange:
         return self._client.address
 
     @property
+    def at(self) -> str | None:
+        """The address of the endpoint that has the request, or for which it waits."""
+        return None if self._pool is None else self._pool.endpoint.address
+
+    @property
     def trace_id(self) -> bytes:
         """32 hex digits, as in the upstream's traceparent."""
         return self.plan.trace or self._ids[:32]

@@ -21,12 +21,13 @@ from uaitools.proxy import native, status
 from uaitools.proxy.access import AccessLog
 from uaitools.proxy.access_writer import AccessWriter
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import AccessLogSettings, ProxyConfig, RouteSettings
+from uaitools.proxy.config import KEPT, AccessLogSettings, ProxyConfig, RouteSettings
 from uaitools.proxy.cors import Cors
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.http1.grammar import COMMON_METHODS, HEAD_LIMIT
+from uaitools.proxy.orders import Order
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
@@ -85,7 +86,7 @@ class Gateway:
         self.requests = Requests()
         self.malformed_counts: dict[int, int] = {}
         self._sockets = list(sockets)
-        self._gather = gather or self._gather_own
+        self.gather = gather or self._gather_own
         self.access_writer: AccessWriter | None = None
         self.outbox = Outbox()
         self._sweep = Sweep()
@@ -204,16 +205,16 @@ class Gateway:
     async def reload(self, config: ProxyConfig) -> None:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
-        listen and workers need a restart and are kept as they were.
+        What is in config.KEPT needs a restart and is kept as it was.
         """
         await self._directory.resolve(config.services)
         self._directory.apply(config.services, [route.service for route in config.routes])
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
-        kept = {"listen": self.config.listen, "workers": self.config.workers}
-        if (config.listen, config.workers) != (self.config.listen, self.config.workers):
-            _log.warning("listen and workers change with a restart only")
+        kept = {name: getattr(self.config, name) for name in KEPT}
+        if kept != {name: getattr(config, name) for name in KEPT}:
+            _log.warning("some settings change with a restart only", settings=KEPT)
         self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
         trusted_differ = config.trusted_proxies != self.config.trusted_proxies
         self.config = config.model_copy(update=kept)
@@ -266,6 +267,13 @@ class Gateway:
         """Take an endpoint out that another worker found bad."""
         self._directory.eject(ejection)
 
+    def obey(self, order: Order) -> None:
+        """Do what an operator says, in this process."""
+        if order.action == "reopen":
+            self.reopen_logs()
+        else:
+            self._directory.obey(order)
+
     # -- clients ----------------------------------------------------------------------------
 
     def accepted(self, downstream: Downstream) -> bool:
@@ -294,13 +302,13 @@ class Gateway:
 
     def _application(self, mounted: web.Application | None) -> web.Application:
         async def snapshot() -> Snapshot:
-            return (await self._gather()).metrics
+            return (await self.gather()).metrics
 
         async def get_status(_request: web.Request) -> web.Response:
-            return component.json_response(status.document(await self._gather()))
+            return component.json_response(status.document(await self.gather()))
 
         app = component.application(
-            "proxy", health=self._health, snapshot=snapshot, app=mounted, cors=self.config.cors
+            "proxy", health=self.health, snapshot=snapshot, app=mounted, cors=self.config.cors
         )
         app.middlewares.insert(0, native.forwarded(self.peer))
         app.router.add_get("/api/status", get_status)
@@ -313,7 +321,8 @@ class Gateway:
     async def _gather_own(self) -> Report:
         return self.report()
 
-    def _health(self) -> component.Health:
+    def health(self) -> component.Health:
+        """Whether each service has an endpoint to send to."""
         now = monotonic()
         available = {
             name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)

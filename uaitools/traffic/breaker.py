@@ -4,9 +4,11 @@
     EJECTED --its time is up, one call admitted--> PROBING
     PROBING --success--> RAMPING      PROBING --failure--> EJECTED, longer
     RAMPING --ramp over--> HEALTHY    RAMPING --failure--> EJECTED, longer
+    any     --drain--> DRAINED        DRAINED, EJECTED, PROBING --restore--> RAMPING
 
 HEALTHY is the closed circuit, EJECTED the open one, PROBING half-open. Because passive outcomes,
-active checks and the registry all speak to this one machine, they cannot disagree.
+active checks and the registry all speak to this one machine, they cannot disagree. DRAINED is an
+operator's word and no evidence: nothing but his restore changes it.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ class State(enum.Enum):
     EJECTED = "ejected"
     PROBING = "probing"
     RAMPING = "ramping"
+    DRAINED = "drained"
 
 
 # Looking a member up on its class costs as much as a function call.
-_HEALTHY, _EJECTED, _PROBING, _RAMPING = State
+_HEALTHY, _EJECTED, _PROBING, _RAMPING, _DRAINED = State
 
 
 class Cause(enum.Enum):
@@ -43,6 +46,7 @@ class Cause(enum.Enum):
     RATIO = "failure ratio"
     CHECK = "active check"
     REGISTRY = "registry"
+    OPERATOR = "operator"
 
 
 OUT: Final = frozenset((State.EJECTED, State.PROBING))  # the states without a share
@@ -152,7 +156,7 @@ class CircuitBreaker:
             return 1.0
         if self.state is _EJECTED:
             return 1.0 if now >= self.until else 0.0
-        if self.state is _PROBING:
+        if self.state is _PROBING or self.state is _DRAINED:
             return 0.0
         ramped = (now - self._since) / self._policy.ramp if self._policy.ramp > 0 else 1.0
         if ramped >= 1.0:
@@ -196,7 +200,7 @@ class CircuitBreaker:
         if ticket != self.ticket:
             self._late_failures += 1
             return
-        if self.state is _EJECTED:
+        if self.state is _EJECTED or self.state is _DRAINED:
             return
         self._consecutive += 1
         self._connect_errors = self._connect_errors + 1 if connect else 0
@@ -218,7 +222,12 @@ class CircuitBreaker:
             self._enter(_EJECTED, now)
 
     def eject(self, now: float, cause: Cause, until: float | None = None) -> None:
-        """Take the endpoint out, until the given time or for the policy's next longer one."""
+        """Take the endpoint out, until the given time or for the policy's next longer one.
+
+        Without effect on one that is drained.
+        """
+        if self.state is _DRAINED:
+            return
         if self.state is _HEALTHY and now - self._since >= self._penalty:
             self._ejections = 0  # forgiven: it was healthy for as long as it had been out
         if until is None:
@@ -234,6 +243,26 @@ class CircuitBreaker:
         self.cause = cause
         self.until = until
         self._enter(_EJECTED, now)
+
+    def drain(self, now: float) -> None:
+        """Let no call begin until `restore`; those under way end as they do, and are not judged."""
+        self.ticket += 1
+        self.cause = Cause.OPERATOR
+        self.until = NEVER
+        self._enter(_DRAINED, now)
+
+    def restore(self, now: float) -> None:
+        """Bring an endpoint that is out back, through the ramp and with its past forgotten."""
+        if self.state is _HEALTHY or self.state is _RAMPING:
+            return
+        self.ticket += 1
+        self._ejections = 0
+        self._penalty = 0.0
+        self._consecutive = 0
+        self._connect_errors = 0
+        self.cause = None
+        self.until = NEVER
+        self._enter(_RAMPING, now)
 
     def _enter(self, state: State, now: float) -> None:
         old = self.state

@@ -9,9 +9,9 @@ units      what several of them are made of
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
 from uaitools.cors import CorsSettings
@@ -29,6 +29,7 @@ from uaitools.proxy.config.units import Seconds
 
 __all__ = [
     "DEFAULT_ROUTES",
+    "KEPT",
     "AccessLogSettings",
     "Breaker",
     "ClientLimits",
@@ -62,8 +63,13 @@ class ClientLimits(Model):
     buffer: Annotated[int, Field(ge=1 << 20)] = 256 << 20
 
 
+# What a reload leaves as it was: sockets, processes, and who may give orders.
+KEPT: Final = ("listen", "workers", "admin", "admin_token")
+AdminToken = Annotated[SecretStr, Field(min_length=16, max_length=512)]
+
+
 class ProxyConfig(Model):
-    """The `[proxy]` table."""
+    """The `[proxy]` table. admin, admin_token: see uaitools.proxy.admin."""
 
     listen: ListenAddress = Address("127.0.0.1", 8081)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
@@ -71,8 +77,16 @@ class ProxyConfig(Model):
     client: ClientLimits = ClientLimits()
     access_log: AccessLogSettings = AccessLogSettings()
     cors: CorsSettings | None = None
+    admin: ListenAddress | None = None
+    admin_token: AdminToken | None = None
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
+
+    @model_validator(mode="after")
+    def _guarded_admin(self) -> Self:
+        if self.admin is not None and not self.admin.loopback and self.admin_token is None:
+            raise ValueError(f"others can reach admin at {self.admin}: set admin_token")
+        return self
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:
