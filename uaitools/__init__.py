@@ -16,6 +16,7 @@ What they stand on, one concept a file:
     lifecycle   start, reload, drain and stop of services; signals
     auth/       who sends a request, and what they may do: API keys, JWTs, principal tokens
     limits/     who may call how often: in one process, over workers, over machines (Redis)
+    cors        which pages of other origins may use a service
     web         the aiohttp application of every component: /health, /metrics, errors, auth
     traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, limits)
 

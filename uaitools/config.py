@@ -57,7 +57,10 @@ class ConfigError(Exception):
 class Model(BaseModel):
     """What every component's configuration is made of: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Inputs are hidden in the text of errors: a secret may be among them.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class Common(Model):

@@ -21,6 +21,7 @@ import uaitools
 from uaitools import log, metrics
 from uaitools.auth.errors import AuthError
 from uaitools.auth.middleware import authentication
+from uaitools.cors import CorsSettings, enable
 from uaitools.errors import ServiceError, error_body
 
 if TYPE_CHECKING:
@@ -61,12 +62,14 @@ def application(
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
     app: web.Application | None = None,
     authenticator: "Authenticator | None" = None,
+    cors: CorsSettings | None = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
     service: the name in answers and logs. health, snapshot: asked at each request. app: one that
     is not running yet, to add this to instead of a new one. authenticator: asked who sends each
-    request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone.
+    request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone. cors: what
+    pages of other origins may do with it, also by routes that are added later.
     """
     started = time.monotonic()
 
@@ -93,6 +96,8 @@ def application(
     app.middlewares[:0] = [_errors(service), authentication(authenticator, service)]
     app.router.add_get("/health", get_health)
     app.router.add_get("/metrics", get_metrics)
+    if cors is not None:
+        enable(app, cors)
     return app
 
 

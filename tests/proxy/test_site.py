@@ -1,6 +1,7 @@
 import pytest
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.cors import Preflight
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.patience import NEVER, Overrides, Patience
 from uaitools.proxy.reply import Reply
@@ -37,7 +38,7 @@ def plan(site: Site, line: bytes, *fields: bytes, trusted: bool = False) -> Plan
     return site.plan(raw(line, *fields), 0.0, trusted=trusted)
 
 
-def code(answer: ServiceError | Reply | None) -> int | None:
+def code(answer: ServiceError | Reply | Preflight | None) -> int | None:
     return answer.code if isinstance(answer, ServiceError) else None
 
 

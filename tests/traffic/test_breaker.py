@@ -8,7 +8,7 @@ from uaitools.traffic.breaker import NEVER, BreakerPolicy, Cause, CircuitBreaker
 
 NOW = 1000.0
 POLICY = BreakerPolicy()
-HEALTHY, EJECTED, PROBING, RAMPING = State
+HEALTHY, EJECTED, PROBING, RAMPING, DRAINED = State
 
 
 def breaker(policy: BreakerPolicy = POLICY) -> CircuitBreaker:
@@ -436,3 +436,63 @@ def test_checks_that_fail_take_the_probe_back() -> None:
 
     assert circuit.state is State.EJECTED
     assert circuit.share(NOW + 3600) == 0
+
+
+# -- an operator's orders -----------------------------------------------------------------------
+
+
+def test_a_drained_endpoint_has_no_share_and_no_evidence_changes_that() -> None:
+    circuit = breaker()
+    ticket = circuit.admit(NOW)
+    circuit.drain(NOW)
+
+    circuit.failure(ticket, NOW)
+    fail(circuit, 10)
+    succeed(circuit)
+    circuit.eject(NOW, Cause.CHECK)
+    circuit.abandon(circuit.admit(NOW), NOW)
+
+    assert (circuit.state, circuit.cause) == (DRAINED, Cause.OPERATOR)
+    assert circuit.share(NOW + 1e9) == 0.0
+    assert circuit.failures == 11, "they are counted"
+
+
+@pytest.mark.parametrize("state", [DRAINED, EJECTED, PROBING])
+def test_restore_brings_an_endpoint_back_through_the_ramp_and_forgets_its_past(
+    state: State,
+) -> None:
+    circuit = breaker()
+    if state is DRAINED:
+        circuit.drain(NOW)
+    else:
+        fail(circuit, 5)
+        circuit.eject(NOW, Cause.FAILURES)
+        if state is PROBING:
+            probe(circuit)
+    assert circuit.state is state
+
+    circuit.restore(NOW)
+
+    assert (circuit.state, circuit.cause) == (RAMPING, None)
+    assert 0.0 < circuit.share(NOW) < 0.1
+    assert circuit.share(NOW + POLICY.ramp) == 1.0
+    assert circuit.state is HEALTHY
+    fail(circuit, 5, NOW + 11)
+    assert circuit.until == NOW + 11 + POLICY.eject, "as the first ejection"
+
+
+def test_restore_leaves_alone_what_is_in() -> None:
+    circuit = breaker()
+    circuit.restore(NOW)
+    assert circuit.state is HEALTHY
+
+
+def test_a_late_outcome_from_before_a_drain_says_nothing_after_its_end() -> None:
+    circuit = breaker()
+    ticket = circuit.admit(NOW)
+    circuit.drain(NOW)
+    circuit.restore(NOW)
+
+    circuit.failure(ticket, NOW)
+
+    assert circuit.state is RAMPING

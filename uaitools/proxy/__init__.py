@@ -13,15 +13,15 @@ A request's path, file by file:
     outbox       what all of them write in one turn of the loop, sent at its end
 
 Beside it: `gateway` listens and swaps configurations (`config`, whose routes `table` translates);
-`hosts`, `paths` with their `pattern`s and `conditions` say which route it is, `split`, `reply` and
-`edits` what else a route does; `guard` asks who may pass (`networks`, `identity`, `hooks` with
-their `interception`; `guards` makes them); `affinity` ties a request to an endpoint (`cookies`).
-`clients` and `peers` are whom it serves, `client` what an exchange asks of them; `directory` keeps
-services and follows DNS, `checks` ask endpoints how they are (`healthcheck`), `native` connects our
-own aiohttp application in process, `handler` is the proxy as an aiohttp handler. `sweep` is the one
-clock of all timeouts, `deadlines` those of whole requests, `patience` that of a route. `memo`
-remembers heads, `failure` and `ejection` name what goes wrong, `ids` are random, `series`, `status`
-and `report` tell. `__main__` parses `flags` and runs `program`, in several processes by `workers`.
+`hosts`, `paths` with their `pattern`s and `conditions` say which route it is, `split`, `reply`,
+`cors` and `edits` what else a route does; `guard` asks who may pass (`networks`, `identity`,
+`hooks` with their `interception`; `guards` makes them); `affinity` ties a request to an endpoint
+(`cookies`). `clients` and `peers` are whom it serves; `directory` keeps services and follows DNS,
+`checks` ask endpoints how they are (`healthcheck`), `native` connects our own aiohttp application
+in process, `handler` is the proxy as an aiohttp handler. `sweep` is the one clock of all timeouts
+(`deadlines`, `patience`), `memo` remembers heads, `failure`, `ends` and `ejection` name what goes
+wrong, `series`, `status`, `report` and `access` (by `access_writer`) tell, `orders` come through
+`admin`. `__main__` parses `flags` and runs `program`, in several processes by `workers`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -15,11 +16,12 @@ from pathlib import Path
 
 from uaitools import log
 from uaitools.config import ConfigError
+from uaitools.proxy.access_writer import STDOUT, open_log
 from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.flags import RouteFlag, load_with
 from uaitools.proxy.program import SERVICE, Program
-from uaitools.proxy.sockets import listening_sockets
+from uaitools.proxy.sockets import listening_socket, listening_sockets
 
 _WRONG = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
 
@@ -42,13 +44,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         sys.stdout.write(_summary(config, options.config))
         return 0
+    if config.access_log.enabled:
+        try:
+            _try_log(config.access_log.file)
+        except OSError as error:
+            sys.stderr.write(f"cannot write to {config.access_log.file}: {error.strerror}\n")
+            return 1
+    address = config.listen
     try:
-        listeners = listening_sockets(config.listen.host, config.listen.port, config.workers)
+        listeners = listening_sockets(address.host, address.port, config.workers)
+        admin = None
+        if config.admin is not None:
+            address = config.admin
+            admin = listening_socket(address.host, address.port)
     except (OSError, UnicodeError) as error:  # UnicodeError: of a name that cannot be one
         reason = getattr(error, "strerror", None) or error
-        sys.stderr.write(f"cannot listen on {config.listen}: {reason}\n")
+        sys.stderr.write(f"cannot listen on {address}: {reason}\n")
         return 1
-    return Program(settings, loading, demo).run(listeners)
+    return Program(settings, loading, demo, admin).run(listeners)
+
+
+def _try_log(file: str) -> None:
+    """Open the access log once, so that a wrong path stops the start. Raises OSError."""
+    try:
+        descriptor = open_log(file)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # a pipe whose reader is still to come
+            raise
+    else:
+        if file != STDOUT:
+            os.close(descriptor)
 
 
 def _summary(config: ProxyConfig, file: Path | None) -> str:

@@ -26,6 +26,7 @@ from uaitools.proxy.config.checks import REGEX
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.failure import EJECTED
 from uaitools.proxy.healthcheck import HealthCheck
+from uaitools.proxy.orders import Order, StandingOrders
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
@@ -76,6 +77,7 @@ class Directory:
         self._resolved: dict[str, tuple[str, ...]] = {}  # name -> its last good addresses
         self._task: asyncio.Task[None] | None = None
         self._accepting_remote = False
+        self._orders = StandingOrders()
         self.services: dict[str, Service] = {}
         sweep.hooks.append(self._expire_waiters)
         self._checks = Checks(self.services.values)
@@ -113,6 +115,7 @@ class Directory:
         self._settings = {name: settings.get(name, ServiceSettings()) for name in names}
         for name in self.services.keys() - names.keys():
             self.services.pop(name).replace({})
+            self._orders.keep(name, frozenset())
         for name, chosen in self._settings.items():
             policy = _policy(chosen)
             service = self.services.get(name)
@@ -132,6 +135,33 @@ class Directory:
                 finally:
                     self._accepting_remote = False
 
+    def obey(self, order: Order) -> None:
+        """Do with an endpoint as an operator says; of one that is not here it is only noted."""
+        self._orders.note(order)
+        service = self.services.get(order.service)
+        if service is None:
+            return
+        for endpoint in service.pools:
+            if endpoint.address == order.address:
+                self._act(service, endpoint, order)
+
+    def _act(self, service: Service, endpoint: Endpoint, order: Order) -> None:
+        now = monotonic()
+        breaker = endpoint.breaker
+        match order.action:
+            case "drain":
+                breaker.drain(now)
+            case "restore":
+                breaker.restore(now)
+            case "eject":
+                self._accepting_remote = True  # all workers have this order
+                try:
+                    breaker.eject(now, Cause.OPERATOR, order.until)
+                finally:
+                    self._accepting_remote = False
+            case "weight":
+                self._refresh(service, self._settings[service.name])
+
     # -- endpoints --------------------------------------------------------------------------
 
     def _refresh(self, service: Service, settings: ServiceSettings) -> None:
@@ -140,8 +170,11 @@ class Directory:
         for target in self._targets(settings):
             pool = known.get(target.address) or self._new_pool(service, target)
             endpoint = pool.endpoint
-            endpoint.weight = target.weight
             endpoint.backup = target.backup
+            standing = self._orders.of(service.name, target.address)
+            endpoint.weight = standing.weight or target.weight
+            if standing.drained and endpoint.breaker.state is not State.DRAINED:
+                endpoint.breaker.drain(monotonic())
             endpoint.max_requests = service.policy.requests
             endpoint.breaker.policy = service.policy.breaker
             pools[endpoint] = pool
@@ -152,6 +185,7 @@ class Directory:
             else f"set proxy.services.{service.name}.endpoints in the configuration, "
             f"or register an instance named {service.name}"
         )
+        self._orders.keep(service.name, frozenset(e.address for e in pools))
         service.replace(pools)
         service.affinity = self._affinity(service, settings)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.connection import Connection
+from uaitools.proxy.ends import IDLE
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.headers import CONTINUE, announced, error_answer, framing, switching
 from uaitools.proxy.http1.body import CHUNKED, ChunkedBody, LengthBody, encode
@@ -106,6 +107,16 @@ class Downstream(Connection):
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {Phase(self._phase).name.lower()}>"
 
+    @property
+    def exchange(self) -> Exchange | None:
+        """The request under way, if any."""
+        return self._exchange
+
+    @property
+    def phase(self) -> Phase:
+        """What the next bytes are."""
+        return Phase(self._phase)
+
     # -- connection -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -190,7 +201,7 @@ class Downstream(Connection):
                 self._refuse(error)
                 return
         self.deadline = NEVER
-        exchange = self._exchange = Exchange(self, plan, now)
+        exchange = self._exchange = Exchange(self, plan, now, site.access)
         self._keep = plan.keep_alive
         end += 4
         if plan.body == 0:
@@ -442,6 +453,9 @@ class Downstream(Connection):
         if isinstance(error, MessageError):
             self._gateway.malformed(error.code)
         request_id = self._gateway.new_request_id()
+        access = self._gateway.site.access
+        if access is not None:
+            access.refused(error, request_id, self.address)
         head, content = error_answer(error, request_id, formatdate(usegmt=True))
         end = b"Connection: close\r\nX-Request-Id: %b\r\n\r\n" % request_id.encode()
         self.write(b"".join((head.start, head.length, end, content)))
@@ -474,7 +488,7 @@ class Downstream(Connection):
         elif phase == _TUNNEL:
             self._close()
             if self._tunnel is not None:
-                self._tunnel.client_lost()
+                self._tunnel.client_lost(IDLE)
         elif phase == _BODY and self._exchange is not None:
             self._keep = False
             self._exchange.reject(MessageError(408, "the request body did not arrive in time"))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
+from uaitools.proxy.cors import Preflight, cleaned
+from uaitools.proxy.ends import CLIENT_GONE, COMPLETE, REFUSED, REJECTED, UNAVAILABLE
 from uaitools.proxy.failure import BROKEN, DEADLINE, OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
 from uaitools.proxy.http1.fields import Field
@@ -29,6 +31,7 @@ from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import asked_pause, backoff
 
 if TYPE_CHECKING:
+    from uaitools.proxy.access import AccessLog
     from uaitools.proxy.affinity import Affinity
     from uaitools.proxy.client import Client
     from uaitools.proxy.interception import Interception
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
 _FOREVER: Final = float("inf")
-CLIENT_GONE: Final = 499  # nginx's status for a client that left before its answer began
+GONE: Final = 499  # nginx's status for a client that left before its answer began
 # A module constant: reading an enum's member costs two look-ups each time.
 _HEALTHY: Final = State.HEALTHY
 
@@ -54,7 +57,13 @@ class Exchange:
     and to the client. ids: 48 random hex digits, of which the first 32 are request id and trace id
     unless the request brought its own, the last 16 the span id. added: lines for the answer's head
     beside the upstream's own, each ended by CR LF. slot: of a limit of concurrent requests, held
-    until the end. interception: by hooks of the route, while they run. notes: theirs, for the log.
+    until the end. interception: by hooks of the route, while they run. log: the access log, or
+    None. notes: what hooks have to say there.
+
+    Only where there is a log, for it: endpoint: the last one's address, or None. attached,
+    answered: when it had a connection and when its answer began, else 0. queued, connecting:
+    seconds that it waited for the connection, without and for its making. sent: bytes of the
+    answer's body. retries: times that it was sent again.
     """
 
     __slots__ = (
@@ -74,26 +83,36 @@ class Exchange:
         "_tried",
         "_upstream",
         "added",
+        "answered",
+        "attached",
         "body_done",
+        "connecting",
+        "endpoint",
         "interception",
+        "log",
         "notes",
         "plan",
+        "queued",
         "request_id",
         "request_trailers",
         "response_trailers",
+        "retries",
+        "sent",
         "slot",
         "status",
         "waiting_since",
     )
 
-    def __init__(self, client: Client, plan: Plan, now: float) -> None:
+    def __init__(
+        self, client: Client, plan: Plan, now: float, log: AccessLog | None = None
+    ) -> None:
         self._client = client
         self.plan = plan
         self._started = now
         ids = self._ids = next(random_digits)
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
-        self.added = b""
+        self.added = plan.added
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._kept: bytes | None = b""
@@ -107,6 +126,11 @@ class Exchange:
         self.request_trailers: tuple[Field, ...] = ()
         self.response_trailers: tuple[Field, ...] = ()
         self.waiting_since = 0.0
+        self.log = log
+        if log is not None:
+            self.endpoint: str | None = None
+            self.attached = self.answered = self.queued = self.connecting = 0.0
+            self.sent = self.retries = self._received = 0
 
     def __repr__(self) -> str:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
@@ -197,7 +221,7 @@ class Exchange:
         else:
             endpoint = self._pick_tied(service.affinity, now)
         if endpoint is None:
-            self._answer(service.unavailable(now), now)
+            self._answer(service.unavailable(now), now, UNAVAILABLE)
             return
         breaker = endpoint.breaker
         self._ticket = breaker.ticket if breaker.state is _HEALTHY else breaker.admit(now)
@@ -210,7 +234,7 @@ class Exchange:
         elif not pool.enqueue(self, now):
             service.note(OVERFLOW, endpoint)
             self._release_endpoint(now)
-            self._answer(OVERFLOW.error(service.name), now)
+            self._answer(OVERFLOW.error(service.name), now, OVERFLOW.end)
 
     def _pick_tied(self, affinity: Affinity, now: float) -> Endpoint | None:
         """Choose by the request's key or session, and name the choice in a cookie."""
@@ -223,6 +247,8 @@ class Exchange:
     def attach(self, upstream: Upstream, now: float) -> None:
         """Take a connection and send the request on it."""
         self._upstream = upstream
+        if self.log is not None:
+            self._note_connection(upstream, now)
         plan = self.plan
         ids = self._ids
         address = self._client.address
@@ -308,6 +334,9 @@ class Exchange:
         endpoint = pool.endpoint
         if endpoint.observer is not None:
             self._measure(endpoint, now, failed=status >= 500)
+        if self.log is not None:
+            self.answered = now
+            self.sent = len(payload)
         if done:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
@@ -315,10 +344,12 @@ class Exchange:
                 self._report_failure(STATUS, now)
             self._upstream = self._pool = None
             endpoint.in_flight -= 1
-            self._observe(status, now)
+            self._observe(now, COMPLETE)
         elif endpoint.breaker.state is not _HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
+        if self.plan.cors is not None:
+            head = cleaned(head)
         edits = self.plan.edits
         if edits is not None:
             head = edits.response(head)
@@ -345,9 +376,11 @@ class Exchange:
 
     def relay(self, payload: bytes, now: float, *, done: bool) -> None:
         """More of the response's body from the upstream."""
+        if self.log is not None:
+            self.sent += len(payload)
         if done:
             self._upstream = None
-            self._end(now)
+            self._end(now, COMPLETE)
         self._client.relay(self, payload, now, done=done)
 
     def upgrade(self, upstream: Upstream, head: ResponseHead, rest: bytes) -> Tunnel:
@@ -358,11 +391,16 @@ class Exchange:
         interception, self.interception = self.interception, None
         if interception is not None:
             interception.cancel()
-        self._end(now)
+        log, self.log = self.log, None  # a tunnel is logged at its end
+        self._end(now, COMPLETE)
         edits = self.plan.edits
         if edits is not None:
             head = edits.response(head)
         tunnel = self._client.upgrade(self, head, upstream)
+        if log is not None:
+            self.log = log
+            self.answered = now
+            tunnel.tell(self)
         if rest:
             tunnel.from_upstream(rest)
         return tunnel
@@ -397,6 +435,8 @@ class Exchange:
         """There was no response. stale: the fault is in the connection that was reused."""
         now = monotonic()
         self._upstream = None
+        if self.log is not None and self._pool is not None:
+            self.endpoint = self._pool.endpoint.address
         if stale and not self._replayed and self._may_repeat(failure):
             self._replay(now)
             return
@@ -409,7 +449,7 @@ class Exchange:
         if again:
             self._schedule_retry()
             return
-        self._answer(failure.error(self.plan.service.name, message), now)
+        self._answer(failure.error(self.plan.service.name, message), now, failure.end)
 
     def truncated(self, failure: Failure) -> None:
         """The response broke off within its body."""
@@ -417,14 +457,14 @@ class Exchange:
         self._upstream = None
         self._report_failure(failure, now)
         if self.status == 0:  # hooks still hold its head
-            self._answer(failure.error(self.plan.service.name), now)
+            self._answer(failure.error(self.plan.service.name), now, failure.end)
             return
-        self._end(now)
+        self._end(now, failure.end)
         self._client.break_off()
 
     def reject(self, error: ServiceError) -> None:
         """The client's own request turned out bad while it was being sent on."""
-        self._give_up(error, monotonic())
+        self._give_up(error, monotonic(), REJECTED)
 
     def overdue(self, now: float) -> None:
         """The time for the whole request is up, whatever it waits for."""
@@ -436,7 +476,7 @@ class Exchange:
             self._report_failure(DEADLINE, now)
         else:
             self._note(DEADLINE)
-        self._give_up(DEADLINE.error(plan.service.name), now)
+        self._give_up(DEADLINE.error(plan.service.name), now, DEADLINE.end)
 
     def cancel(self) -> None:
         """The client is gone."""
@@ -449,16 +489,17 @@ class Exchange:
         self._drop(now)
         if self.interception is not None:
             self.interception.cancel()
-        self._observe(self.status or CLIENT_GONE, now)
+        self.status = self.status or GONE
+        self._observe(now, CLIENT_GONE)
 
-    def _give_up(self, error: ServiceError, now: float) -> None:
+    def _give_up(self, error: ServiceError, now: float, end: bytes) -> None:
         """Answer with `error`, or break off the answer that has begun."""
         self._drop(now)
         if self.status:
-            self._observe(self.status, now)
+            self._observe(now, end)
             self._client.break_off()
         else:
-            self._answer(error, now)
+            self._answer(error, now, end)
 
     def _drop(self, now: float) -> None:
         """Let go of whatever the exchange holds or waits for, but its hooks."""
@@ -472,27 +513,33 @@ class Exchange:
             self._pool.forget(self)
         self._release_endpoint(now)
 
-    def _answer(self, answer: ServiceError | Reply, now: float) -> None:
-        """Answer the client without an upstream."""
+    def _answer(
+        self, answer: ServiceError | Reply | Preflight, now: float, end: bytes = REFUSED
+    ) -> None:
+        """Answer the client without an upstream. end: why, for the log."""
         self._drop(now)
         date = formatdate(usegmt=True)
-        if isinstance(answer, Reply):
-            self.answer(answer.head(date), answer.content, now)
+        if not isinstance(answer, ServiceError):
+            self.answer(answer.head(date), answer.content, now, COMPLETE)
             return
         if self.interception is not None and self.interception.fail(answer):
             return  # a hook that waits for the answer is told, and may have one of its own
         head, content = error_answer(answer, self.request_id.decode(), date)
-        self.answer(head, content, now)
+        self.answer(head, content, now, end)
 
-    def answer(self, head: ResponseHead, content: bytes, now: float) -> None:
+    def answer(self, head: ResponseHead, content: bytes, now: float, end: bytes) -> None:
         """Answer the client ourselves."""
         self._drop(now)
         affinity = self.plan.service.affinity
         if affinity is not None:
             self.added = affinity.mark(self.added, self.plan, None)  # nobody to come back to
         self.status = head.status
-        self._observe(head.status, now)
-        self._client.respond(self, head, b"" if self.plan.is_head else content, now, True)
+        if self.plan.is_head:
+            content = b""
+        if self.log is not None:
+            self.sent = len(content)
+        self._observe(now, end)
+        self._client.respond(self, head, content, now, True)
 
     # -- retries ----------------------------------------------------------------------------
 
@@ -530,11 +577,15 @@ class Exchange:
         self._dispatch(now)
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
+            if self.log is not None:
+                self.retries += 1
 
     def _replay(self, now: float) -> None:
         """Send again, free and once: the upstream closed an idle connection as we used it."""
         assert self._pool is not None
         self._replayed = True
+        if self.log is not None:
+            self.retries += 1
         self._pool.enqueue_for_new(self, now)
 
     # -- the outcome ------------------------------------------------------------------------
@@ -592,27 +643,64 @@ class Exchange:
             endpoint.breaker.abandon(self._ticket, now)
         self._reported = False
 
-    def _end(self, now: float) -> None:
+    def _end(self, now: float, end: bytes) -> None:
         """The last byte of the answer is out, or a tunnel stands."""
         if self._pool is not None and not self._reported:
             self._report_status(self._pool.endpoint, now)
         self._release_endpoint(now)
-        self._observe(self.status, now)
+        self._observe(now, end)
 
-    def _observe(self, status: int, now: float) -> None:
-        """The exchange is over: count it, and give back what its guard has lent it."""
+    def _observe(self, now: float, end: bytes) -> None:
+        """The exchange is over: count it, log it, give back what its guard has lent it.
+
+        end: why, see ends.
+        """
         plan = self.plan
         if plan.deadlines is not None:
             plan.deadlines.discard(self)
-        plan.series.observe(status, now - self._started)
+        taken = now - self._started
+        plan.series.observe(self.status, taken)
         if self.slot is not None:
             self.slot.release()
             self.slot = None
+        if self.log is not None:
+            self.log.exchange_ended(self, taken, self._received if plan.body else 0, end)
 
     def _left(self, now: float) -> float:
         """Seconds until the deadline for the whole request."""
         deadlines = self.plan.deadlines
         return _FOREVER if deadlines is None else deadlines.left(self, now)
+
+    @property
+    def principal(self) -> str | None:
+        """Who asks, by id, if that is known."""
+        caller = self.plan.caller
+        return caller.identity.principal.id if caller is not None and caller.identity.key else None
+
+    @property
+    def at(self) -> str | None:
+        """The address of the endpoint that has the request, or for which it waits."""
+        return None if self._pool is None else self._pool.endpoint.address
+
+    @property
+    def trace_id(self) -> bytes:
+        """32 hex digits, as in the upstream's traceparent."""
+        return self.plan.trace or self._ids[:32]
+
+    def tunnel_ended(self, tunnel: Tunnel, end: bytes) -> None:
+        """What the 101 began is over."""
+        if self.log is not None:
+            self.log.tunnel_ended(self, tunnel, monotonic() - self._started, end)
+
+    def _note_connection(self, upstream: Upstream, now: float) -> None:
+        """For the log: which connection this is, and how long it took to have it."""
+        assert self._pool is not None
+        self.endpoint = self._pool.endpoint.address
+        self.attached = now
+        waited = now - self._started
+        # Of a connection that was made for others the making counts as far as it was waited for.
+        self.connecting = 0.0 if upstream.served else min(upstream.took, waited)
+        self.queued = waited - self.connecting
 
     # -- flow control -----------------------------------------------------------------------
 

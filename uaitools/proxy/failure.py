@@ -26,6 +26,11 @@ class Failure:
     ours: bool = False
     retry_after: float | None = None
 
+    @property
+    def end(self) -> bytes:
+        """Why a request ended that met it, for the access log."""
+        return (self.label if self.ours else f"upstream_{self.label}").encode()
+
     def error(self, service: str, message: str | None = None) -> ServiceError:
         """The error for the client, in the name of the proxied service."""
         return ServiceError(

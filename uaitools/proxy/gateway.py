@@ -23,8 +23,10 @@ from uaitools.limits.front import Limits
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
+from uaitools.proxy.access import AccessLog
+from uaitools.proxy.access_writer import AccessWriter
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import ProxyConfig
+from uaitools.proxy.config import KEPT, AccessLogSettings, ProxyConfig
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
@@ -32,6 +34,7 @@ from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.guards import Guards
 from uaitools.proxy.hooks import Hook
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
+from uaitools.proxy.orders import Order
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
@@ -97,7 +100,8 @@ class Gateway:
         self.requests = Requests()
         self.malformed_counts: dict[int, int] = {}
         self._sockets = list(sockets)
-        self._gather = gather or self._gather_own
+        self.gather = gather or self._gather_own
+        self.access_writer: AccessWriter | None = None
         self.outbox = Outbox()
         self._sweep = Sweep()
         self.clients = Clients(self.client)
@@ -126,7 +130,7 @@ class Gateway:
             auto_decompress=app is not None,
         )
         self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
-        self.site = Site(Router(()), {}, self._native, self.requests, self.deadlines)
+        self.site = Site(Router(()), {}, self._native, self.requests)
 
     def __repr__(self) -> str:
         return f"<Gateway {self.config.listen} clients={len(self.clients)} {self.site!r}>"
@@ -192,6 +196,8 @@ class Gateway:
         await self.limits.stop()
         self._native.replace({})
         await self._runner.cleanup()
+        if self.access_writer is not None:
+            await self.access_writer.close()
         for listener in self._sockets:
             with contextlib.suppress(OSError):
                 listener.close()
@@ -225,7 +231,7 @@ class Gateway:
     async def reload(self, config: ProxyConfig, auth: AuthConfig | None = None) -> None:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
-        listen and workers need a restart and are kept as they were, as is `auth` unless given.
+        What is in config.KEPT needs a restart and is kept as it was, as is `auth` unless given.
         """
         if auth is not None:
             await self.authenticator.reload(auth)
@@ -236,9 +242,9 @@ class Gateway:
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
-        kept = {"listen": self.config.listen, "workers": self.config.workers}
-        if (config.listen, config.workers) != (self.config.listen, self.config.workers):
-            _log.warning("listen and workers change with a restart only")
+        kept = {name: getattr(self.config, name) for name in KEPT}
+        if kept != {name: getattr(config, name) for name in KEPT}:
+            _log.warning("some settings change with a restart only", settings=KEPT)
         self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
         trusted_differ = config.trusted_proxies != self.config.trusted_proxies
         self.config = config.model_copy(update=kept)
@@ -270,7 +276,10 @@ class Gateway:
             for settings in self.config.routes
         ]
         router = Router(routes, native.native_routes(self._runner.app))
-        self.site = Site(router, services, self._native, self.requests, self.deadlines)
+        access = self._access_log(self.config.access_log)
+        self.site = Site(
+            router, services, self._native, self.requests, deadlines=self.deadlines, access=access
+        )
 
     def _forget_callers(self, _now: float) -> None:
         """What keys say has changed: find out anew who everybody is."""
@@ -284,6 +293,27 @@ class Gateway:
         """How often each limit has refused a request, by its name."""
         return self._guards.refusals
 
+    def reopen_logs(self) -> None:
+        """Open the access log's file anew, which somebody may have moved away."""
+        if self.access_writer is not None:
+            self.access_writer.reopen(self.access_writer.file)
+
+    def _access_log(self, settings: AccessLogSettings) -> AccessLog | None:
+        if not settings.enabled:
+            return None
+        writer = self.access_writer
+        if writer is None:
+            writer = self.access_writer = AccessWriter(settings.file, settings.buffer)
+        elif writer.file != settings.file:
+            writer.reopen(settings.file)
+        writer.limit = settings.buffer
+        return AccessLog(
+            writer,
+            sample=settings.sample,
+            errors=settings.errors,
+            redacted_query=settings.query == "redacted",
+        )
+
     @property
     def services(self) -> Mapping[str, Service]:
         """The services in force, by name."""
@@ -296,6 +326,13 @@ class Gateway:
     def eject(self, ejection: Ejection) -> None:
         """Take an endpoint out that another worker found bad."""
         self._directory.eject(ejection)
+
+    def obey(self, order: Order) -> None:
+        """Do what an operator says, in this process."""
+        if order.action == "reopen":
+            self.reopen_logs()
+        else:
+            self._directory.obey(order)
 
     # -- clients ----------------------------------------------------------------------------
 
@@ -329,17 +366,18 @@ class Gateway:
 
     def _application(self, mounted: web.Application | None) -> web.Application:
         async def snapshot() -> Snapshot:
-            return (await self._gather()).metrics
+            return (await self.gather()).metrics
 
         async def get_status(_request: web.Request) -> web.Response:
-            return component.json_response(status.document(await self._gather()))
+            return component.json_response(status.document(await self.gather()))
 
         app = component.application(
             "proxy",
-            health=self._health,
+            health=self.health,
             snapshot=snapshot,
             app=mounted,
             authenticator=self.authenticator,
+            cors=self.config.cors,
         )
         app.middlewares.insert(0, native.forwarded(self.client_of))
         app.router.add_get("/api/status", get_status)
@@ -352,7 +390,8 @@ class Gateway:
     async def _gather_own(self) -> Report:
         return self.report()
 
-    def _health(self) -> component.Health:
+    def health(self) -> component.Health:
+        """Whether each service has an endpoint to send to."""
         now = monotonic()
         available = {
             name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)

@@ -78,14 +78,18 @@ class ReverseProxy:
         """
         if not self._gateway.opened:
             raise RuntimeError("add ReverseProxy.lifespan to the application's cleanup_ctx")
+        access = self._gateway.site.access
         address, trusted = self._gateway.peer(request.remote or "0.0.0.0")  # noqa: S104
         try:
             plan = self._gateway.site.plan(_raw_head(request), monotonic(), trusted=trusted)
         except MessageError as error:
             self._gateway.malformed(error.code)
-            return _refusal(error, self._gateway.new_request_id())
+            request_id = self._gateway.new_request_id()
+            if access is not None:
+                access.refused(error, request_id, address)
+            return _refusal(error, request_id)
         client = HandlerClient(request, address, self._gateway.client)
-        exchange = client.exchange = Exchange(client, plan, monotonic())
+        exchange = client.exchange = Exchange(client, plan, monotonic(), access)
         feeding: asyncio.Task[None] | None = None
         try:
             if plan.body == 0:

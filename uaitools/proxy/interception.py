@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from uaitools.auth.principal import ANONYMOUS
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
+from uaitools.proxy.ends import COMPLETE
 from uaitools.proxy.failure import BROKEN
 from uaitools.proxy.headers import local_head
 from uaitools.proxy.hooks import HookAnswer, HookRequest, HookResponse, Hooks
@@ -130,7 +131,7 @@ class Interception:
         else:
             exchange.interception = None
             if isinstance(response, _Local):
-                exchange.answer(head, response.body, monotonic())
+                exchange.answer(head, response.body, monotonic(), COMPLETE)
             elif self._head is not None:
                 exchange.respond_after_hooks(head, self._payload, monotonic(), done=self._done)
 

@@ -196,6 +196,7 @@ class Pool:
         upstream = Upstream(self)
         failure: Failure | None = None
         self.refused = None
+        began = monotonic()
         try:
             async with asyncio.timeout(waiter.plan.patience.connect):
                 await self.connect(lambda: upstream)
@@ -220,6 +221,7 @@ class Pool:
             self._open_for_waiters()
             return
         self.opened += 1
+        upstream.took = monotonic() - began
         if self._replays:
             self._replays.popleft().attach(upstream, monotonic())
         else:

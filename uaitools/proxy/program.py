@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from secrets import token_bytes
 from socket import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -15,18 +15,23 @@ from uaitools import log
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.keyfile import KeyFileError
 from uaitools.config import Common, ConfigError, Settings
+from uaitools.errors import ServiceError
 from uaitools.lifecycle import run, run_main
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
-from uaitools.proxy.config import ProxyConfig
+from uaitools.proxy.config import KEPT, ProxyConfig
 from uaitools.proxy.config.secret import REVEALED
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.gateway import Gateway
+from uaitools.proxy.orders import Order
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import WorkerEnd
 from uaitools.proxy.workers.supervisor import Supervisor
 from uaitools.tasks import spawn
+
+if TYPE_CHECKING:
+    from uaitools.proxy.admin.server import Admin
 
 SERVICE: Final = "proxy"  # the name in the log
 _log = log.get_logger(__name__)
@@ -36,11 +41,17 @@ class Program:
     """The gateway as a process, or as each of several.
 
     settings: those in force. loading: reads them again. demo: served beside the gateway, if any.
+    admin: the listening socket of the admin API, if any; all workers accept from it.
     """
 
     def __init__(
-        self, settings: Settings, loading: Callable[[], Settings], demo: Demo | None
+        self,
+        settings: Settings,
+        loading: Callable[[], Settings],
+        demo: Demo | None,
+        admin: socket | None = None,
     ) -> None:
+        self._admin = admin
         self._settings = settings
         self._load = loading
         # One for all workers, their successors and all reloads, unless the configuration has one.
@@ -89,7 +100,17 @@ class Program:
             )
             reloads = _Reloads(gateway)
             parent.served = _Served(self, gateway, reloads)
-            await run([parent, *self._services, gateway], ready=reloads.begin)
+
+            def order(order: Order) -> None:
+                gateway.obey(order)
+                parent.order(order)
+
+            def reload() -> None:
+                self._check()
+                parent.order(Order("reload"))
+
+            admin = self._admin_of(gateway, order, reload)
+            await run([parent, *self._services, gateway, *admin], ready=reloads.begin)
 
         run_main(serve)
         return 0
@@ -101,9 +122,7 @@ class Program:
         return orjson.dumps(
             {
                 "common": self._settings.common.model_dump(include={"log_level", "environment"}),
-                "proxy": self._config.model_dump(
-                    mode="json", exclude={"listen", "workers"}, context=REVEALED
-                ),
+                "proxy": self._config.model_dump(mode="json", exclude=set(KEPT), context=REVEALED),
                 "auth": self._settings.of(AuthConfig).reveal(),
                 "limits": self._settings.of(LimitsConfig).model_dump(mode="json"),
             }
@@ -136,12 +155,36 @@ class Program:
             reloads = _Reloads(gateway)
 
             def reload() -> None:
+                gateway.reopen_logs()
                 if self._reread():
                     reloads.submit(self._settings)
 
-            await run([*self._services, gateway], on_reload=reload, ready=reloads.begin)
+            def reload_checked() -> None:
+                self._check()
+                reload()
+
+            admin = self._admin_of(gateway, gateway.obey, reload_checked)
+            await run([*self._services, gateway, *admin], on_reload=reload, ready=reloads.begin)
 
         run_main(serve)
+
+    def _admin_of(
+        self, gateway: Gateway, order: Callable[[Order], None], reload: Callable[[], None]
+    ) -> list[Admin]:
+        if self._admin is None:
+            return []
+        from uaitools.proxy.admin.server import Admin  # noqa: PLC0415 - where there is none, not
+
+        return [Admin(gateway, sock=self._admin, order=order, reload=reload)]
+
+    def _check(self) -> None:
+        """Raise ServiceError 422 when the configuration could not be read again."""
+        try:
+            self._load()
+        except ConfigError as error:
+            details = [{"field": "configuration", "message": one} for one in error.problems]
+            message = "the configuration is wrong, the old one stays; see details"
+            raise ServiceError(422, message, SERVICE, details=details) from error
 
     def _reread(self) -> bool:
         """Put the configuration into force if it is right, otherwise say why not."""
@@ -151,9 +194,9 @@ class Program:
             _log.error("configuration is wrong, the old one stays", problems=error.problems)
             return False
         old, new = self._config, settings.of(ProxyConfig)
-        kept = {"listen": old.listen, "workers": old.workers}
-        if (old.listen, old.workers) != (new.listen, new.workers):
-            _log.warning("listen and workers change with a restart only")
+        kept = {name: getattr(old, name) for name in KEPT}
+        if kept != {name: getattr(new, name) for name in KEPT}:
+            _log.warning("some settings change with a restart only", settings=KEPT)
         others = (settings.of(AuthConfig), settings.of(LimitsConfig))
         self.accept(Settings((settings.common, new.model_copy(update=kept), *others)))
         _log.info("configuration read again")
@@ -180,10 +223,14 @@ class _Served:
     def eject(self, ejection: Ejection) -> None:
         self._gateway.eject(ejection)
 
+    def obey(self, order: Order) -> None:
+        self._gateway.obey(order)
+
     def reload(self, configuration: bytes) -> None:
+        self._gateway.reopen_logs()
         document = orjson.loads(configuration)
         own = self._gateway.config
-        kept = {"listen": own.listen, "workers": own.workers}
+        kept = {name: getattr(own, name) for name in KEPT}
         config = ProxyConfig.model_validate({**document["proxy"], **kept})
         try:
             auth = AuthConfig.model_validate(document["auth"])

@@ -14,7 +14,7 @@ import orjson
 
 from uaitools.metrics import HistogramValue, Snapshot
 
-_SEVERITY: Final = ("healthy", "ramping", "probing", "ejected")
+_SEVERITY: Final = ("healthy", "ramping", "probing", "ejected", "drained")
 _GAUGES: Final = ("in_flight", "waiting", "connections", "idle")
 _COUNTS: Final = ("successes", "failures", "opened", "reused")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.conditions import Condition, Facts, Question
+from uaitools.proxy.cors import Cors
 from uaitools.proxy.hosts import ANY, Hosts
 from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.memo import Memo
@@ -43,12 +44,14 @@ class Route:
     have to hold. split: the services that share its requests. answer: given without asking a
     service. host_header: the upstream's Host, None for the client's. request_edits,
     response_edits: of header fields. patience: where it differs from the service's. guard: what the
-    route asks of requests. plain: it only names a service.
+    route asks of requests. cors: rules for pages of other origins, None where that is the
+    upstream's business. plain: it only names a service.
     """
 
     __slots__ = (
         "answer",
         "conditions",
+        "cors",
         "guard",
         "host",
         "host_header",
@@ -85,6 +88,7 @@ class Route:
         response_edits: Edits | None = None,
         patience: Overrides = Overrides(),  # noqa: B008 - frozen
         guard: Guard | None = None,
+        cors: Cors | None = None,
     ) -> None:
         self.path = path
         self.pattern = parse_pattern(path, exact=exact)
@@ -102,6 +106,7 @@ class Route:
         self.response_edits = response_edits
         self.patience = patience
         self.guard = guard
+        self.cors = cors
         special = (split, answer, host_header, request_edits, response_edits)
         self.plain = all(part is None for part in special)
 

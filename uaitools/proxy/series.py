@@ -11,9 +11,10 @@ from uaitools.proxy.http1.grammar import COMMON_METHODS
 class Series:
     """Requests by status and a latency histogram, for one (method, endpoint) pair."""
 
-    __slots__ = ("latency", "statuses")
+    __slots__ = ("endpoint", "latency", "statuses")
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: str = "") -> None:
+        self.endpoint = endpoint
         self.statuses: dict[int, int] = {}
         self.latency = Histogram()
 
@@ -48,7 +49,7 @@ class Requests:
         name = method.decode() if method in COMMON_METHODS else "OTHER"
         series = self._series.get((name, endpoint))
         if series is None:
-            series = self._series[name, endpoint] = Series()
+            series = self._series[name, endpoint] = Series(endpoint)
         return series
 
     def items(self) -> list[tuple[tuple[str, str], Series]]:

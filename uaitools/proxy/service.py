@@ -12,7 +12,7 @@ from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.pool import Pool
 from uaitools.traffic.balancing import Balancer, make_balancer
 from uaitools.traffic.balancing.ewma import DECAY
-from uaitools.traffic.breaker import OUT, BreakerPolicy
+from uaitools.traffic.breaker import OUT, BreakerPolicy, State
 from uaitools.traffic.concurrency import Concurrency
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget, RetryPolicy
@@ -134,10 +134,13 @@ class Service:
         """The error when no endpoint can take a request, with when to come back."""
         if not self.pools:
             return ServiceError(503, f"the service has no endpoint; {self.hint}", self.name)
+        drained = sum(e.breaker.state is State.DRAINED for e in self.pools)
+        if drained == len(self.pools):
+            return ServiceError(503, "every endpoint is drained by the operator", self.name)
         waits = [
             endpoint.breaker.until - now for endpoint in self.pools if endpoint.breaker.state in OUT
         ]
-        if len(waits) < len(self.pools):
+        if len(waits) < len(self.pools) - drained:
             return ServiceError(
                 503, "every endpoint has its limit of requests in flight", self.name, retry_after=1
             )

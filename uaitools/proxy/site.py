@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
+from uaitools.proxy.cors import Cors, Preflight, preflight_method
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import NOTHING, Trust, outgoing
@@ -23,6 +24,7 @@ from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
 
 if TYPE_CHECKING:
+    from uaitools.proxy.access import AccessLog
     from uaitools.proxy.affinity import Preference
     from uaitools.proxy.edits import Edits
     from uaitools.proxy.guard import Caller, Guard
@@ -33,12 +35,14 @@ class Destination:
 
     answer: what answers them instead, or None. path: the one the upstream is asked for. deadlines:
     where requests are kept that have one. overrides: where the route's patience differs from the
-    service's. route: the one that does more than naming a service, or None. guard: what it asks of
-    requests, or None. shares: where each service of a split is.
+    service's. cors: the route's rules, or None. route: the one that does more than naming a
+    service, or None. guard: what it asks of requests, or None. shares: where each service of a
+    split is.
     """
 
     __slots__ = (
         "answer",
+        "cors",
         "deadlines",
         "guard",
         "max_body",
@@ -60,7 +64,9 @@ class Destination:
         *,
         max_body: int | None = None,
         overrides: Overrides = Overrides(),  # noqa: B008 - frozen
+        cors: Cors | None = None,
     ) -> None:
+        self.cors = cors
         self.service = service
         self.series = series
         self.path = path
@@ -68,7 +74,7 @@ class Destination:
         self.max_body = max_body
         self.overrides = overrides
         self.patience: Patience = overrides.over(service.policy)
-        self.answer: ServiceError | Reply | None = None
+        self.answer: ServiceError | Reply | Preflight | None = None
         self.route: Route | None = None
         self.guard: Guard | None = None
         self.shares: Sequence[Destination] = ()
@@ -85,6 +91,7 @@ class Destination:
             self.deadlines,
             max_body=self.max_body,
             overrides=self.overrides,
+            cors=self.cors,
         )
         other.route = self.route
         other.guard = self.guard
@@ -101,13 +108,16 @@ class Plan:
     knows of who sends such requests. expires: when the plan has to be made anew, monotonic.
     timeout: seconds for the whole request, the route's or the client's, whichever is shorter.
     deadlines: where such requests are kept; None when there is no such time. preference: what the
-    service's affinity, where it has one, has read in the head.
+    service's affinity, where it has one, has read in the head. added: lines for the answers' heads.
+    cors: the route's rules, or None. logged: what the access log keeps here.
     """
 
     __slots__ = (
+        "added",
         "answer",
         "body",
         "caller",
+        "cors",
         "deadlines",
         "destination",
         "edits",
@@ -116,6 +126,7 @@ class Plan:
         "head",
         "is_head",
         "keep_alive",
+        "logged",
         "max_body",
         "patience",
         "preference",
@@ -141,6 +152,8 @@ class Plan:
         self.answer = destination.answer
         self.max_body = destination.max_body
         self.patience = destination.patience
+        self.cors = destination.cors
+        self.added = b"" if self.cors is None else self.cors.lines(head.lines)
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
@@ -173,6 +186,7 @@ class Plan:
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
         self.preference: Preference | None = None
+        self.logged: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Plan {self.head!r} -> {self.service.name}>"
@@ -252,13 +266,17 @@ class Fork:
 
 
 class Site:
-    """Router and services, with a memo of plans for trusted and one for other peers."""
+    """Router and services, with a memo of plans for trusted and one for other peers.
+
+    access: the log of all requests, or None.
+    """
 
     __slots__ = (
         "_deadlines",
         "_destinations",
         "_requests",
         "_router",
+        "access",
         "native",
         "plans",
         "services",
@@ -271,10 +289,13 @@ class Site:
         services: Mapping[str, Service],
         native: Service,
         requests: Requests,
+        *,
         deadlines: Deadlines | None = None,
+        access: AccessLog | None = None,
     ) -> None:
         self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._router = router
+        self.access = access
         self._requests = requests
         self.services = services
         self.native = native
@@ -292,17 +313,35 @@ class Site:
         if plan is not None and plan.expires > now:
             return plan
         head = RequestHead(raw)
-        router = self._router
-        key = head.method + head.path if router.plain else router.key(head)
-        destination = self._destinations.young.get(key)
+        destination = self._preflight(head)
         if destination is None:
-            destination = self._route(head)
-            self._destinations.put(key, destination)
+            router = self._router
+            key = head.method + head.path if router.plain else router.key(head)
+            destination = self._destinations.young.get(key)
+            if destination is None:
+                destination = self._route(head)
+                self._destinations.put(key, destination)
         controls = head.controls
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
         plan = Plan(head, destination, trust, now)
         memo.put(raw, plan)
         return plan
+
+    def _preflight(self, head: RequestHead) -> Destination | None:
+        """Where a preflight goes if the route of the request that it asks for has rules."""
+        wanted = preflight_method(head.method, head.lines)
+        if wanted is None:
+            return None
+        try:
+            route = self._router.match(wanted, head.path, head.host, head.lines, head.query)
+        except RouteError:
+            return None
+        if route.cors is None:
+            return None
+        series = self._requests.series(head.method, route.label)
+        destination = Destination(self.native, series, head.path, self._deadlines)
+        destination.answer = Preflight(route.cors.preflight(head.lines))
+        return destination
 
     def _route(self, head: RequestHead) -> Destination:
         method, path = head.method, head.path
@@ -325,6 +364,7 @@ class Site:
             self._deadlines,
             max_body=route.max_body,
             overrides=route.patience,
+            cors=route.cors,
         )
         destination.guard = route.guard
         if not route.plain:

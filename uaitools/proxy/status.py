@@ -30,6 +30,10 @@ _ROUND_TRIPS: Final = Family(
     "proxy_limit_round_trips_total", "counter", "Questions to Redis about limits."
 )
 _CLIENTS: Final = Family("proxy_client_connections", "gauge", "Open client connections.")
+_LOGGED: Final = Family("proxy_access_log_lines_total", "counter", "Lines written.")
+_DROPPED: Final = Family(
+    "proxy_access_log_dropped_total", "counter", "Lines for which there was no room or no file."
+)
 _IN_FLIGHT: Final = Family("proxy_endpoint_in_flight", "gauge", "Requests in flight.")
 _STATE: Final = Family(
     "proxy_endpoint_ejected", "gauge", "Workers that have the endpoint ejected or probing."
@@ -94,6 +98,10 @@ def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
     yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
         yield Sample(_MALFORMED, (("status", str(status)),), count)
+    writer = gateway.access_writer
+    if writer is not None:
+        yield Sample(_LOGGED, (), writer.written)
+        yield Sample(_DROPPED, (), writer.dropped)
     for name, service in gateway.services.items():
         label = ("service", name)
         yield Sample(_RETRIES, (label,), service.retries)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from uaitools.proxy.conditions import HEADER, QUERY, Condition
 from uaitools.proxy.config.actions import FieldEdits
 from uaitools.proxy.config.routes import RouteSettings
+from uaitools.proxy.cors import Cors
 from uaitools.proxy.edits import Edits
 from uaitools.proxy.guard import Guard
+from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.patience import Overrides
 from uaitools.proxy.reply import Redirect, Reply
 from uaitools.proxy.routing import Route
@@ -35,6 +37,22 @@ def route_of(settings: RouteSettings, guard: Guard | None = None) -> Route:
         response_edits=_edits(settings.response_headers),
         patience=Overrides(**settings.timeouts.model_dump(), total=settings.timeout),
         guard=guard,
+        cors=_cors(settings),
+    )
+
+
+def _cors(settings: RouteSettings) -> Cors | None:
+    rules = settings.cors
+    if rules is None:
+        return None
+    methods = rules.methods or settings.methods or sorted(m.decode() for m in COMMON_METHODS)
+    return Cors(
+        rules.origins,
+        methods,
+        headers=rules.headers,
+        expose=rules.expose,
+        credentials=rules.credentials,
+        max_age=rules.max_age,
     )
 
 

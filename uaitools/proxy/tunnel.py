@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from uaitools.proxy.ends import CLIENT_GONE, COMPLETE, UPSTREAM_GONE
+
 HALF_CLOSED_SECONDS: Final = 60.0  # silence after which a tunnel with one side closed is ended
 
 
@@ -39,13 +41,32 @@ class ClientSide(Side, Protocol):
         """Both sides are closed; called once."""
 
 
+class Teller(Protocol):
+    """Who wants to know when a tunnel has ended."""
+
+    def tunnel_ended(self, tunnel: Tunnel, end: bytes) -> None:
+        """It has ended. end: why, see ends."""
+
+
 class Tunnel:
     """Relays between a client and an upstream until both have closed.
 
-    idle: seconds without a byte either way before the client's side ends it.
+    idle: seconds without a byte either way before the client's side ends it. received, sent: bytes
+    from the client and to it.
     """
 
-    __slots__ = ("_client", "_client_eof", "_idle", "_keeper", "_upstream", "_upstream_eof")
+    __slots__ = (
+        "_client",
+        "_client_eof",
+        "_end",
+        "_idle",
+        "_keeper",
+        "_teller",
+        "_upstream",
+        "_upstream_eof",
+        "received",
+        "sent",
+    )
 
     def __init__(self, client: ClientSide, upstream: Side, idle: float) -> None:
         self._keeper: ClientSide | None = client  # None once the tunnel has ended
@@ -54,6 +75,10 @@ class Tunnel:
         self._client_eof = False
         self._upstream_eof = False
         self._idle = idle
+        self._teller: Teller | None = None
+        self._end = COMPLETE
+        self.received = 0
+        self.sent = 0
 
     def __repr__(self) -> str:
         state = "ended" if self._keeper is None else "half" if self.half_closed else "open"
@@ -72,12 +97,14 @@ class Tunnel:
     def from_client(self, data: bytes) -> None:
         """Bytes from the client."""
         self._touch()
+        self.received += len(data)
         if self._upstream is not None:
             self._upstream.write(data)
 
     def from_upstream(self, data: bytes) -> None:
         """Bytes from the upstream."""
         self._touch()
+        self.sent += len(data)
         if self._client is not None:
             self._client.write(data)
 
@@ -111,15 +138,15 @@ class Tunnel:
         if self._client is not None:
             self._client.resume_reading()
 
-    def client_lost(self) -> None:
-        """The client's connection is gone."""
+    def client_lost(self, end: bytes = CLIENT_GONE) -> None:
+        """The client's connection is gone. end: why, see ends."""
         self._client = None
-        self._end()
+        self._finish(COMPLETE if self._upstream_eof and end is CLIENT_GONE else end)
 
     def upstream_lost(self) -> None:
         """The upstream's connection is gone."""
         self._upstream = None
-        self._end()
+        self._finish(COMPLETE if self._client_eof else UPSTREAM_GONE)
 
     def _touch(self) -> None:
         if self._keeper is not None:
@@ -129,15 +156,26 @@ class Tunnel:
         self._touch()
         if self._client_eof and self._upstream_eof:
             # Nothing calls connection_lost once both ends have sent EOF; close ourselves.
-            self._end()
+            self._finish(COMPLETE)
         elif other is not None:
             other.write_eof()
         return True
 
-    def _end(self) -> None:
+    def tell(self, teller: Teller) -> None:
+        """Have `teller` know of the end, which may have been already."""
+        if self._keeper is None:
+            teller.tunnel_ended(self, self._end)
+        else:
+            self._teller = teller
+
+    def _finish(self, end: bytes) -> None:
         keeper, self._keeper = self._keeper, None
         if keeper is None:
             return
+        self._end = end
+        teller, self._teller = self._teller, None
+        if teller is not None:
+            teller.tunnel_ended(self, end)
         for side in (self._client, self._upstream):
             if side is not None:
                 side.close()

@@ -48,7 +48,7 @@ class Upstream(Connection):
     """The protocol of one upstream connection.
 
     served: exchanges begun on it. retires: when it is too old for another, monotonic. sent: the
-    request is out completely.
+    request is out completely. took: seconds that it took to connect.
     """
 
     __slots__ = (
@@ -68,6 +68,7 @@ class Upstream(Connection):
         "retires",
         "sent",
         "served",
+        "took",
     )
 
     def __init__(self, pool: Pool) -> None:
@@ -88,6 +89,7 @@ class Upstream(Connection):
         self.exchange: Exchange | None = None
         self.sent = True
         self.served = 0
+        self.took = 0.0
 
     def __repr__(self) -> str:
         state = "busy" if self.exchange is not None else "idle"

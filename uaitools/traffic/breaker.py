@@ -4,11 +4,12 @@
     EJECTED --its time is up and no check holds it, one call admitted--> PROBING
     PROBING --success--> RAMPING      PROBING --failure--> EJECTED, longer
     RAMPING --ramp over--> HEALTHY    RAMPING --failure--> EJECTED, longer
+    any     --drain--> DRAINED        DRAINED, EJECTED, PROBING --restore--> RAMPING
 
 HEALTHY is the closed circuit, EJECTED the open one, PROBING half-open. Because passive outcomes,
 active checks and the registry all speak to this one machine, they cannot disagree. Active checks
 `hold` an endpoint for as long as they fail, on top of an ejection that calls have caused: neither
-ends the other.
+ends the other. DRAINED is an operator's word and no evidence: nothing but his restore changes it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class State(enum.Enum):
     EJECTED = "ejected"
     PROBING = "probing"
     RAMPING = "ramping"
+    DRAINED = "drained"
 
 
 # Looking a member up on its class costs as much as a function call.
-_HEALTHY, _EJECTED, _PROBING, _RAMPING = State
+_HEALTHY, _EJECTED, _PROBING, _RAMPING, _DRAINED = State
 
 
 class Cause(enum.Enum):
@@ -45,6 +47,7 @@ class Cause(enum.Enum):
     RATIO = "failure ratio"
     CHECK = "active check"
     REGISTRY = "registry"
+    OPERATOR = "operator"
 
 
 OUT: Final = frozenset((State.EJECTED, State.PROBING))  # the states without a share
@@ -158,7 +161,7 @@ class CircuitBreaker:
             return 1.0
         if self.state is _EJECTED:
             return 1.0 if now >= self.until else 0.0
-        if self.state is _PROBING:
+        if self.state is _PROBING or self.state is _DRAINED:
             return 0.0
         ramped = (now - self._since) / self._policy.ramp if self._policy.ramp > 0 else 1.0
         if ramped >= 1.0:
@@ -202,7 +205,7 @@ class CircuitBreaker:
         if ticket != self.ticket:
             self._late_failures += 1
             return
-        if self.state is _EJECTED:
+        if self.state is _EJECTED or self.state is _DRAINED:
             return
         self._consecutive += 1
         self._connect_errors = self._connect_errors + 1 if connect else 0
@@ -224,7 +227,12 @@ class CircuitBreaker:
             self._enter(_EJECTED, now)
 
     def eject(self, now: float, cause: Cause, until: float | None = None) -> None:
-        """Take the endpoint out, until the given time or for the policy's next longer one."""
+        """Take the endpoint out, until the given time or for the policy's next longer one.
+
+        Without effect on one that is drained.
+        """
+        if self.state is _DRAINED:
+            return
         if self.state is _HEALTHY and now - self._since >= self._penalty:
             self._ejections = 0  # forgiven: it was healthy for as long as it had been out
         if until is None:
@@ -247,6 +255,9 @@ class CircuitBreaker:
         if self.held:
             return
         self.held = True
+        if self.state is _DRAINED:
+            self._resumes = now
+            return
         if self.state is not _EJECTED:
             self.eject(now, Cause.CHECK, until=now)
             return
@@ -259,13 +270,43 @@ class CircuitBreaker:
         """Active checks pass again: the next call is the probe, unless calls keep it out longer."""
         if self.held:
             self.held = False
-            self.until = max(now, self._resumes)
+            if self.state is _EJECTED:
+                self.until = max(now, self._resumes)
 
     def _cause_of_relapse(self, *, connect: bool) -> Cause:
         """Why it is taken out that had just come back: by a call's evidence, not by a check's."""
         if self.cause is None or self.cause is Cause.CHECK:
             return Cause.CONNECT if connect else Cause.FAILURES
         return self.cause
+
+    def drain(self, now: float) -> None:
+        """Let no call begin until `restore`; those under way end as they do, and are not judged."""
+        self.ticket += 1
+        self.cause = Cause.OPERATOR
+        self.until = NEVER
+        self._enter(_DRAINED, now)
+
+    def restore(self, now: float) -> None:
+        """Bring an endpoint that is out back, through the ramp and with its past forgotten.
+
+        One whose active checks fail stays out until they pass.
+        """
+        if self.state is _HEALTHY or self.state is _RAMPING:
+            return
+        self.ticket += 1
+        self._ejections = 0
+        self._penalty = 0.0
+        self._consecutive = 0
+        self._connect_errors = 0
+        self.until = NEVER
+        if self.held:
+            # No operator can say that an endpoint passes its checks.
+            self._resumes = now
+            self.cause = Cause.CHECK
+            self._enter(_EJECTED, now)
+            return
+        self.cause = None
+        self._enter(_RAMPING, now)
 
     def _enter(self, state: State, now: float) -> None:
         old = self.state

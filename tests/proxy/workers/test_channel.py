@@ -10,6 +10,7 @@ import pytest
 from uaitools.errors import ServiceError
 from uaitools.metrics import Snapshot
 from uaitools.proxy.ejection import Ejection
+from uaitools.proxy.orders import Order
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import (
     LIMIT,
@@ -90,6 +91,9 @@ class Gateway:
 
     def eject(self, ejection: Ejection) -> None:
         self.did.put_nowait(ejection)
+
+    def obey(self, order: Order) -> None:
+        self.did.put_nowait(order)
 
     def reload(self, configuration: bytes) -> None:
         self.did.put_nowait(configuration)

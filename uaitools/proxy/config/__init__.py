@@ -6,18 +6,21 @@ routes     [[proxy.routes]]: which requests go where
 actions    what becomes of them beside that: split, redirect, answer, header fields
 sticky     [proxy.sticky] and a service's `sticky`
 secret     text that is shown to nobody
+access     [proxy.access_log]: one line a request
 units      what several of them are made of
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from uaitools.config import Address, ListenAddress, Model
+from uaitools.cors import CorsSettings
 from uaitools.limits.config import LimitSettings
+from uaitools.proxy.config.access import AccessLogSettings
 from uaitools.proxy.config.checks import Check
 from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings, RouteTimeouts
 from uaitools.proxy.config.services import (
@@ -33,6 +36,8 @@ from uaitools.proxy.config.units import Seconds
 
 __all__ = [
     "DEFAULT_ROUTES",
+    "KEPT",
+    "AccessLogSettings",
     "Breaker",
     "Check",
     "ClientLimits",
@@ -69,11 +74,17 @@ class ClientLimits(Model):
     buffer: Annotated[int, Field(ge=1 << 20)] = 256 << 20
 
 
+# What a reload leaves as it was: sockets, processes, and who may give orders.
+KEPT: Final = ("listen", "workers", "admin", "admin_token")
+AdminToken = Annotated[SecretStr, Field(min_length=16, max_length=512)]
+
+
 class ProxyConfig(Model):
     """The `[proxy]` table.
 
     auth_enabled: routes need credentials unless they say otherwise. rate_limit: of the requests of
-    one caller to all routes together that have no limits of their own.
+    one caller to all routes together that have no limits of their own. admin, admin_token: see
+    uaitools.proxy.admin.
     """
 
     listen: ListenAddress = Address("127.0.0.1", 8081)
@@ -83,6 +94,10 @@ class ProxyConfig(Model):
     rate_limit: LimitSettings | None = None
     client: ClientLimits = ClientLimits()
     sticky: StickySecret = StickySecret()
+    access_log: AccessLogSettings = AccessLogSettings()
+    cors: CorsSettings | None = None
+    admin: ListenAddress | None = None
+    admin_token: AdminToken | None = None
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
 
@@ -105,6 +120,12 @@ class ProxyConfig(Model):
                     f"services.{other} and services.{name} would overwrite each other's cookie "
                     f"{service.sticky.cookie}; give one `sticky` another `cookie`"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _guarded_admin(self) -> Self:
+        if self.admin is not None and not self.admin.loopback and self.admin_token is None:
+            raise ValueError(f"others can reach admin at {self.admin}: set admin_token")
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from uaitools.config import Model
+from uaitools.cors import CorsSettings
 from uaitools.limits.config import LimitSettings
 from uaitools.proxy.config.actions import (
     FieldEdits,
@@ -56,7 +57,8 @@ class RouteSettings(Model):
     to admit one; None for `proxy.rate_limit`. concurrency: requests of one caller under way at
     once, in one worker. hooks: `package.module:function` each; hook_timeout: seconds, hook_body:
     bytes for all of them. timeout: seconds from a request's head to the last byte of its answer,
-    retries included.
+    retries included. cors: what pages of other origins may do; left out, that is the
+    upstream's business.
     """
 
     path: str
@@ -88,6 +90,7 @@ class RouteSettings(Model):
     hook_body: Annotated[int, Field(ge=0, le=1 << 30)] = 1 << 20
     timeouts: RouteTimeouts = RouteTimeouts()
     timeout: Seconds | None = None
+    cors: CorsSettings | None = None
 
     @field_validator("path", "rewrite")
     @classmethod

@@ -23,6 +23,7 @@ import orjson
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
 from uaitools.proxy.ejection import Ejection
+from uaitools.proxy.orders import Order
 from uaitools.proxy.report import Report
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import Cause
@@ -47,6 +48,7 @@ class Kind(enum.IntEnum):
     EJECT = 5  # worker, and from there the parent: an endpoint was taken out
     RELOAD = 6  # parent: this is the configuration from now on
     DRAIN = 7  # parent: finish what runs and end
+    ORDER = 8  # worker, and from there the parent: an operator's order (proxy.orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,9 @@ class Served(Protocol):
     def eject(self, ejection: Ejection) -> None:
         """Take out an endpoint that another worker found bad."""
 
+    def obey(self, order: Order) -> None:
+        """Do what an operator has ordered, in this process."""
+
     def reload(self, configuration: bytes) -> None:
         """Put a configuration into force, as the parent packed it."""
 
@@ -243,6 +248,10 @@ class WorkerEnd(asyncio.Protocol):
         """Tell the other workers of an ejection."""
         self._send(Message(Kind.EJECT, body=orjson.dumps(ejection)))
 
+    def order(self, order: Order) -> None:
+        """Have the parent and the other workers obey, too."""
+        self._send(Message(Kind.ORDER, body=order.to_json()))
+
     def _ask(self) -> None:
         """Send the next question. Who asks meanwhile waits, for an answer that is not too old."""
         if self._answer is None and self._next is not None:
@@ -284,6 +293,8 @@ class WorkerEnd(asyncio.Protocol):
                 self._ask()
             case Kind.EJECT:
                 self.served.eject(read_ejection(message.body))
+            case Kind.ORDER:
+                self.served.obey(Order.from_json(message.body))
             case Kind.RELOAD:
                 self.served.reload(message.body)
             case Kind.DRAIN:

@@ -2,11 +2,12 @@
 
 The parent opens one SO_REUSEPORT socket a worker before it forks, so that a successor serves the
 same socket and a kill -9 resets no connection that waits to be accepted (docs/measurements.md).
-It has no event loop and no thread, hence can fork at any time, and relays four things:
+It has no event loop and no thread, hence can fork at any time, and relays five things:
 
     reports      pulled once a second and whenever a worker is asked for /metrics or /api/status;
                  the last one of a dead worker keeps counting, so that no sum ever falls
     ejections    from the worker that found an endpoint bad to the others
+    orders       of an operator, from the worker that has them to the others and to successors
     SIGHUP       a configuration, read and validated once, to all workers and their successors
     SIGTERM      an order to drain; a second signal kills
 """
@@ -24,6 +25,7 @@ from typing import Final, NoReturn, Protocol
 
 from uaitools.log import get_logger
 from uaitools.metrics import Family, Registry, Sample, process
+from uaitools.proxy.orders import Order, StandingOrders
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import Kind, Message, Overflow, ParentEnd, read_ejection
 from uaitools.proxy.workers.restarts import Restarts
@@ -83,6 +85,7 @@ class Supervisor:
         self._sources.add(lambda: [Sample(_DEATHS, (), self._deaths)])
         self._deaths = 0
         self._totals = Totals(self._pull, self._answer, self._own_report)
+        self._orders = StandingOrders()
         self._kill_due = NEVER  # the end of draining
 
     def __repr__(self) -> str:
@@ -155,8 +158,22 @@ class Supervisor:
     def _reload(self) -> None:
         configuration = self._program.reload()
         if configuration is not None:
-            for worker in self._running():
-                self._send(worker, Message(Kind.RELOAD, body=configuration))
+            message = Message(Kind.RELOAD, body=configuration)
+        else:
+            # Whatever the configuration says: logrotate has moved the files away.
+            message = Message(Kind.ORDER, body=Order("reopen").to_json())
+        for worker in list(self._running()):
+            self._send(worker, message)
+
+    def _relay(self, source: Worker, order: Order) -> None:
+        """Have all but the worker that had an order first obey it, and successors after them."""
+        if order.action == "reload":
+            self._reload()
+            return
+        self._orders.note(order)
+        for other in list(self._running()):
+            if other is not source:
+                self._send(other, Message(Kind.ORDER, body=order.to_json()))
 
     def _drain(self) -> None:
         self._kill_due = monotonic() + _GRACE
@@ -189,6 +206,8 @@ class Supervisor:
         worker.channel = ParentEnd(ours)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         self._totals.joined(worker.index)
+        for order in self._orders:
+            self._send(worker, Message(Kind.ORDER, body=order.to_json()))
         _log.info("worker started", worker=worker.index, pid=worker.pid)
 
     def _fork(self, worker: Worker) -> tuple[int, socket.socket]:
@@ -311,6 +330,9 @@ class Supervisor:
                 for other in list(self._running()):
                     if other is not worker:
                         self._send(other, message)
+            case Kind.ORDER:
+                if not self._draining:
+                    self._relay(worker, Order.from_json(message.body))
             case _:
                 raise ValueError(f"a worker sent {message.kind.name}")
 
