@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
 _ADDRESS = re.compile(r"(\[(?P<v6>[^\[\]]+)\]|(?P<host>[\w.-]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 
@@ -47,5 +47,5 @@ def _address(value: object) -> Address:
     return value if isinstance(value, Address) else parse_address(value)
 
 
-ListenAddress = Annotated[Address, PlainValidator(_address)]
+ListenAddress = Annotated[Address, PlainValidator(_address), PlainSerializer(str, when_used="json")]
 """The type of a model's field that is written `HOST:PORT`."""

@@ -20,6 +20,7 @@ from uaitools.proxy.demo import Demo
 from uaitools.proxy.flags import RouteFlag, load_with
 from uaitools.proxy.program import SERVICE, Program
 from uaitools.proxy.sockets import listening_sockets
+from uaitools.proxy.tls.check import examine
 
 _WRONG = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
 
@@ -42,13 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         sys.stdout.write(_summary(config, options.config))
         return 0
+    address = config.listen
+    redirect = config.tls.redirect if config.tls is not None else None
     try:
-        listeners = listening_sockets(config.listen.host, config.listen.port, config.workers)
+        listeners = listening_sockets(address.host, address.port, config.workers)
+        if redirect is not None:
+            address = redirect
+        plain = None if redirect is None else listening_sockets(address.host, address.port, 1)[0]
     except (OSError, UnicodeError) as error:  # UnicodeError: of a name that cannot be one
         reason = getattr(error, "strerror", None) or error
-        sys.stderr.write(f"cannot listen on {config.listen}: {reason}\n")
+        sys.stderr.write(f"cannot listen on {address}: {reason}\n")
         return 1
-    return Program(settings, loading, demo).run(listeners)
+    return Program(settings, loading, demo).run(listeners, plain)
 
 
 def _summary(config: ProxyConfig, file: Path | None) -> str:
@@ -62,6 +68,7 @@ def _summary(config: ProxyConfig, file: Path | None) -> str:
                 f"warning: proxy.routes[{index}] ({route.path}): the service {route.service} "
                 f"has no endpoint; set proxy.services.{route.service}.endpoints"
             )
+    lines += [f"warning: {warning}" for warning in examine(config)[1]]
     return "".join(f"{line}\n" for line in lines)
 
 

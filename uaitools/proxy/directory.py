@@ -18,13 +18,15 @@ from time import monotonic
 from typing import Final
 
 from uaitools.log import get_logger
-from uaitools.proxy.config import EndpointUrl, ServiceSettings
+from uaitools.proxy.config import EndpointUrl, ServiceSettings, UpstreamTls
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.failure import EJECTED
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
+from uaitools.proxy.tls.material import UpstreamContexts
+from uaitools.proxy.tls.upstream import TlsConnector
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker, State
 from uaitools.traffic.endpoint import Endpoint
@@ -60,6 +62,8 @@ class Directory:
         self._resolved: dict[str, tuple[str, ...]] = {}  # name -> its last good addresses
         self._task: asyncio.Task[None] | None = None
         self._accepting_remote = False
+        self._contexts = UpstreamContexts()
+        self._secured: dict[str, UpstreamTls] = {}  # by service: how its pools were made
         self.services: dict[str, Service] = {}
         sweep.hooks.append(self._expire_waiters)
 
@@ -91,9 +95,13 @@ class Directory:
         mentioned: services that routes name, which exist even without settings.
         """
         names = dict.fromkeys([*settings, *mentioned])
+        secured = [s.tls for s in settings.values() if any(e.secure for e in s.endpoints)]
+        for error in self._contexts.prepare(secured):
+            _log.error("TLS to a service is not possible", reason=str(error))
         self._settings = {name: settings.get(name, ServiceSettings()) for name in names}
         for name in self.services.keys() - names.keys():
             self.services.pop(name).replace({})
+            self._secured.pop(name, None)
         for name, chosen in self._settings.items():
             policy = _policy(chosen)
             service = self.services.get(name)
@@ -118,6 +126,10 @@ class Directory:
 
     def _refresh(self, service: Service, settings: ServiceSettings) -> None:
         known = {endpoint.address: pool for endpoint, pool in service.pools.items()}
+        if self._secured.get(service.name, settings.tls) != settings.tls:
+            # Whom we believed before is no longer believed: nothing of it is used again.
+            known = {a: pool for a, pool in known.items() if not a.startswith("https:")}
+        self._secured[service.name] = settings.tls
         pools: dict[Endpoint, Pool] = {}
         for target in self._targets(settings):
             pool = known.get(target.address) or self._new_pool(service, target)
@@ -144,24 +156,25 @@ class Directory:
     def _targets(self, settings: ServiceSettings) -> list[Target]:
         targets: dict[str, Target] = {}
         for endpoint in settings.endpoints:
-            for target in self._targets_of(endpoint):
+            for target in self._targets_of(endpoint, settings.tls):
                 targets.setdefault(target.address, target)
         return list(targets.values())
 
-    def _targets_of(self, endpoint: EndpointUrl) -> list[Target]:
+    def _targets_of(self, endpoint: EndpointUrl, tls: UpstreamTls) -> list[Target]:
         if endpoint.url.startswith("unix:"):
             path = endpoint.url.removeprefix("unix:")
             return [Target(endpoint.url, endpoint.weight, partial(_connect_unix, path))]
         host, port = endpoint.host_port
         addresses = (host,) if _is_address(host) else self._resolved.get(host, ())
-        return [
-            Target(
-                f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-                endpoint.weight,
-                partial(_connect_tcp, address, port),
-            )
-            for address in addresses
-        ]
+        targets: list[Target] = []
+        for address in addresses:
+            label = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            connect: Connector = partial(_connect_tcp, address, port)
+            if endpoint.secure:
+                label = f"https://{label}"
+                connect = TlsConnector(address, port, host, tls, self._contexts)
+            targets.append(Target(label, endpoint.weight, connect))
+        return targets
 
     def _changed(
         self,

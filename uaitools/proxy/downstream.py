@@ -23,6 +23,7 @@ from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import check_partial_head
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.sweep import NEVER
+from uaitools.proxy.tls.identity import identity
 from uaitools.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Downstream(Connection):
         "_discarded",
         "_exchange",
         "_gateway",
+        "_identity",
         "_keep",
         "_phase",
         "_pumping",
@@ -96,6 +98,7 @@ class Downstream(Connection):
         self._body: LengthBody | ChunkedBody | None = None
         self._buffer = b""
         self._discarded = 0
+        self._identity = b""  # lines about the client's certificate, for the upstream
         self._chunked = False
         self._keep = True
         self._pumping = False
@@ -112,6 +115,7 @@ class Downstream(Connection):
         self._connected(transport)
         gateway = self._gateway
         self.recognise()
+        self._identity = identity(transport.get_extra_info("ssl_object"))
         self._rearm(monotonic())
         if not gateway.accepted(self):
             self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
@@ -182,9 +186,11 @@ class Downstream(Connection):
         site = self._gateway.site
         raw = data[:end]
         plan = (site.trusted_plans if self._trusted else site.plans).young.get(raw)
-        if plan is None:
+        if plan is None or self._identity:
             try:
-                plan = site.plan(raw.removeprefix(b"\r\n"), trusted=self._trusted)
+                plan = site.plan(
+                    raw.removeprefix(b"\r\n"), trusted=self._trusted, identity=self._identity
+                )
             except MessageError as error:
                 self._refuse(error)
                 return
@@ -444,7 +450,7 @@ class Downstream(Connection):
         request_id = self._gateway.new_request_id()
         head, content = error_answer(error, request_id, formatdate(usegmt=True))
         end = b"Connection: close\r\nX-Request-Id: %b\r\n\r\n" % request_id.encode()
-        self.write(b"".join((head.start, head.length, end, content)))
+        self.write(b"".join((head.start, head.length, self._gateway.site.added, end, content)))
         self._linger(monotonic())
 
     # -- waiting ----------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Exchange:
         ids = self._ids = next(random_digits)
         self.request_id = plan.request_id or ids[:32]
         self.status = 0
-        self.added = b""
+        self.added = plan.added
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._kept: bytes | None = b""

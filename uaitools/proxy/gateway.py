@@ -34,6 +34,7 @@ from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Site
 from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
+from uaitools.proxy.tls.front import Front
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
@@ -62,8 +63,9 @@ class Gateway:
 
     app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
     answered here and win over routes. sockets: listening ones to serve instead of opening
-    `config.listen`. gather: asked for the report of all workers instead of only this process.
-    on_ejection: told of every endpoint that this process takes out.
+    `config.listen`. redirect: the same for `config.tls.redirect`. gather: asked for the report of
+    all workers instead of only this process. on_ejection: told of every endpoint that this process
+    takes out.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Gateway:
         *,
         app: web.Application | None = None,
         sockets: Sequence[socket.socket] = (),
+        redirect: socket.socket | None = None,
         gather: Callable[[], Awaitable[Report]] | None = None,
         on_ejection: Callable[[Ejection], None] | None = None,
     ) -> None:
@@ -90,6 +93,8 @@ class Gateway:
         self._directory = Directory(self._sweep, self.outbox, on_ejection)
         self._peers = Peers(config.trusted_proxies)
         self._servers: list[asyncio.Server] = []
+        self.front: Front | None = None  # with [proxy.tls], from the start on
+        self._redirect = redirect
         self._metrics = status.registry(self)
         self._runner = web.AppRunner(
             self._application(app),
@@ -111,16 +116,24 @@ class Gateway:
     # -- life -------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Resolve endpoints, then listen. Raises OSError when the address cannot be had."""
+        """Resolve endpoints, then listen.
+
+        Raises OSError when the address cannot be had, MaterialError for a broken certificate.
+        """
+        tls = self.config.tls
+        accept: Callable[[], asyncio.Protocol] = lambda: Downstream(self)  # noqa: E731
+        if tls is not None:
+            self.front = Front(tls, accept, self.clients, self._sweep, self._redirect)
+            accept = self.front.listener.accept
         await self.open()
         if not self._sockets:
             address = self.config.listen
             self._sockets.append(listening_socket(address.host, address.port))
         loop = asyncio.get_running_loop()
         for listener in self._sockets:
-            self._servers.append(
-                await loop.create_server(lambda: Downstream(self), sock=listener, backlog=4096)
-            )
+            self._servers.append(await loop.create_server(accept, sock=listener, backlog=4096))
+        if self.front is not None:
+            await self.front.start(self.address.port, self.outbox, self.malformed)
         _log.info("listening", address=str(self.address))
 
     async def open(self) -> None:
@@ -148,6 +161,8 @@ class Gateway:
         self.draining = True
         for server in self._servers:
             server.close()
+        if self.front is not None:
+            self.front.close()
         # Again at each sweep: an answer that had begun before promised to keep its connection.
         self._sweep.hooks.append(self.clients.close_idle)
         self.clients.close_idle(monotonic())
@@ -159,8 +174,9 @@ class Gateway:
         self.draining = True
         for server in self._servers:
             server.close()
-        for downstream in self.clients:
-            downstream.cut_off()
+        self.clients.cut_off()
+        if self.front is not None:
+            await self.front.stop()
         await self._sweep.stop()
         await self._directory.stop()
         self._native.replace({})
@@ -198,19 +214,21 @@ class Gateway:
     async def reload(self, config: ProxyConfig) -> None:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
-        listen and workers need a restart and are kept as they were.
+        What has a socket needs a restart and is kept as it was.
         """
         await self._directory.resolve(config.services)
         self._directory.apply(config.services, [route.service for route in config.routes])
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
-        kept = {"listen": self.config.listen, "workers": self.config.workers}
-        if (config.listen, config.workers) != (self.config.listen, self.config.workers):
-            _log.warning("listen and workers change with a restart only")
+        kept = config.keeping(self.config)
+        if kept != config:
+            _log.warning("listen, workers and tls.redirect change with a restart only")
+        if self.front is not None and kept.tls is not None and config is not self.config:
+            await self.front.reload(kept.tls)
         self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
         trusted_differ = config.trusted_proxies != self.config.trusted_proxies
-        self.config = config.model_copy(update=kept)
+        self.config = kept
         if trusted_differ:
             self._peers = Peers(config.trusted_proxies)
             for downstream in self.clients:
@@ -223,7 +241,14 @@ class Gateway:
             dict(self._directory.services),
             self._native,
             self.requests,
+            scheme=b"http" if self.front is None else b"https",
+            added=b"" if self.front is None else self.front.added,
         )
+
+    @property
+    def handshake_failures(self) -> Mapping[str, int]:
+        """TLS handshakes that came to nothing, by kind; see TlsListener."""
+        return self.front.listener.failures if self.front is not None else {}
 
     @property
     def services(self) -> Mapping[str, Service]:

@@ -29,9 +29,12 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@\-]{1,128}")
 _WITH_CONTENT: Final = frozenset((b"POST", b"PUT", b"PATCH"))
 
 
-def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
+def outgoing(
+    head: RequestHead, path: bytes, trust: Trust, scheme: bytes = b"http", identity: bytes = b""
+) -> bytes:
     """The upstream's head for `head`, sent to `path`, up to what differs between equal requests.
 
+    scheme: of the client's connection. identity: lines about its certificate, each after a CR LF.
     It ends within X-Forwarded-For, where the client's address follows; then come X-Request-Id and
     traceparent.
     """
@@ -48,8 +51,9 @@ def outgoing(head: RequestHead, path: bytes, trust: Trust) -> bytes:
             b"" if plain else _message_lines(head),
             head.lines,
             trust.lines,
-            b"" if trust.proto else b"\r\nX-Forwarded-Proto: http",
+            b"" if trust.proto else b"\r\nX-Forwarded-Proto: " + scheme,
             b"" if trust.host or head.host is None else b"\r\nX-Forwarded-Host: " + host,
+            identity,
             b"\r\nVia: 1.1 uaitools\r\nX-Forwarded-For: ",
             trust.chain,
         )

@@ -38,6 +38,7 @@ class Program:
         self._settings = settings
         self._load = loading
         self._services = [demo] if demo is not None else []
+        self._redirect: socket | None = None
 
     def __repr__(self) -> str:
         config = self._config
@@ -47,15 +48,18 @@ class Program:
     def _config(self) -> ProxyConfig:
         return self._settings.of(ProxyConfig)
 
-    def run(self, listeners: Sequence[socket]) -> int:
+    def run(self, listeners: Sequence[socket], redirect: socket | None = None) -> int:
         """Serve until SIGTERM or SIGINT, in a worker for each listener when there are several.
 
+        redirect: the listening socket of tls.redirect, which all workers share.
         Returns the exit status. Call it in the main thread, without an event loop.
         """
         _configure_log(self._settings.common)
         _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+        self._redirect = redirect
         if len(listeners) > 1:
-            return Supervisor(self, listeners).run()
+            shared = () if redirect is None else (redirect,)
+            return Supervisor(self, listeners, shared=shared).run()
         self._serve(listeners[0])
         return 0
 
@@ -67,6 +71,7 @@ class Program:
             gateway = Gateway(
                 self._config,
                 sockets=[listener],
+                redirect=self._redirect,
                 gather=parent.gather,
                 on_ejection=parent.announce,
             )
@@ -104,7 +109,9 @@ class Program:
             async def gather() -> Report:
                 return self.report(gateway)
 
-            gateway = Gateway(self._config, sockets=[listener], gather=gather)
+            gateway = Gateway(
+                self._config, sockets=[listener], redirect=self._redirect, gather=gather
+            )
             reloads = _Reloads(gateway)
 
             def reload() -> None:
@@ -123,10 +130,10 @@ class Program:
             _log.error("configuration is wrong, the old one stays", problems=error.problems)
             return False
         old, new = self._config, settings.of(ProxyConfig)
-        kept = {"listen": old.listen, "workers": old.workers}
-        if (old.listen, old.workers) != (new.listen, new.workers):
-            _log.warning("listen and workers change with a restart only")
-        self.accept(Settings((settings.common, new.model_copy(update=kept))))
+        kept = new.keeping(old)
+        if kept != new:
+            _log.warning("listen, workers and tls.redirect change with a restart only")
+        self.accept(Settings((settings.common, kept)))
         _log.info("configuration read again")
         return True
 

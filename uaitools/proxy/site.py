@@ -49,10 +49,12 @@ class Plan:
     """What to do with every request that has this head; never changed once built.
 
     refusal: the error that answers such requests, else None. prefix: of the outgoing head, see
-    headers.outgoing. request_id, trace, trace_flags: see headers.Trust. body: as in RequestHead.
+    headers.outgoing. added: as in Exchange. request_id, trace, trace_flags: see headers.Trust.
+    body: as in RequestHead.
     """
 
     __slots__ = (
+        "added",
         "body",
         "head",
         "is_head",
@@ -67,8 +69,18 @@ class Plan:
         "trace_flags",
     )
 
-    def __init__(self, head: RequestHead, destination: Destination, *, trusted: bool) -> None:
+    def __init__(
+        self,
+        head: RequestHead,
+        destination: Destination,
+        *,
+        trusted: bool,
+        scheme: bytes = b"http",
+        added: bytes = b"",
+        identity: bytes = b"",
+    ) -> None:
         self.head = head
+        self.added = added
         self.service = destination.service
         self.series = destination.series
         self.refusal = destination.refusal
@@ -81,7 +93,7 @@ class Plan:
             self.refusal = too_large(self.max_body)
         controls = head.controls
         trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
-        self.prefix = outgoing(head, destination.path, trust)
+        self.prefix = outgoing(head, destination.path, trust, scheme, identity)
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
@@ -91,12 +103,18 @@ class Plan:
 
 
 class Site:
-    """Router and services, with a memo of plans for trusted and one for other peers."""
+    """Router and services, with a memo of plans for trusted and one for other peers.
+
+    scheme: of clients' connections. added: lines for the head of every answer, each ended by CR LF.
+    """
 
     __slots__ = (
         "_destinations",
+        "_identified_plans",
         "_requests",
         "_router",
+        "_scheme",
+        "added",
         "native",
         "plans",
         "services",
@@ -109,32 +127,51 @@ class Site:
         services: Mapping[str, Service],
         native: Service,
         requests: Requests,
+        *,
+        scheme: bytes = b"http",
+        added: bytes = b"",
     ) -> None:
         self._router = router
+        self._scheme = scheme
+        self.added = added
         self._requests = requests
         self.services = services
         self.native = native
         self._destinations: Memo[Destination] = Memo(capacity=512, key_limit=1024)
         self.plans: Memo[Plan] = Memo(capacity=512, key_limit=2048)
         self.trusted_plans: Memo[Plan] = Memo(capacity=512, key_limit=2048)
+        self._identified_plans: Memo[Plan] = Memo(capacity=512, key_limit=4096)
 
     def __repr__(self) -> str:
         return f"<Site services={len(self.services)} {self._router!r}>"
 
-    def plan(self, raw: bytes, *, trusted: bool) -> Plan:
-        """Parse, route and rewrite a head, given without its empty line. Raises MessageError."""
-        memo = self.trusted_plans if trusted else self.plans
-        plan = memo.young.get(raw)
+    def plan(self, raw: bytes, *, trusted: bool, identity: bytes = b"") -> Plan:
+        """Parse, route and rewrite a head, given without its empty line. Raises MessageError.
+
+        identity: of a client with a certificate; a trusted proxy's is not its client's.
+        """
+        memo, key = self.trusted_plans if trusted else self.plans, raw
+        if identity and not trusted:
+            # No head has an empty line within it: nobody can ask for another one's plan.
+            memo, key = self._identified_plans, identity + b"\r\n\r\n" + raw
+        plan = memo.young.get(key)
         if plan is not None:
             return plan
         head = RequestHead(raw)
-        key = head.method + head.path
-        destination = self._destinations.young.get(key)
+        target = head.method + head.path
+        destination = self._destinations.young.get(target)
         if destination is None:
             destination = self._route(head.method, head.path)
-            self._destinations.put(key, destination)
-        plan = Plan(head, destination, trusted=trusted)
-        memo.put(raw, plan)
+            self._destinations.put(target, destination)
+        plan = Plan(
+            head,
+            destination,
+            trusted=trusted,
+            scheme=self._scheme,
+            added=self.added,
+            identity=b"" if trusted else identity,
+        )
+        memo.put(key, plan)
         return plan
 
     def _route(self, method: bytes, path: bytes) -> Destination:

@@ -23,6 +23,9 @@ _DURATION: Final = Family(
 _MALFORMED: Final = Family(
     "proxy_malformed_requests_total", "counter", "Connections closed over what was no request."
 )
+_HANDSHAKES: Final = Family(
+    "proxy_tls_handshake_failures_total", "counter", "TLS handshakes that came to nothing."
+)
 _CLIENTS: Final = Family("proxy_client_connections", "gauge", "Open client connections.")
 _IN_FLIGHT: Final = Family("proxy_endpoint_in_flight", "gauge", "Requests in flight.")
 _STATE: Final = Family(
@@ -79,6 +82,8 @@ def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
     yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
         yield Sample(_MALFORMED, (("status", str(status)),), count)
+    for kind, count in gateway.handshake_failures.items():
+        yield Sample(_HANDSHAKES, (("kind", kind),), count)
     for name, service in gateway.services.items():
         label = ("service", name)
         yield Sample(_RETRIES, (label,), service.retries)

@@ -1,5 +1,6 @@
 """The proxy's configuration: the `[proxy]` table of uaitools.toml, checked whole at start.
 
+tls        [proxy.tls], and what services prove
 services   [proxy.services.NAME]: where a service is, and how it is called
 routes     [[proxy.routes]]: which requests go where
 units      what several of them are made of
@@ -22,19 +23,23 @@ from uaitools.proxy.config.services import (
     ServiceSettings,
     Timeouts,
 )
+from uaitools.proxy.config.tls import CertificateFiles, ListenerTls, UpstreamTls
 from uaitools.proxy.config.units import Seconds
 
 __all__ = [
     "DEFAULT_ROUTES",
     "Breaker",
+    "CertificateFiles",
     "ClientLimits",
     "EndpointUrl",
     "Limits",
+    "ListenerTls",
     "ProxyConfig",
     "Retry",
     "RouteSettings",
     "ServiceSettings",
     "Timeouts",
+    "UpstreamTls",
 ]
 
 
@@ -64,9 +69,20 @@ class ProxyConfig(Model):
     listen: ListenAddress = Address("127.0.0.1", 8081)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    tls: ListenerTls | None = None
     client: ClientLimits = ClientLimits()
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
+
+    def keeping(self, old: ProxyConfig) -> ProxyConfig:
+        """The same with what only a restart changes as it is in `old`: whatever has a socket."""
+        kept: dict[str, object] = {"listen": old.listen, "workers": old.workers}
+        if self.tls is None or old.tls is None:
+            kept["tls"] = old.tls
+        else:
+            sockets = {"redirect": old.tls.redirect, "public_port": old.tls.public_port}
+            kept["tls"] = self.tls.model_copy(update=sockets)
+        return self.model_copy(update=kept)
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:

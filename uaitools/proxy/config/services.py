@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
+from uaitools.proxy.config.tls import UpstreamTls
 from uaitools.proxy.config.units import Count, Seconds
 
+_PORTS: Final = {"http": 80, "https": 443}
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 
 
@@ -59,7 +61,7 @@ class Retry(Model):
 
 
 class EndpointUrl(Model):
-    """`http://HOST[:PORT]` or `unix:/path`, and its weight beside the service's other endpoints."""
+    """`http://HOST[:PORT]`, `https://...` or `unix:/path`, and its weight beside the others."""
 
     url: str
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -80,10 +82,8 @@ class EndpointUrl(Model):
                 raise ValueError(f"a unix socket's path is at most {_UNIX_PATH_LIMIT} bytes long")
             return url
         parts = urlsplit(url)
-        if parts.scheme == "https":
-            raise ValueError("https endpoints are not supported yet; use http:// or unix:")
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError("an endpoint is http://HOST[:PORT] or unix:/path")
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError("an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path")
         if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("an endpoint has no path, query or user; use the route's `rewrite`")
         if parts.port == 0:
@@ -92,9 +92,14 @@ class EndpointUrl(Model):
 
     @property
     def host_port(self) -> tuple[str, int]:
-        """Host (a name or an address, without brackets) and port of an http endpoint."""
+        """Host (a name or an address, without brackets) and port of an http or https endpoint."""
         parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or 80
+        return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+    @property
+    def secure(self) -> bool:
+        """Whether connections to it speak TLS."""
+        return urlsplit(self.url).scheme == "https"
 
 
 class ServiceSettings(Model):
@@ -102,6 +107,7 @@ class ServiceSettings(Model):
 
     endpoints: tuple[EndpointUrl, ...] = ()
     balance: Literal["round_robin"] = "round_robin"
+    tls: UpstreamTls = UpstreamTls()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     breaker: Breaker = Breaker()
