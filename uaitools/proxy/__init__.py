@@ -18,7 +18,8 @@ in process, `handler` is the proxy as an aiohttp handler, `client` is what an ex
 it answers, `sweep` is the one clock of all timeouts, `memo` remembers heads, `failure` and
 `ejection` name what goes wrong, `ids` are random, `series`, `status` and `report` tell. The
 program: `__main__` parses `flags` and runs `program`, in several processes by `workers`, with the
-upstreams of `demo`. Pure are http1, routing, headers, memo, failure, report and peers; the others
+upstreams of `demo`. `tls` stands between transports and protocols, `redirect` beside it sends plain
+requests on to https. Pure are http1, routing, headers, memo, failure, report and peers; the others
 touch sockets, tasks or time.
 """
 
