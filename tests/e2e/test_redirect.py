@@ -85,7 +85,7 @@ async def test_the_port_of_the_tls_listener_is_named_unless_it_is_the_usual_one(
         (b"GET http://evil.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\n X: y\r\n\r\n", 400),
         (b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        (b"GET /\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 505),
         (b"\x16\x03\x01\x02\x00\x01", 400),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405),
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
@@ -130,9 +130,8 @@ async def test_an_endless_body_is_cut_off(tmp_path: Path) -> None:
         assert wire.was_reset
 
 
-async def test_silent_clients_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uaitools.proxy.redirect._HEADER_SECONDS", 0.2)
-    async with redirecting(tmp_path) as (proxy, port):
+async def test_silent_clients_are_ended(tmp_path: Path) -> None:
+    async with redirecting(tmp_path, client={"header": 0.2}) as (proxy, port):
         silent, half = await connect(port), await connect(port)
         silent.finished = True
         half.send(b"GET /")

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from uaitools.proxy.outbox import Outbox
     from uaitools.proxy.sweep import Sweep
 
-_HEADER_SECONDS: Final = 10.0
 _LINGER_SECONDS: Final = 5.0
 _DISCARD_LIMIT: Final = 256 * 1024  # of a body that nobody wants; then the connection is reset
 _PORT: Final = re.compile(rb":[0-9]*$")
@@ -58,6 +57,11 @@ class Redirects:
 
     def __repr__(self) -> str:
         return f"<Redirects answered={self.answered}>"
+
+    @property
+    def patience(self) -> float:
+        """Seconds for a head."""
+        return self._clients.policy.header
 
     def accept(self) -> Redirected:
         """The protocol of a new connection."""
@@ -100,7 +104,7 @@ class Redirected(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a head."""
         self._connected(transport)
-        self.deadline = monotonic() + _HEADER_SECONDS
+        self.deadline = monotonic() + self._redirects.patience
         if not self._redirects.begun(self):
             self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
 
