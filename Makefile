@@ -31,7 +31,7 @@ run: $(VENV)/.installed
 endif
 
 test: lint
-	scripts/install-programs nginx curl redis-server
+	scripts/install-programs nginx curl redis-server openssl
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 bench: $(VENV)/.installed-bench

@@ -243,11 +243,11 @@ class Process:
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether a GET of `path` is answered with 200."""
+    """Whether a GET of `path` is answered with 200, or sent on to https."""
     connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == 200
+        return connection.getresponse().status in (200, 308)  # a redirect to https is an answer
     except (OSError, HTTPException):
         return False
     finally:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,15 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def gateway_process(url: str, loop: str, **service: object) -> AsyncIterator[Process]:
-    """A gateway in front of `url` on the loop of that name."""
+async def gateway_process(
+    url: str, loop: str, tls: Mapping[str, object] | None = None, **service: object
+) -> AsyncIterator[Process]:
+    """A gateway in front of `url` on the loop of that name. tls: its table, if any."""
     settings = {
         "listen": "127.0.0.1:0",
         "services": {"api": {"endpoints": [url], **service}},
         "routes": [{"path": "/", "service": "api"}],
+        "tls": tls,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -26,13 +27,15 @@ class Scripted:
         self.failures: list[BaseException] = []
         self.port = 0
         self.path = ""
+        self.context: ssl.SSLContext | None = None  # of the loop's own TLS
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted = asyncio.Event()
 
     @property
     def url(self) -> str:
-        return f"unix:{self.path}" if self.path else f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self.context is None else "https"
+        return f"unix:{self.path}" if self.path else f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def received(self) -> bytes:
@@ -58,7 +61,9 @@ class Scripted:
             self.path = path
             self._server = await loop.create_unix_server(self._connection, path)
         else:
-            self._server = await loop.create_server(self._connection, "127.0.0.1", port)
+            self._server = await loop.create_server(
+                self._connection, "127.0.0.1", port, ssl=self.context
+            )
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

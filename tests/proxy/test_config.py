@@ -156,11 +156,10 @@ def test_an_endpoint_may_be_a_unix_socket(file: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("", "an endpoint is http://HOST[:PORT] or unix:/path"),
-        ("a.example", "an endpoint is http://HOST[:PORT] or unix:/path"),
-        ("ftp://a", "an endpoint is http://HOST[:PORT] or unix:/path"),
-        ("http://", "an endpoint is http://HOST[:PORT] or unix:/path"),
-        ("https://a", "https endpoints are not supported yet"),
+        ("", "an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path"),
+        ("a.example", "an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path"),
+        ("ftp://a", "an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path"),
+        ("http://", "an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path"),
         ("http://a/b", "an endpoint has no path, query or user"),
         ("http://a?b", "an endpoint has no path, query or user"),
         ("http://a#b", "an endpoint has no path, query or user"),

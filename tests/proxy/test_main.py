@@ -79,7 +79,10 @@ def test_a_wrong_configuration_ends_with_2_and_every_problem(
     assert (ended.returncode, ended.stdout) == (2, "")
     assert sorted(ended.stderr.splitlines()) == [
         f'{file}: proxy.listen_on: unknown key; did you mean "listen"?',
-        f"{file}: proxy.services.a: an endpoint is http://HOST[:PORT] or unix:/path",
+        (
+            f"{file}: proxy.services.a: "
+            "an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path"
+        ),
         "flag --route: proxy.services.b.endpoints[0]: an endpoint's port is 1 to 65535",
         'flag --workers: proxy.workers: must be an integer, got "many"',
     ]

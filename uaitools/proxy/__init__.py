@@ -17,11 +17,11 @@ Beside it: `gateway` listens and swaps configurations (`config`, whose routes `t
 `cors` and `edits` what else a route does; `guard` asks who may pass (`networks`, `identity`,
 `hooks` with their `interception`; `guards` makes them); `affinity` ties a request to an endpoint
 (`cookies`). `clients` and `peers` are whom it serves; `directory` keeps services and follows DNS,
-`checks` ask endpoints how they are (`healthcheck`), `native` connects our own aiohttp application
-in process, `handler` is the proxy as an aiohttp handler. `sweep` is the one clock of all timeouts
-(`deadlines`, `patience`), `memo` remembers heads, `failure`, `ends` and `ejection` name what goes
-wrong, `series`, `status`, `report` and `access` (by `access_writer`) tell, `orders` come through
-`admin`. `__main__` parses `flags` and runs `program`, in several processes by `workers`.
+`checks` ask endpoints how they are (`healthcheck`), `native` connects our own application, and
+`handler` is the proxy in another's. `tls` stands between transports and protocols, `redirect` sends
+plain requests on to it. `sweep` is the one clock of all timeouts (`deadlines`, `patience`), `memo`
+remembers heads, `failure`, `ends` and `ejection` name what goes wrong, `series`, `status`, `report`
+and `access` (by `access_writer`) tell, `orders` come through `admin`, `program` runs it all.
 """
 
 from __future__ import annotations

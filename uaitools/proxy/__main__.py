@@ -22,6 +22,7 @@ from uaitools.proxy.demo import Demo
 from uaitools.proxy.flags import RouteFlag, load_with
 from uaitools.proxy.program import SERVICE, Program
 from uaitools.proxy.sockets import listening_socket, listening_sockets
+from uaitools.proxy.tls.check import examine
 
 _WRONG = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
 
@@ -51,17 +52,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"cannot write to {config.access_log.file}: {error.strerror}\n")
             return 1
     address = config.listen
+    redirect = config.tls.redirect if config.tls is not None else None
+    admin = plain = None
     try:
         listeners = listening_sockets(address.host, address.port, config.workers)
-        admin = None
         if config.admin is not None:
             address = config.admin
             admin = listening_socket(address.host, address.port)
+        if redirect is not None:
+            address = redirect
+            plain = listening_socket(address.host, address.port)
     except (OSError, UnicodeError) as error:  # UnicodeError: of a name that cannot be one
         reason = getattr(error, "strerror", None) or error
         sys.stderr.write(f"cannot listen on {address}: {reason}\n")
         return 1
-    return Program(settings, loading, demo, admin).run(listeners)
+    return Program(settings, loading, demo, admin).run(listeners, plain)
 
 
 def _try_log(file: str) -> None:
@@ -88,6 +93,7 @@ def _summary(config: ProxyConfig, file: Path | None) -> str:
                     f"warning: proxy.routes[{index}] ({route.label}): the service {name} "
                     f"has no endpoint; set proxy.services.{name}.endpoints"
                 )
+    lines += [f"warning: {warning}" for warning in examine(config)[1]]
     return "".join(f"{line}\n" for line in lines)
 
 

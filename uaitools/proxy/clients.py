@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from uaitools.log import get_logger
 
@@ -17,12 +17,20 @@ _SPARE_FILES: Final = 640  # descriptors for upstream connections and all else b
 _log = get_logger(__name__)
 
 
+class Visitor(Protocol):
+    """A connection within its TLS handshake, or one that is only redirected."""
+
+    def cut_off(self) -> None:
+        """End the connection at once."""
+
+
 class Clients:
     """The open client connections, within `policy`, which a reload replaces."""
 
     def __init__(self, policy: ClientPolicy) -> None:
         self.policy = policy
         self._open: set[Downstream] = set()
+        self._visitors: set[Visitor] = set()
         self._file_limit = _connection_limit()
         self._none_left = asyncio.Event()
 
@@ -30,7 +38,7 @@ class Clients:
         return f"<Clients open={len(self._open)}>"
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self._visitors)
 
     def __iter__(self) -> Iterator[Downstream]:
         return iter(tuple(self._open))  # what is done to one may take it out
@@ -38,17 +46,33 @@ class Clients:
     def add(self, client: Downstream) -> bool:
         """Count a connection in; False when it is one too many."""
         self._open.add(client)
-        return len(self._open) <= (self.policy.connections or self._file_limit)
+        return len(self) <= (self.policy.connections or self._file_limit)
 
     def remove(self, client: Downstream) -> None:
         """A connection has ended."""
         self._open.discard(client)
-        if not self._open:
+        if not len(self):
             self._none_left.set()
+
+    def greet(self, visitor: Visitor) -> bool:
+        """Count in a connection that is no client yet, or never; False when it is one too many."""
+        self._visitors.add(visitor)
+        return len(self) <= (self.policy.connections or self._file_limit)
+
+    def greeted(self, visitor: Visitor) -> None:
+        """It has ended, or is a client's from now on."""
+        self._visitors.discard(visitor)
+        if not len(self):
+            self._none_left.set()
+
+    def cut_off(self) -> None:
+        """End every connection at once."""
+        for one in (*self._open, *self._visitors):
+            one.cut_off()
 
     async def all_gone(self) -> None:
         """Wait until there is none."""
-        if self._open:
+        if len(self):
             self._none_left.clear()
             await self._none_left.wait()
 

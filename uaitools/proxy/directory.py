@@ -21,7 +21,7 @@ from typing import Final
 from uaitools.log import get_logger
 from uaitools.proxy.affinity import Affinity, Sticky, finder
 from uaitools.proxy.checks import Checks
-from uaitools.proxy.config import Check, EndpointUrl, ServiceSettings
+from uaitools.proxy.config import Check, EndpointUrl, ServiceSettings, UpstreamTls
 from uaitools.proxy.config.checks import REGEX
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.failure import EJECTED
@@ -31,6 +31,8 @@ from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.sweep import Sweep
+from uaitools.proxy.tls.material import UpstreamContexts
+from uaitools.proxy.tls.upstream import TlsConnector
 from uaitools.tasks import spawn
 from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import BreakerPolicy, Cause, CircuitBreaker, State
@@ -78,6 +80,8 @@ class Directory:
         self._task: asyncio.Task[None] | None = None
         self._accepting_remote = False
         self._orders = StandingOrders()
+        self._contexts = UpstreamContexts()
+        self._secured: dict[str, UpstreamTls] = {}  # by service: how its pools were made
         self.services: dict[str, Service] = {}
         sweep.hooks.append(self._expire_waiters)
         self._checks = Checks(self.services.values)
@@ -112,10 +116,14 @@ class Directory:
         mentioned: services that routes name, which exist even without settings.
         """
         names = dict.fromkeys([*settings, *mentioned])
+        secured = [s.tls for s in settings.values() if any(e.secure for e in s.endpoints)]
+        for error in self._contexts.prepare(secured):
+            _log.error("TLS to a service is not possible", reason=str(error))
         self._settings = {name: settings.get(name, ServiceSettings()) for name in names}
         for name in self.services.keys() - names.keys():
             self.services.pop(name).replace({})
             self._orders.keep(name, frozenset())
+            self._secured.pop(name, None)
         for name, chosen in self._settings.items():
             policy = _policy(chosen)
             service = self.services.get(name)
@@ -166,6 +174,10 @@ class Directory:
 
     def _refresh(self, service: Service, settings: ServiceSettings) -> None:
         known = {endpoint.address: pool for endpoint, pool in service.pools.items()}
+        if self._secured.get(service.name, settings.tls) != settings.tls:
+            # Whom we believed before is no longer believed: nothing of it is used again.
+            known = {a: pool for a, pool in known.items() if not a.startswith("https:")}
+        self._secured[service.name] = settings.tls
         pools: dict[Endpoint, Pool] = {}
         for target in self._targets(settings):
             pool = known.get(target.address) or self._new_pool(service, target)
@@ -210,26 +222,26 @@ class Directory:
     def _targets(self, settings: ServiceSettings) -> list[Target]:
         targets: dict[str, Target] = {}
         for endpoint in settings.endpoints:
-            for target in self._targets_of(endpoint):
+            for target in self._targets_of(endpoint, settings.tls):
                 targets.setdefault(target.address, target)
         return list(targets.values())
 
-    def _targets_of(self, endpoint: EndpointUrl) -> list[Target]:
+    def _targets_of(self, endpoint: EndpointUrl, tls: UpstreamTls) -> list[Target]:
         if endpoint.url.startswith("unix:"):
             path = endpoint.url.removeprefix("unix:")
-            connect = partial(_connect_unix, path)
-            return [Target(endpoint.url, endpoint.weight, connect, endpoint.backup)]
+            by_path = partial(_connect_unix, path)
+            return [Target(endpoint.url, endpoint.weight, by_path, endpoint.backup)]
         host, port = endpoint.host_port
         addresses = (host,) if _is_address(host) else self._resolved.get(host, ())
-        return [
-            Target(
-                f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-                endpoint.weight,
-                partial(_connect_tcp, address, port),
-                endpoint.backup,
-            )
-            for address in addresses
-        ]
+        targets: list[Target] = []
+        for address in addresses:
+            label = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            connect: Connector = partial(_connect_tcp, address, port)
+            if endpoint.secure:
+                label = f"https://{label}"
+                connect = TlsConnector(address, port, host, tls, self._contexts)
+            targets.append(Target(label, endpoint.weight, connect, endpoint.backup))
+        return targets
 
     def _changed(
         self,

@@ -24,6 +24,7 @@ from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import check_partial_head
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.sweep import NEVER
+from uaitools.proxy.tls.identity import identity
 from uaitools.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Downstream(Connection):
     __slots__ = (
         "_body",
         "_buffer",
+        "_certificate",
         "_chunked",
         "_discarded",
         "_exchange",
@@ -97,6 +99,7 @@ class Downstream(Connection):
         self._body: LengthBody | ChunkedBody | None = None
         self._buffer = b""
         self._discarded = 0
+        self._certificate = b""  # lines about the client's certificate, for the upstream
         self._chunked = False
         self._keep = True
         self._pumping = False
@@ -123,6 +126,7 @@ class Downstream(Connection):
         self._connected(transport)
         gateway = self._gateway
         self.recognise()
+        self._certificate = identity(transport.get_extra_info("ssl_object"))
         self._rearm(monotonic())
         if not gateway.accepted(self):
             self._refuse(ServiceError(503, "too many connections; try again", "proxy"))
@@ -194,9 +198,14 @@ class Downstream(Connection):
         raw = data[:end]
         now = monotonic()
         plan = (site.trusted_plans if self._trusted else site.plans).young.get(raw)
-        if plan is None or plan.expires < now:
+        if plan is None or plan.expires < now or self._certificate:
             try:
-                plan = site.plan(raw.removeprefix(b"\r\n"), now, trusted=self._trusted)
+                plan = site.plan(
+                    raw.removeprefix(b"\r\n"),
+                    now,
+                    trusted=self._trusted,
+                    certificate=self._certificate,
+                )
             except MessageError as error:
                 self._refuse(error)
                 return
@@ -458,7 +467,7 @@ class Downstream(Connection):
             access.refused(error, request_id, self.address)
         head, content = error_answer(error, request_id, formatdate(usegmt=True))
         end = b"Connection: close\r\nX-Request-Id: %b\r\n\r\n" % request_id.encode()
-        self.write(b"".join((head.start, head.length, end, content)))
+        self.write(b"".join((head.start, head.length, self._gateway.site.added, end, content)))
         self._linger(monotonic())
 
     # -- waiting ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from uaitools.proxy.config import EndpointUrl, ProxyConfig, RouteSettings, Servi
 from uaitools.proxy.demo import ROUTE as DEMO_ROUTE
 from uaitools.proxy.demo import SERVICE as DEMO_SERVICE
 from uaitools.proxy.demo import Demo
+from uaitools.proxy.tls.check import examine
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
         raise ConfigError([f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"])
     if demo is not None:
         config = _with_demo(config, demo)
+    problems, _ = examine(config)
+    if problems:
+        raise ConfigError(problems)
     return Settings((settings.common, config, auth, settings.of(LimitsConfig)))
 
 

@@ -26,7 +26,7 @@ from uaitools.proxy import native, status
 from uaitools.proxy.access import AccessLog
 from uaitools.proxy.access_writer import AccessWriter
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import KEPT, AccessLogSettings, ProxyConfig
+from uaitools.proxy.config import AccessLogSettings, ProxyConfig
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
@@ -46,6 +46,7 @@ from uaitools.proxy.site import Site
 from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
 from uaitools.proxy.table import route_of
+from uaitools.proxy.tls.front import Front
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
@@ -74,11 +75,11 @@ class Gateway:
 
     app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
     answered here and win over routes. sockets: listening ones to serve instead of opening
-    `config.listen`. gather: asked for the report of all workers instead of only this process.
-    on_ejection: told of every endpoint that this process takes out. auth: who may come, where
-    routes ask for it; without it everyone may. limits: counts requests, for workers made before
-    they were forked; the gateway starts and stops it. secret: signs the cookies of sticky sessions
-    where the configuration sets none; random when left out.
+    `config.listen`. redirect: the same for `config.tls.redirect`. gather: asked for the report of
+    all workers instead of only this process. on_ejection: told of every endpoint that this process
+    takes out. auth: who may come, where routes ask for it; without it everyone may. limits: counts
+    requests, for workers made before they were forked; the gateway starts and stops it. secret:
+    signs the cookies of sticky sessions where the configuration sets none; random when left out.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Gateway:
         *,
         app: web.Application | None = None,
         sockets: Sequence[socket.socket] = (),
+        redirect: socket.socket | None = None,
         gather: Callable[[], Awaitable[Report]] | None = None,
         on_ejection: Callable[[Ejection], None] | None = None,
         auth: AuthConfig | None = None,
@@ -117,6 +119,8 @@ class Gateway:
         self._guards = Guards(self.limits)
         self._sweep.hooks.append(self._forget_callers)
         self._servers: list[asyncio.Server] = []
+        self.front: Front | None = None  # with [proxy.tls], from the start on
+        self._redirect = redirect
         self._metrics = status.registry(self)
         self._runner = web.AppRunner(
             self._application(app),
@@ -138,16 +142,24 @@ class Gateway:
     # -- life -------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Resolve endpoints, then listen. Raises OSError when the address cannot be had."""
+        """Resolve endpoints, then listen.
+
+        Raises OSError when the address cannot be had, MaterialError for a broken certificate.
+        """
+        tls = self.config.tls
+        accept: Callable[[], asyncio.Protocol] = lambda: Downstream(self)  # noqa: E731
+        if tls is not None:
+            self.front = Front(tls, accept, self.clients, self._sweep, self._redirect)
+            accept = self.front.listener.accept
         await self.open()
         if not self._sockets:
             address = self.config.listen
             self._sockets.append(listening_socket(address.host, address.port))
         loop = asyncio.get_running_loop()
         for listener in self._sockets:
-            self._servers.append(
-                await loop.create_server(lambda: Downstream(self), sock=listener, backlog=4096)
-            )
+            self._servers.append(await loop.create_server(accept, sock=listener, backlog=4096))
+        if self.front is not None:
+            await self.front.start(self.address.port, self.outbox, self.malformed)
         _log.info("listening", address=str(self.address))
 
     async def open(self) -> None:
@@ -177,6 +189,8 @@ class Gateway:
         self.draining = True
         for server in self._servers:
             server.close()
+        if self.front is not None:
+            self.front.close()
         # Again at each sweep: an answer that had begun before promised to keep its connection.
         self._sweep.hooks.append(self.clients.close_idle)
         self.clients.close_idle(monotonic())
@@ -188,8 +202,9 @@ class Gateway:
         self.draining = True
         for server in self._servers:
             server.close()
-        for downstream in self.clients:
-            downstream.cut_off()
+        self.clients.cut_off()
+        if self.front is not None:
+            await self.front.stop()
         await self._sweep.stop()
         await self._directory.stop()
         await self.authenticator.stop()
@@ -231,7 +246,8 @@ class Gateway:
     async def reload(self, config: ProxyConfig, auth: AuthConfig | None = None) -> None:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
-        What is in config.KEPT needs a restart and is kept as it was, as is `auth` unless given.
+        What has a socket, and all that ProxyConfig.keeping names, needs a restart and is kept as it
+        was, as is `auth` unless given.
         """
         if auth is not None:
             await self.authenticator.reload(auth)
@@ -242,12 +258,14 @@ class Gateway:
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
-        kept = {name: getattr(self.config, name) for name in KEPT}
-        if kept != {name: getattr(config, name) for name in KEPT}:
-            _log.warning("some settings change with a restart only", settings=KEPT)
+        kept = config.keeping(self.config)
+        if kept != config:
+            _log.warning("some settings change with a restart only")
+        if self.front is not None and kept.tls is not None and config is not self.config:
+            await self.front.reload(kept.tls)
         self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
         trusted_differ = config.trusted_proxies != self.config.trusted_proxies
-        self.config = config.model_copy(update=kept)
+        self.config = kept
         if trusted_differ:
             self._peers = Peers(config.trusted_proxies)
             for downstream in self.clients:
@@ -278,7 +296,14 @@ class Gateway:
         router = Router(routes, native.native_routes(self._runner.app))
         access = self._access_log(self.config.access_log)
         self.site = Site(
-            router, services, self._native, self.requests, deadlines=self.deadlines, access=access
+            router,
+            services,
+            self._native,
+            self.requests,
+            deadlines=self.deadlines,
+            access=access,
+            scheme=b"http" if self.front is None else b"https",
+            added=b"" if self.front is None else self.front.added,
         )
 
     def _forget_callers(self, _now: float) -> None:
@@ -313,6 +338,11 @@ class Gateway:
             errors=settings.errors,
             redacted_query=settings.query == "redacted",
         )
+
+    @property
+    def handshake_failures(self) -> Mapping[str, int]:
+        """TLS handshakes that came to nothing, by kind; see TlsListener."""
+        return self.front.listener.failures if self.front is not None else {}
 
     @property
     def services(self) -> Mapping[str, Service]:

@@ -276,7 +276,8 @@ class _TunnelSide(asyncio.Protocol):
         self._over = over
         self._timer: asyncio.TimerHandle | None = None
         self.write = transport.write
-        self.write_eof = transport.write_eof
+        # asyncio's TLS cannot half-close: the end of one way is then the end.
+        self.write_eof = transport.write_eof if transport.can_write_eof() else transport.close
 
     def data_received(self, data: bytes) -> None:
         if self.tunnel is not None:

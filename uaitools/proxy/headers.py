@@ -63,8 +63,9 @@ def outgoing(
             lines if edits is None else edits.request(lines),
             trust.lines,
             trust.user if identity is None else b"",
-            b"" if trust.proto else b"\r\nX-Forwarded-Proto: http",
+            b"" if trust.proto else b"\r\nX-Forwarded-Proto: " + trust.scheme,
             b"" if trust.host or head.host is None else b"\r\nX-Forwarded-Host: " + host,
+            trust.certificate,
             b"\r\nVia: 1.1 uaitools\r\nX-Forwarded-For: ",
             trust.chain,
         )
@@ -74,15 +75,36 @@ def outgoing(
 class Trust:
     """What is kept of the fields that a client could forge, and of its trace context.
 
-    lines: to forward, each after a CR LF. user: in the same form, X-User-*, which what the gateway
-    finds out itself replaces. chain: X-Forwarded-For so far, ended by ", " unless
-    empty. request_id and trace (32 hex digits): None when they begin here. trace_flags: what
-    follows the span id in traceparent, up to the end of the head.
+    scheme: of the client's connection. lines: to forward, each after a CR LF. In the same form
+    certificate: about the client's, and user: X-User-*, which gives way to what the gateway finds
+    out itself. chain: X-Forwarded-For so far, ended by ", " unless empty. request_id and trace (32
+    hex digits): None when they begin here. trace_flags: what follows the span id in traceparent, up
+    to the end of the head.
     """
 
-    __slots__ = ("chain", "host", "lines", "proto", "request_id", "trace", "trace_flags", "user")
+    __slots__ = (
+        "certificate",
+        "chain",
+        "host",
+        "lines",
+        "proto",
+        "request_id",
+        "scheme",
+        "trace",
+        "trace_flags",
+        "user",
+    )
 
-    def __init__(self, fields: list[Field], *, trusted: bool) -> None:
+    def __init__(
+        self,
+        fields: list[Field],
+        *,
+        trusted: bool,
+        scheme: bytes = b"http",
+        certificate: bytes = b"",
+    ) -> None:
+        self.scheme = scheme
+        self.certificate = certificate
         self.lines = self.user = self.chain = b""
         self.proto = self.host = False
         self.request_id: bytes | None = None

@@ -58,6 +58,7 @@ class Program:
         self._secret = token_bytes(32)
         self._services = [demo] if demo is not None else []
         self._limits: Limits | None = None
+        self._redirect: socket | None = None
 
     def __repr__(self) -> str:
         config = self._config
@@ -67,9 +68,10 @@ class Program:
     def _config(self) -> ProxyConfig:
         return self._settings.of(ProxyConfig)
 
-    def run(self, listeners: Sequence[socket]) -> int:
+    def run(self, listeners: Sequence[socket], redirect: socket | None = None) -> int:
         """Serve until SIGTERM or SIGINT, in a worker for each listener when there are several.
 
+        redirect: the listening socket of tls.redirect, which all workers share.
         Returns the exit status. Call it in the main thread, without an event loop.
         """
         _configure_log(self._settings.common)
@@ -79,8 +81,10 @@ class Program:
         limits = self._settings.of(LimitsConfig)
         redis_url = self._settings.common.redis_url
         self._limits = Limits(limits, redis_url=redis_url, workers=len(listeners))
+        self._redirect = redirect
         if len(listeners) > 1:
-            return Supervisor(self, listeners).run()
+            shared = () if redirect is None else (redirect,)
+            return Supervisor(self, listeners, shared=shared).run()
         self._serve(listeners[0])
         return 0
 
@@ -94,6 +98,7 @@ class Program:
                 sockets=[listener],
                 auth=self._settings.of(AuthConfig),
                 limits=self._limits,
+                redirect=self._redirect,
                 gather=parent.gather,
                 on_ejection=parent.announce,
                 secret=self._secret,
@@ -147,6 +152,7 @@ class Program:
             gateway = Gateway(
                 self._config,
                 sockets=[listener],
+                redirect=self._redirect,
                 gather=gather,
                 auth=self._settings.of(AuthConfig),
                 limits=self._limits,
@@ -194,11 +200,11 @@ class Program:
             _log.error("configuration is wrong, the old one stays", problems=error.problems)
             return False
         old, new = self._config, settings.of(ProxyConfig)
-        kept = {name: getattr(old, name) for name in KEPT}
-        if kept != {name: getattr(new, name) for name in KEPT}:
-            _log.warning("some settings change with a restart only", settings=KEPT)
+        kept = new.keeping(old)
+        if kept != new:
+            _log.warning("some settings change with a restart only")
         others = (settings.of(AuthConfig), settings.of(LimitsConfig))
-        self.accept(Settings((settings.common, new.model_copy(update=kept), *others)))
+        self.accept(Settings((settings.common, kept, *others)))
         _log.info("configuration read again")
         return True
 

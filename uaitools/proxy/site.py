@@ -14,7 +14,7 @@ from uaitools.errors import ServiceError
 from uaitools.proxy.cors import Cors, Preflight, preflight_method
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.failure import too_large
-from uaitools.proxy.headers import NOTHING, Trust, outgoing
+from uaitools.proxy.headers import Trust, outgoing
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.patience import NEVER, Overrides, Patience
@@ -35,12 +35,13 @@ class Destination:
 
     answer: what answers them instead, or None. path: the one the upstream is asked for. deadlines:
     where requests are kept that have one. overrides: where the route's patience differs from the
-    service's. cors: the route's rules, or None. route: the one that does more than naming a
-    service, or None. guard: what it asks of requests, or None. shares: where each service of a
-    split is.
+    service's. added: lines for the answers' heads. cors: the route's rules, or None. route: the one
+    that does more than naming a service, or None. guard: what it asks of requests, or None. shares:
+    where each service of a split is.
     """
 
     __slots__ = (
+        "added",
         "answer",
         "cors",
         "deadlines",
@@ -62,10 +63,12 @@ class Destination:
         path: bytes,
         deadlines: Deadlines,
         *,
+        added: bytes = b"",
         max_body: int | None = None,
         overrides: Overrides = Overrides(),  # noqa: B008 - frozen
         cors: Cors | None = None,
     ) -> None:
+        self.added = added
         self.cors = cors
         self.service = service
         self.series = series
@@ -89,6 +92,7 @@ class Destination:
             self.series,
             path,
             self.deadlines,
+            added=self.added,
             max_body=self.max_body,
             overrides=self.overrides,
             cors=self.cors,
@@ -153,7 +157,9 @@ class Plan:
         self.max_body = destination.max_body
         self.patience = destination.patience
         self.cors = destination.cors
-        self.added = b"" if self.cors is None else self.cors.lines(head.lines)
+        self.added = destination.added
+        if self.cors is not None:
+            self.added += self.cors.lines(head.lines)
         self.body = head.body
         # Bytes behind an upgrade that is refused were meant for a tunnel: they are no request.
         self.keep_alive = head.keep_alive and not head.websocket
@@ -268,15 +274,20 @@ class Fork:
 class Site:
     """Router and services, with a memo of plans for trusted and one for other peers.
 
+    scheme: of clients' connections. added: lines for the head of every answer, each ended by CR LF.
     access: the log of all requests, or None.
     """
 
     __slots__ = (
+        "_certified_plans",
         "_deadlines",
         "_destinations",
+        "_nothing",
         "_requests",
         "_router",
+        "_scheme",
         "access",
+        "added",
         "native",
         "plans",
         "services",
@@ -292,40 +303,58 @@ class Site:
         *,
         deadlines: Deadlines | None = None,
         access: AccessLog | None = None,
+        scheme: bytes = b"http",
+        added: bytes = b"",
     ) -> None:
         self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._router = router
+        self._scheme = scheme
+        self._nothing = Trust([], trusted=False, scheme=scheme)  # of most heads
         self.access = access
+        self.added = added
         self._requests = requests
         self.services = services
         self.native = native
         self._destinations: Memo[Destination] = Memo(capacity=512, key_limit=1024)
         self.plans: Memo[Plan] = Memo(capacity=512, key_limit=2048)
         self.trusted_plans: Memo[Plan] = Memo(capacity=512, key_limit=2048)
+        self._certified_plans: Memo[Plan] = Memo(capacity=512, key_limit=4096)
 
     def __repr__(self) -> str:
         return f"<Site services={len(self.services)} {self._router!r}>"
 
-    def plan(self, raw: bytes, now: float, *, trusted: bool) -> Plan:
-        """Parse, route and rewrite a head, given without its empty line. Raises MessageError."""
-        memo = self.trusted_plans if trusted else self.plans
-        plan = memo.young.get(raw)
+    def plan(self, raw: bytes, now: float, *, trusted: bool, certificate: bytes = b"") -> Plan:
+        """Parse, route and rewrite a head, given without its empty line. Raises MessageError.
+
+        certificate: lines about that of the client; a trusted proxy's is not its client's.
+        """
+        memo, key = self.trusted_plans if trusted else self.plans, raw
+        if certificate and not trusted:
+            # No head has an empty line within it: nobody can ask for another one's plan.
+            memo, key = self._certified_plans, certificate + b"\r\n\r\n" + raw
+        plan = memo.young.get(key)
         if plan is not None and plan.expires > now:
             return plan
         head = RequestHead(raw)
         destination = self._preflight(head)
         if destination is None:
             router = self._router
-            key = head.method + head.path if router.plain else router.key(head)
-            destination = self._destinations.young.get(key)
+            target = head.method + head.path if router.plain else router.key(head)
+            destination = self._destinations.young.get(target)
             if destination is None:
                 destination = self._route(head)
-                self._destinations.put(key, destination)
-        controls = head.controls
-        trust = Trust(controls.trust, trusted=trusted) if controls.trust else NOTHING
-        plan = Plan(head, destination, trust, now)
-        memo.put(raw, plan)
+                self._destinations.put(target, destination)
+        plan = Plan(head, destination, self._trust(head, trusted, certificate), now)
+        memo.put(key, plan)
         return plan
+
+    def _trust(self, head: RequestHead, trusted: bool, certificate: bytes) -> Trust:
+        """What is believed of a head that came by this site's connections."""
+        fields = head.controls.trust
+        if not fields and (not certificate or trusted):
+            return self._nothing
+        certificate = b"" if trusted else certificate
+        return Trust(fields, trusted=trusted, scheme=self._scheme, certificate=certificate)
 
     def _preflight(self, head: RequestHead) -> Destination | None:
         """Where a preflight goes if the route of the request that it asks for has rules."""
@@ -339,7 +368,7 @@ class Site:
         if route.cors is None:
             return None
         series = self._requests.series(head.method, route.label)
-        destination = Destination(self.native, series, head.path, self._deadlines)
+        destination = Destination(self.native, series, head.path, self._deadlines, added=self.added)
         destination.answer = Preflight(route.cors.preflight(head.lines))
         return destination
 
@@ -351,7 +380,7 @@ class Site:
             )
         except RouteError as error:
             series = self._requests.series(method, error.label)
-            refused = Destination(self.native, series, path, self._deadlines)
+            refused = Destination(self.native, series, path, self._deadlines, added=self.added)
             # Without its traceback: what is remembered must not hold the frames of a connection.
             refused.answer = error.with_traceback(None)
             return refused
@@ -362,6 +391,7 @@ class Site:
             series,
             route.upstream_path(path),
             self._deadlines,
+            added=self.added,
             max_body=route.max_body,
             overrides=route.patience,
             cors=route.cors,

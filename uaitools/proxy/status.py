@@ -29,6 +29,9 @@ _LIMITED: Final = Family("proxy_limited_total", "counter", "Requests over a limi
 _ROUND_TRIPS: Final = Family(
     "proxy_limit_round_trips_total", "counter", "Questions to Redis about limits."
 )
+_HANDSHAKES: Final = Family(
+    "proxy_tls_handshake_failures_total", "counter", "TLS handshakes that came to nothing."
+)
 _CLIENTS: Final = Family("proxy_client_connections", "gauge", "Open client connections.")
 _LOGGED: Final = Family("proxy_access_log_lines_total", "counter", "Lines written.")
 _DROPPED: Final = Family(
@@ -102,6 +105,8 @@ def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
     if writer is not None:
         yield Sample(_LOGGED, (), writer.written)
         yield Sample(_DROPPED, (), writer.dropped)
+    for kind, count in gateway.handshake_failures.items():
+        yield Sample(_HANDSHAKES, (("kind", kind),), count)
     for name, service in gateway.services.items():
         label = ("service", name)
         yield Sample(_RETRIES, (label,), service.retries)

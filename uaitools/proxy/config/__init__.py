@@ -1,5 +1,6 @@
 """The proxy's configuration: the `[proxy]` table of uaitools.toml, checked whole at start.
 
+tls        [proxy.tls], and what services prove
 services   [proxy.services.NAME]: where a service is, and how it is called
 checks     how a service's endpoints are checked
 routes     [[proxy.routes]]: which requests go where
@@ -32,6 +33,7 @@ from uaitools.proxy.config.services import (
     Timeouts,
 )
 from uaitools.proxy.config.sticky import Stickiness, StickySecret
+from uaitools.proxy.config.tls import CertificateFiles, ListenerTls, UpstreamTls
 from uaitools.proxy.config.units import Seconds
 
 __all__ = [
@@ -39,10 +41,12 @@ __all__ = [
     "KEPT",
     "AccessLogSettings",
     "Breaker",
+    "CertificateFiles",
     "Check",
     "ClientLimits",
     "EndpointUrl",
     "Limits",
+    "ListenerTls",
     "ProxyConfig",
     "Retry",
     "RouteSettings",
@@ -51,6 +55,7 @@ __all__ = [
     "Stickiness",
     "StickySecret",
     "Timeouts",
+    "UpstreamTls",
 ]
 
 
@@ -92,6 +97,7 @@ class ProxyConfig(Model):
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     auth_enabled: bool = False
     rate_limit: LimitSettings | None = None
+    tls: ListenerTls | None = None
     client: ClientLimits = ClientLimits()
     sticky: StickySecret = StickySecret()
     access_log: AccessLogSettings = AccessLogSettings()
@@ -100,6 +106,16 @@ class ProxyConfig(Model):
     admin_token: AdminToken | None = None
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
+
+    def keeping(self, old: ProxyConfig) -> ProxyConfig:
+        """The same with what only a restart changes as it is in `old`: whatever has a socket."""
+        kept: dict[str, object] = {name: getattr(old, name) for name in KEPT}
+        if self.tls is None or old.tls is None:
+            kept["tls"] = old.tls
+        else:
+            sockets = {"redirect": old.tls.redirect, "public_port": old.tls.public_port}
+            kept["tls"] = self.tls.model_copy(update=sockets)
+        return self.model_copy(update=kept)
 
     def asking(self) -> list[str]:
         """The keys of what asks for credentials, which needs `[auth]`."""

@@ -11,9 +11,11 @@ from pydantic import Field, field_validator, model_validator
 from uaitools.config import Model
 from uaitools.proxy.config.checks import Check
 from uaitools.proxy.config.sticky import Stickiness
+from uaitools.proxy.config.tls import UpstreamTls
 from uaitools.proxy.config.units import Count, Seconds
 from uaitools.traffic.retry import STATUSES
 
+_PORTS: Final = {"http": 80, "https": 443}
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 # Names are tokens (RFC 9110 5.6.2).
 _HASHED: Final = re.compile(
@@ -79,7 +81,7 @@ class Retry(Model):
 
 
 class EndpointUrl(Model):
-    """`http://HOST[:PORT]` or `unix:/path`, and its weight beside the service's other endpoints.
+    """`http://HOST[:PORT]`, `https://...` or `unix:/path`, and its weight beside the others.
 
     backup: it gets requests only while no other endpoint can take them.
     """
@@ -104,10 +106,8 @@ class EndpointUrl(Model):
                 raise ValueError(f"a unix socket's path is at most {_UNIX_PATH_LIMIT} bytes long")
             return url
         parts = urlsplit(url)
-        if parts.scheme == "https":
-            raise ValueError("https endpoints are not supported yet; use http:// or unix:")
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError("an endpoint is http://HOST[:PORT] or unix:/path")
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError("an endpoint is http://HOST[:PORT], https://HOST[:PORT] or unix:/path")
         if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("an endpoint has no path, query or user; use the route's `rewrite`")
         if parts.port == 0:
@@ -116,9 +116,14 @@ class EndpointUrl(Model):
 
     @property
     def host_port(self) -> tuple[str, int]:
-        """Host (a name or an address, without brackets) and port of an http endpoint."""
+        """Host (a name or an address, without brackets) and port of an http or https endpoint."""
         parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or 80
+        return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+    @property
+    def secure(self) -> bool:
+        """Whether connections to it speak TLS."""
+        return urlsplit(self.url).scheme == "https"
 
 
 class ServiceSettings(Model):
@@ -136,6 +141,7 @@ class ServiceSettings(Model):
     hash: str | None = None
     decay: Annotated[float, Field(gt=0, le=3600)] | None = None
     sticky: Stickiness | None = None
+    tls: UpstreamTls = UpstreamTls()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     breaker: Breaker = Breaker()

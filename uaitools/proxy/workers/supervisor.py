@@ -70,12 +70,20 @@ class Worker:
 
 
 class Supervisor:
-    """The parent. listeners: one listening SO_REUSEPORT socket a worker, all of one address."""
+    """The parent. listeners: one listening SO_REUSEPORT socket a worker, all of one address.
+
+    shared: sockets that every worker serves.
+    """
 
     def __init__(
-        self, program: Program, listeners: Sequence[socket.socket], restarts: Restarts | None = None
+        self,
+        program: Program,
+        listeners: Sequence[socket.socket],
+        restarts: Restarts | None = None,
+        shared: Sequence[socket.socket] = (),
     ) -> None:
         self._program = program
+        self._shared = shared
         self._workers = [Worker(index, listener) for index, listener in enumerate(listeners)]
         self._restarts = restarts or Restarts()
         self._selector = selectors.DefaultSelector()
@@ -108,6 +116,8 @@ class Supervisor:
                 self._selector.close()
                 for worker in self._workers:
                     worker.listener.close()
+                for listener in self._shared:
+                    listener.close()
         return 0 if self._draining else 1
 
     @property
@@ -181,6 +191,8 @@ class Supervisor:
             worker.due = NEVER
             # Workers close theirs. One that is left open would take connections for nobody.
             worker.listener.close()
+        for listener in self._shared:
+            listener.close()
         for worker in self._running():
             self._send(worker, Message(Kind.DRAIN))
 
