@@ -3,17 +3,20 @@
 import asyncio
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.peers.gateways import config, eventually, gateway, pool_of
 from tests.peers.scripted import OK, answer, answering, upstream
 from tests.peers.wire import Wire, connect
-from uaitools.proxy.access import redacted
+from uaitools.proxy.access import _text, redacted
 from uaitools.proxy.config import AccessLogSettings
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.handler import ReverseProxy
@@ -308,6 +311,18 @@ async def test_the_handler_logs_as_the_gateway_does(log: Log) -> None:
 PATHS = (b'/"}{\\', b"/%00%0a%22", b"/<script>", b"/" + b"a" * 7000, b"/%ff%fe", b"/'\"\\u0000")
 
 
+@given(st.binary(max_size=400), st.integers(64, 300))
+def test_any_bytes_become_a_json_string_within_its_bound(data: bytes, limit: int) -> None:
+    text = _text(data, limit)
+    assert len(text) <= limit
+    assert b"\n" not in text
+    read = json.loads(text)
+    if text.endswith('\u2026"'.encode()) and not data.endswith("\u2026".encode()):
+        assert data.decode("utf-8", "replace")[:20].startswith(read[:-1][:20].rstrip("\ufffd"))
+    else:
+        assert read == data.decode("utf-8", "replace")
+
+
 async def test_a_line_is_valid_and_bounded_whatever_a_client_sends(log: Log) -> None:
     agents = (b'"\\\t\xff\xfe\x80', b"\xed\xa0\x80", b'","status":200,"x":"', b"\\" * 8000)
     async with (
@@ -389,6 +404,26 @@ async def test_a_reader_that_stops_reading_holds_up_no_request(tmp_path: Path) -
             held += await drained(reader)
             for line in held.splitlines():
                 json.loads(line)
+    finally:
+        os.close(reader)
+
+
+async def test_a_reader_that_never_reads_again_does_not_keep_the_gateway(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    settings = {"enabled": True, "file": str(pipe)}
+    try:
+        async with answering() as server, gateway(server.url, access_log=settings) as proxy:
+            wire = await connect(proxy.address.port)
+            for _ in range(400):  # more than the pipe holds
+                wire.send(get())
+                assert (await wire.message()).status == 200
+            wire.close()
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 5
+        writers = [thread for thread in threading.enumerate() if thread.name == "access log"]
+        await eventually(lambda: not any(thread.is_alive() for thread in writers))
     finally:
         os.close(reader)
 
