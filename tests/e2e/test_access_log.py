@@ -286,6 +286,55 @@ async def test_a_tunnel_is_logged_at_its_end_with_the_bytes_of_both_ways(log: Lo
         (line,) = await log.of(1)
     assert (line["status"], line["end"]) == (101, "complete")
     assert (line["bytes_in"], line["bytes_out"]) == (3, 5)
+    assert line["endpoint"] == server.url.removeprefix("http://")
+    assert line["first_byte_ms"] is not None
+
+
+async def test_a_tunnel_that_is_cut_names_the_side_that_went(log: Log) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        wire.send(SWITCHING)
+        if len(server.wires) == 1:
+            await wire.rest()
+        else:
+            assert await wire.read(1) == b"x"
+            wire.reset()
+
+    async with upstream(script) as server, gateway(server.url, access_log=log.settings()) as proxy:
+        for number in (1, 2):
+            wire = await connect(proxy.address.port)
+            wire.send(UPGRADE)
+            await wire.read_to(b"\r\n\r\n")
+            if number == 1:
+                wire.reset()
+            else:
+                wire.send(b"x")
+            await log.of(number)
+            wire.close()
+    assert [line["end"] for line in log.lines] == ["client_gone", "upstream_gone"]
+
+
+async def test_who_left_the_queue_is_logged_with_the_time_it_waited(log: Log) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await wire.rest()
+
+    limits = {"limits": {"connections": 1}}
+    async with (
+        upstream(script) as server,
+        gateway(server.url, access_log=log.settings(), service=limits) as proxy,
+    ):
+        first, second = await connect(proxy.address.port), await connect(proxy.address.port)
+        first.send(get())
+        await server.accepted()
+        second.send(get())
+        await eventually(lambda: len(pool_of(proxy).waiters) == 1)
+        second.reset()
+        (line,) = await log.of(1)
+        first.close()
+    assert (line["end"], line["status"]) == ("client_gone", 499)
+    assert line["queue_ms"] == line["total_ms"] > 0
+    assert (line["connect_ms"], line["endpoint"]) == (None, server.url.removeprefix("http://"))
 
 
 async def test_the_handler_logs_as_the_gateway_does(log: Log) -> None:
