@@ -100,6 +100,20 @@ async def test_request_with_a_known_head(benchmark: BenchmarkFixture, bench: Ben
     assert bench.client.last.endswith(BODY)
 
 
+async def test_request_with_a_known_head_and_its_line_in_the_access_log(
+    benchmark: BenchmarkFixture,
+) -> None:
+    settings = {"enabled": True, "file": "/dev/null"}
+    config = ProxyConfig.model_validate({**CONFIG, "access_log": settings})
+    async with Gateway(config) as gateway:
+        bench = Bench(gateway)
+        benchmark(bench.request, REQUEST + END, RESPONSE + END + BODY)
+        for protocol in (bench.downstream, bench.upstream):
+            cast("asyncio.Protocol", protocol).connection_lost(None)
+
+    assert bench.client.last.endswith(BODY)
+
+
 async def test_request_with_a_unique_head(benchmark: BenchmarkFixture, bench: Bench) -> None:
     heads = unique_requests()
     answer = RESPONSE + END + BODY

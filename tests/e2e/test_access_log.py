@@ -3,17 +3,20 @@
 import asyncio
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.peers.gateways import config, eventually, gateway, pool_of
 from tests.peers.scripted import OK, answer, answering, upstream
 from tests.peers.wire import Wire, connect
-from uaitools.proxy.access import redacted
+from uaitools.proxy.access import _text, redacted
 from uaitools.proxy.config import AccessLogSettings
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.handler import ReverseProxy
@@ -283,6 +286,55 @@ async def test_a_tunnel_is_logged_at_its_end_with_the_bytes_of_both_ways(log: Lo
         (line,) = await log.of(1)
     assert (line["status"], line["end"]) == (101, "complete")
     assert (line["bytes_in"], line["bytes_out"]) == (3, 5)
+    assert line["endpoint"] == server.url.removeprefix("http://")
+    assert line["first_byte_ms"] is not None
+
+
+async def test_a_tunnel_that_is_cut_names_the_side_that_went(log: Log) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        wire.send(SWITCHING)
+        if len(server.wires) == 1:
+            await wire.rest()
+        else:
+            assert await wire.read(1) == b"x"
+            wire.reset()
+
+    async with upstream(script) as server, gateway(server.url, access_log=log.settings()) as proxy:
+        for number in (1, 2):
+            wire = await connect(proxy.address.port)
+            wire.send(UPGRADE)
+            await wire.read_to(b"\r\n\r\n")
+            if number == 1:
+                wire.reset()
+            else:
+                wire.send(b"x")
+            await log.of(number)
+            wire.close()
+    assert [line["end"] for line in log.lines] == ["client_gone", "upstream_gone"]
+
+
+async def test_who_left_the_queue_is_logged_with_the_time_it_waited(log: Log) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await wire.rest()
+
+    limits = {"limits": {"connections": 1}}
+    async with (
+        upstream(script) as server,
+        gateway(server.url, access_log=log.settings(), service=limits) as proxy,
+    ):
+        first, second = await connect(proxy.address.port), await connect(proxy.address.port)
+        first.send(get())
+        await server.accepted()
+        second.send(get())
+        await eventually(lambda: len(pool_of(proxy).waiters) == 1)
+        second.reset()
+        (line,) = await log.of(1)
+        first.close()
+    assert (line["end"], line["status"]) == ("client_gone", 499)
+    assert line["queue_ms"] == line["total_ms"] > 0
+    assert (line["connect_ms"], line["endpoint"]) == (None, server.url.removeprefix("http://"))
 
 
 async def test_the_handler_logs_as_the_gateway_does(log: Log) -> None:
@@ -306,6 +358,18 @@ async def test_the_handler_logs_as_the_gateway_does(log: Log) -> None:
 # -- hostile bytes --------------------------------------------------------------------------
 
 PATHS = (b'/"}{\\', b"/%00%0a%22", b"/<script>", b"/" + b"a" * 7000, b"/%ff%fe", b"/'\"\\u0000")
+
+
+@given(st.binary(max_size=400), st.integers(64, 300))
+def test_any_bytes_become_a_json_string_within_its_bound(data: bytes, limit: int) -> None:
+    text = _text(data, limit)
+    assert len(text) <= limit
+    assert b"\n" not in text
+    read = json.loads(text)
+    if text.endswith('\u2026"'.encode()) and not data.endswith("\u2026".encode()):
+        assert data.decode("utf-8", "replace")[:20].startswith(read[:-1][:20].rstrip("\ufffd"))
+    else:
+        assert read == data.decode("utf-8", "replace")
 
 
 async def test_a_line_is_valid_and_bounded_whatever_a_client_sends(log: Log) -> None:
@@ -389,6 +453,26 @@ async def test_a_reader_that_stops_reading_holds_up_no_request(tmp_path: Path) -
             held += await drained(reader)
             for line in held.splitlines():
                 json.loads(line)
+    finally:
+        os.close(reader)
+
+
+async def test_a_reader_that_never_reads_again_does_not_keep_the_gateway(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    settings = {"enabled": True, "file": str(pipe)}
+    try:
+        async with answering() as server, gateway(server.url, access_log=settings) as proxy:
+            wire = await connect(proxy.address.port)
+            for _ in range(400):  # more than the pipe holds
+                wire.send(get())
+                assert (await wire.message()).status == 200
+            wire.close()
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 5
+        writers = [thread for thread in threading.enumerate() if thread.name == "access log"]
+        await eventually(lambda: not any(thread.is_alive() for thread in writers))
     finally:
         os.close(reader)
 

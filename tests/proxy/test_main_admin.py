@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.proxy.program import Program, Upstream, eventually, upstream
+from tests.proxy.program import Program, Upstream, eventually, stopped, upstream
 
 EVERY_SIZE = pytest.mark.parametrize("workers", ["1", "3"])
 TOKEN = "a-token-of-the-operator"
@@ -115,6 +116,42 @@ def test_a_reload_of_a_wrong_configuration_says_what_is_wrong(tmp_path: Path, wo
             assert status == 422
             assert "proxy.nonsense: unknown key" in document["details"][0]["message"]
             assert asked(program, server, 5) == 5
+
+
+@EVERY_SIZE
+def test_connections_of_all_workers_are_listed_in_pages(tmp_path: Path, workers: str) -> None:
+    with upstream("a") as server, ExitStack() as stack:
+        config = configuration(tmp_path, [server])
+        program = stack.enter_context(Program("--config", str(config), "--workers", workers))
+        program.logged("listening", int(workers))
+        held = [stack.enter_context(program.connect()) for _ in range(24)]
+        for one in held:  # a connection that is answered has been accepted
+            one.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert one.recv(4096)
+        seen: list[tuple[int, str]] = []
+        offset = 0
+        while offset is not None:
+            status, page = ask(program, "GET", f"/connections?limit=5&offset={offset}")
+            assert (status, page["total"]) == (200, 24)
+            seen += [(one["pid"], one["doing"]) for one in page["connections"]]
+            offset = page["next"]
+        pids = program.workers(int(workers)) if workers != "1" else [program.process.pid]
+        assert len(seen) == 24
+        assert {pid for pid, _ in seen} == set(pids)
+        assert [pid for pid, _ in seen] == sorted(pid for pid, _ in seen)
+
+
+def test_a_stopped_worker_is_left_out_of_a_listing(tmp_path: Path) -> None:
+    with upstream("a") as server:
+        config = configuration(tmp_path, [server])
+        with Program("--config", str(config), "--workers", "2") as program:
+            program.logged("listening", 2)
+            first, _ = program.workers(2)
+            os.kill(first, signal.SIGSTOP)
+            eventually(lambda: stopped(first))
+            status, page = ask(program, "GET", "/connections")
+            os.kill(first, signal.SIGCONT)
+            assert (status, page["connections"]) == (200, [])
 
 
 def test_the_token_still_holds_after_a_reload_of_several_workers(tmp_path: Path) -> None:

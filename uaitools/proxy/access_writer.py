@@ -22,7 +22,7 @@ from uaitools.log import get_logger
 
 STDOUT: Final = "-"
 LINE_LIMIT: Final = 4096  # PIPE_BUF: longer writes of several processes would mix in a pipe
-_PIECE: Final = 64 << 10  # bytes of a write to a file: larger ones cost more memory, not less time
+_PIECE: Final = 128  # lines of a write to a file; more at once cost more memory and no less time
 _HAND_OVER: Final = 0.05  # seconds that a line waits for others before it is written
 _LOOK: Final = 200  # milliseconds between two looks at whether a stalled writer is given up
 _COMPLAIN: Final = 60.0  # seconds between two complaints about the same file
@@ -171,12 +171,16 @@ class AccessWriter:
         """What is written at once, with its number of lines. Raises OSError: there is no file."""
         if self._descriptor < 0:
             self._open()
-        limit = LINE_LIMIT if self._pipe else _PIECE
         pieces: list[tuple[bytes, int]] = []
+        if not self._pipe:
+            for start in range(0, len(batch), _PIECE):
+                some = batch[start : start + _PIECE]
+                pieces.append((b"".join(some), len(some)))
+            return pieces
         held: list[bytes] = []
         size = 0
         for line in batch:
-            if size + len(line) > limit:
+            if size + len(line) > LINE_LIMIT:
                 pieces.append((b"".join(held), len(held)))
                 held, size = [], 0
             held.append(line)

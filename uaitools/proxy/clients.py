@@ -29,7 +29,7 @@ class Clients:
 
     def __init__(self, policy: ClientPolicy) -> None:
         self.policy = policy
-        self._open: set[Downstream] = set()
+        self._open: dict[Downstream, None] = {}  # in the order in which they came
         self._visitors: set[Visitor] = set()
         self._file_limit = _connection_limit()
         self._none_left = asyncio.Event()
@@ -45,12 +45,12 @@ class Clients:
 
     def add(self, client: Downstream) -> bool:
         """Count a connection in; False when it is one too many."""
-        self._open.add(client)
+        self._open[client] = None
         return len(self) <= (self.policy.connections or self._file_limit)
 
     def remove(self, client: Downstream) -> None:
         """A connection has ended."""
-        self._open.discard(client)
+        self._open.pop(client, None)
         if not len(self):
             self._none_left.set()
 

@@ -248,7 +248,9 @@ class Exchange:
         """Take a connection and send the request on it."""
         self._upstream = upstream
         if self.log is not None:
-            self._note_connection(upstream, now)
+            self.attached = now
+            if now > self._started or not upstream.served:
+                self._note_wait(upstream, now - self._started)
         plan = self.plan
         ids = self._ids
         address = self._client.address
@@ -337,6 +339,7 @@ class Exchange:
         if self.log is not None:
             self.answered = now
             self.sent = len(payload)
+            self.endpoint = endpoint.address
         if done:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
@@ -392,6 +395,9 @@ class Exchange:
         if interception is not None:
             interception.cancel()
         log, self.log = self.log, None  # a tunnel is logged at its end
+        if log is not None:
+            self.answered = now
+            self.endpoint = self.at
         self._end(now, COMPLETE)
         edits = self.plan.edits
         if edits is not None:
@@ -399,7 +405,6 @@ class Exchange:
         tunnel = self._client.upgrade(self, head, upstream)
         if log is not None:
             self.log = log
-            self.answered = now
             tunnel.tell(self)
         if rest:
             tunnel.from_upstream(rest)
@@ -435,8 +440,6 @@ class Exchange:
         """There was no response. stale: the fault is in the connection that was reused."""
         now = monotonic()
         self._upstream = None
-        if self.log is not None and self._pool is not None:
-            self.endpoint = self._pool.endpoint.address
         if stale and not self._replayed and self._may_repeat(failure):
             self._replay(now)
             return
@@ -636,6 +639,8 @@ class Exchange:
         if pool is None:
             return
         endpoint = pool.endpoint
+        if self.log is not None:
+            self.endpoint = endpoint.address
         endpoint.in_flight -= 1
         if self.status == 0:
             self._tried += (endpoint,)
@@ -664,7 +669,7 @@ class Exchange:
             self.slot.release()
             self.slot = None
         if self.log is not None:
-            self.log.exchange_ended(self, taken, self._received if plan.body else 0, end)
+            self.log.exchange_ended(self, taken, self._received, end)
 
     def _left(self, now: float) -> float:
         """Seconds until the deadline for the whole request."""
@@ -692,12 +697,8 @@ class Exchange:
         if self.log is not None:
             self.log.tunnel_ended(self, tunnel, monotonic() - self._started, end)
 
-    def _note_connection(self, upstream: Upstream, now: float) -> None:
-        """For the log: which connection this is, and how long it took to have it."""
-        assert self._pool is not None
-        self.endpoint = self._pool.endpoint.address
-        self.attached = now
-        waited = now - self._started
+    def _note_wait(self, upstream: Upstream, waited: float) -> None:
+        """For the log: what it took to have this connection."""
         # Of a connection that was made for others the making counts as far as it was waited for.
         self.connecting = 0.0 if upstream.served else min(upstream.took, waited)
         self.queued = waited - self.connecting

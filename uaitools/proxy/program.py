@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from secrets import token_bytes
 from socket import socket
@@ -114,7 +114,7 @@ class Program:
                 self._check()
                 parent.order(Order("reload"))
 
-            admin = self._admin_of(gateway, order, reload)
+            admin = self._admin_of(gateway, order, reload, parent.survey)
             await run([parent, *self._services, gateway, *admin], ready=reloads.begin)
 
         run_main(serve)
@@ -175,13 +175,17 @@ class Program:
         run_main(serve)
 
     def _admin_of(
-        self, gateway: Gateway, order: Callable[[Order], None], reload: Callable[[], None]
+        self,
+        gateway: Gateway,
+        order: Callable[[Order], None],
+        reload: Callable[[], None],
+        survey: Callable[[bytes, int], Awaitable[list[bytes]]] | None = None,
     ) -> list[Admin]:
         if self._admin is None:
             return []
         from uaitools.proxy.admin.server import Admin  # noqa: PLC0415 - where there is none, not
 
-        return [Admin(gateway, sock=self._admin, order=order, reload=reload)]
+        return [Admin(gateway, sock=self._admin, order=order, reload=reload, survey=survey)]
 
     def _check(self) -> None:
         """Raise ServiceError 422 when the configuration could not be read again."""
@@ -228,6 +232,11 @@ class _Served:
 
     def eject(self, ejection: Ejection) -> None:
         self._gateway.eject(ejection)
+
+    def answer(self, question: bytes) -> bytes:
+        from uaitools.proxy.admin.connections import answer  # noqa: PLC0415 - it has been, or not
+
+        return answer(self._gateway.clients, question)
 
     def obey(self, order: Order) -> None:
         self._gateway.obey(order)

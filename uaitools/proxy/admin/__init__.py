@@ -3,6 +3,7 @@
     server     the listener: an aiohttp application that starts and stops with the gateway
     guard      who may use it: token, Host and Origin
     api        its resources and orders
+    connections  pages of the connections of all workers
     models     what they look like: pydantic models
     openapi    the same as an OpenAPI document
     redact     configurations without their secrets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -14,11 +13,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.admin import models
+from uaitools.proxy.admin.connections import Slices, answer, slices
 from uaitools.proxy.admin.redact import redacted
 from uaitools.proxy.orders import Order
 
 if TYPE_CHECKING:
-    from uaitools.proxy.downstream import Downstream
     from uaitools.proxy.gateway import Gateway
 
 PAGE: Final = 1000  # connections in one answer at most
@@ -44,17 +43,20 @@ class Api:
     """What the API does.
 
     order: has every process obey, this one included. reload: reads the configuration again in
-    every process; raises ServiceError (422) when it is wrong. None where nobody can.
+    every process; raises ServiceError (422) when it is wrong. None where nobody can. survey: asks
+    the other processes, given their number; None where there is none.
     """
 
-    __slots__ = ("_gateway", "_order", "_reload")
+    __slots__ = ("_gateway", "_order", "_reload", "_survey")
 
     def __init__(
         self,
         gateway: Gateway,
         order: Callable[[Order], None],
         reload: Callable[[], None] | None,
+        survey: Callable[[bytes, int], Awaitable[list[bytes]]] | None,
     ) -> None:
+        self._survey = survey
         self._gateway = gateway
         self._order = order
         self._reload = reload
@@ -74,7 +76,7 @@ class Api:
                 "GET",
                 "/connections",
                 self._connections,
-                "Client connections of the process that answers, in pages",
+                "Client connections, in pages",
                 models.Connections,
             ),
             Resource(
@@ -145,15 +147,24 @@ class Api:
     async def _connections(self, request: web.Request) -> models.Connections:
         offset = _whole_number(request, "offset", 0, 1 << 53)
         limit = _whole_number(request, "limit", 100, PAGE)
-        clients = self._gateway.clients
-        page = list(clients)[offset : offset + limit]
-        following = offset + len(page)
+        others = (await self._gateway.gather()).workers - 1 if self._survey is not None else 0
+        totals = {one["pid"]: one["total"] for one in await self._ask_all({}, others)}
+        total = sum(totals.values())
+        pages = await self._ask_all(slices(totals, offset, limit), others)
+        following = offset + limit
         return models.Connections(
-            pid=os.getpid(),
-            total=len(clients),
-            connections=[_connection(client) for client in page],
-            next=following if page and following < len(clients) else None,
+            total=total,
+            connections=[one for page in pages for one in page["connections"]],
+            next=following if following < total else None,
         )
+
+    async def _ask_all(self, wanted: Slices, others: int) -> list[dict[str, Any]]:
+        """Their number, and those wanted, of the connections of every process."""
+        question = orjson.dumps(wanted, option=orjson.OPT_NON_STR_KEYS)
+        answers = [answer(self._gateway.clients, question)]
+        if self._survey is not None:
+            answers += await self._survey(question, others)
+        return sorted(map(orjson.loads, answers), key=lambda one: int(one["pid"]))
 
     async def _configuration(self, _request: web.Request) -> models.Configuration:
         return models.Configuration(proxy=redacted(self._gateway.config.model_dump(mode="json")))
@@ -256,19 +267,3 @@ def _whole_number(request: web.Request, name: str, default: int, most: int) -> i
         details = [{"field": name, "message": message}]
         raise ServiceError(422, f"{name} {message}", _SERVICE, details=details)
     return number
-
-
-def _connection(client: Downstream) -> models.ConnectionView:
-    exchange = client.exchange
-    plan = exchange.plan if exchange is not None else None
-    return models.ConnectionView.model_validate(
-        {
-            "client": client.address.decode(),
-            "doing": client.phase.name.lower(),
-            "held": client.buffered(),
-            "method": plan.head.method.decode() if plan is not None else None,
-            "route": plan.series.endpoint if plan is not None else None,
-            "service": plan.service.name if plan is not None else None,
-            "endpoint": exchange.at if exchange is not None else None,
-        }
-    )

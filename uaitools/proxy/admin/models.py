@@ -85,8 +85,9 @@ class Routes(_Said):
 
 
 class ConnectionView(_Said):
-    """One client connection of a worker. doing: what its next bytes are."""
+    """One client connection. pid: of its worker. doing: what its next bytes are."""
 
+    pid: int
     client: str
     doing: Literal["head", "body", "wait", "discard", "linger", "tunnel"]
     held: int
@@ -97,12 +98,11 @@ class ConnectionView(_Said):
 
 
 class Connections(_Said):
-    """A page of the connections of the process that answers.
+    """A page of the connections. total: of all. next: the offset of the next page, if any.
 
-    pid: of that process. total: its connections. next: the offset of the next page, if any.
+    Connections come and go between two pages. A worker that does not answer is left out.
     """
 
-    pid: int
     total: int
     connections: list[ConnectionView]
     next: int | None

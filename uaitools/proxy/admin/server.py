@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -34,8 +34,8 @@ class Admin:
             print(admin.address)
 
     sock: a listening socket to use instead of opening `config.admin`. order: gives an order to
-    every process, this one included; by default only to this one. reload: see api.Api. It answers
-    while the gateway drains.
+    every process, this one included; by default only to this one. reload, survey: see api.Api. It
+    answers while the gateway drains.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class Admin:
         sock: socket.socket | None = None,
         order: Callable[[Order], None] | None = None,
         reload: Callable[[], None] | None = None,
+        survey: Callable[[bytes, int], Awaitable[list[bytes]]] | None = None,
     ) -> None:
         self._gateway = gateway
         self._socket = sock
-        self._api = Api(gateway, order or gateway.obey, reload)
+        self._api = Api(gateway, order or gateway.obey, reload, survey)
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:

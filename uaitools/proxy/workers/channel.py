@@ -34,6 +34,8 @@ _READ: Final = 256 * 1024
 # Seconds that an order to drain waits. Service managers signal parent and workers at the same
 # time, and a worker that takes the order for a second signal would not drain but stop.
 _DRAIN_DELAY: Final = 0.2
+_SURVEYS: Final = 16  # questions of one worker under way at most
+_SURVEY_SECONDS: Final = 1.0
 
 _log = get_logger(__name__)
 
@@ -49,6 +51,8 @@ class Kind(enum.IntEnum):
     RELOAD = 6  # parent: this is the configuration from now on
     DRAIN = 7  # parent: finish what runs and end
     ORDER = 8  # worker, and from there the parent: an operator's order (proxy.orders)
+    QUERY = 9  # worker, and from there the parent: say something of yourself
+    PART = 10  # worker, and from there the parent: one worker's answer to that
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +176,27 @@ class Served(Protocol):
     def obey(self, order: Order) -> None:
         """Do what an operator has ordered, in this process."""
 
+    def answer(self, question: bytes) -> bytes:
+        """Say what another worker wants to know; both are JSON."""
+
     def reload(self, configuration: bytes) -> None:
         """Put a configuration into force, as the parent packed it."""
+
+
+class _Survey:
+    """The answers of other workers to one question."""
+
+    __slots__ = ("_others", "complete", "parts")
+
+    def __init__(self, others: int) -> None:
+        self._others = others
+        self.parts: list[bytes] = []
+        self.complete = asyncio.Event()
+
+    def add(self, part: bytes) -> None:
+        self.parts.append(part)
+        if len(self.parts) >= self._others:
+            self.complete.set()
 
 
 class WorkerEnd(asyncio.Protocol):
@@ -190,6 +213,7 @@ class WorkerEnd(asyncio.Protocol):
         "_next",
         "_patience",
         "_socket",
+        "_surveys",
         "_transport",
         "served",
     )
@@ -202,6 +226,7 @@ class WorkerEnd(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._draining = False
         self._answer: asyncio.Future[Report] | None = None  # to the question that was sent
+        self._surveys: dict[int, _Survey] = {}
         self._next: asyncio.Future[Report] | None = None  # to the one after it
 
     def __repr__(self) -> str:
@@ -252,6 +277,24 @@ class WorkerEnd(asyncio.Protocol):
         """Have the parent and the other workers obey, too."""
         self._send(Message(Kind.ORDER, body=order.to_json()))
 
+    async def survey(self, question: bytes, others: int) -> list[bytes]:
+        """Ask the other workers, which are so many; the answers of those that gave one in time."""
+        if not others:
+            return []
+        number = next(free for free in range(_SURVEYS + 1) if free not in self._surveys)
+        if number == _SURVEYS:
+            raise ServiceError(503, "too many ask the workers; try again", "proxy", retry_after=1)
+        survey = self._surveys[number] = _Survey(others)
+        self._send(Message(Kind.QUERY, number, question))
+        try:
+            async with asyncio.timeout(_SURVEY_SECONDS):
+                await survey.complete.wait()
+        except TimeoutError:
+            pass  # a worker is stopped or has died: the others count
+        finally:
+            del self._surveys[number]
+        return survey.parts
+
     def _ask(self) -> None:
         """Send the next question. Who asks meanwhile waits, for an answer that is not too old."""
         if self._answer is None and self._next is not None:
@@ -281,7 +324,7 @@ class WorkerEnd(asyncio.Protocol):
             _log.warning("the parent process has gone, draining", reason=str(error or "") or None)
             self._end()
 
-    def _handle(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:  # noqa: C901 - a case for each kind
         match message.kind:
             case Kind.PULL:
                 body = self.served.report().to_json()
@@ -293,6 +336,12 @@ class WorkerEnd(asyncio.Protocol):
                 self._ask()
             case Kind.EJECT:
                 self.served.eject(read_ejection(message.body))
+            case Kind.QUERY:
+                self._send(Message(Kind.PART, message.number, self.served.answer(message.body)))
+            case Kind.PART:
+                survey = self._surveys.get(message.number)
+                if survey is not None:  # else it is too late
+                    survey.add(message.body)
             case Kind.ORDER:
                 self.served.obey(Order.from_json(message.body))
             case Kind.RELOAD:

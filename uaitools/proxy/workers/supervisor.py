@@ -33,6 +33,7 @@ from uaitools.proxy.workers.signals import HANDLED, Signals
 from uaitools.proxy.workers.totals import NEVER, Totals
 
 _GRACE: Final = 32.0  # seconds to drain: the workers' own 30 and what it takes to end
+_ASKER: Final = 16  # bits of a question's number; in those above stands who asks
 _DEATHS: Final = Family("proxy_worker_deaths_total", "counter", "Workers that were replaced.")
 
 _log = get_logger(__name__)
@@ -342,11 +343,29 @@ class Supervisor:
                 for other in list(self._running()):
                     if other is not worker:
                         self._send(other, message)
+            case Kind.QUERY:
+                self._survey(worker, message)
+            case Kind.PART:
+                self._hand_back(message)
             case Kind.ORDER:
                 if not self._draining:
                     self._relay(worker, Order.from_json(message.body))
             case _:
                 raise ValueError(f"a worker sent {message.kind.name}")
+
+    def _survey(self, worker: Worker, question: Message) -> None:
+        """Ask the others what a worker wants to know of them."""
+        number = worker.index << _ASKER | question.number
+        for other in list(self._running()):
+            if other is not worker:
+                self._send(other, Message(Kind.QUERY, number, question.body))
+
+    def _hand_back(self, part: Message) -> None:
+        """Give an answer to the worker that asked, or to its successor, who drops it."""
+        index, number = part.number >> _ASKER, part.number & (1 << _ASKER) - 1
+        if index >= len(self._workers):
+            raise ValueError(f"there is no worker {index}")
+        self._send(self._workers[index], Message(Kind.PART, number, part.body))
 
     def _send(self, worker: Worker, message: Message) -> None:
         if worker.channel is None:
