@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import socket
@@ -46,20 +47,33 @@ Meter = Callable[[], AbstractContextManager[None]]
 Generator = Callable[[int, float, Meter], Load]
 
 
-def wrk(connections: int, path: str, script: Path | None = None) -> Generator:
-    """Load by wrk, one thread; `script` makes the requests, else they all have the same HEADERS."""
+def wrk(
+    connections: int,
+    path: str,
+    script: Path | None = None,
+    token: Callable[[], str] | None = None,
+) -> Generator:
+    """Load by wrk, one thread; `script` makes the requests, else they all have the same HEADERS.
+
+    token: makes the bearer token that they have instead of a fixed one.
+    """
 
     def run(port: int, seconds: float, meter: Meter) -> Load:
         argv = [program("taskset"), "-c", str(cores()[1]), program("wrk"), "-t1"]
         argv += [f"-c{connections}", f"-d{max(1, round(seconds))}s"]
+        env = dict(os.environ)
+        headers = dict(HEADERS)
+        if token is not None:
+            env["BENCH_TOKEN"] = token()
+            headers["Authorization"] = f"Bearer {env['BENCH_TOKEN']}"
         if script is not None:
             argv += ["-s", str(script)]
         else:
-            argv += [f"-H{name}: {value}" for name, value in HEADERS.items()]
+            argv += [f"-H{name}: {value}" for name, value in headers.items()]
         argv.append(f"http://127.0.0.1:{port}{path}")
         with meter():
             began = time.perf_counter()
-            done = subprocess.run(argv, capture_output=True, text=True, check=True)
+            done = subprocess.run(argv, capture_output=True, text=True, check=True, env=env)
             elapsed = time.perf_counter() - began
         return parse_wrk(done.stdout, elapsed)
 

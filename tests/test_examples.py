@@ -17,6 +17,7 @@ PROMISES = {
     ],
     "gateway_in_process.py": ['"upstream": "one"', '"upstream": "two"', "200 have a nice day"],
     "handler_on_aiohttp.py": ["200 front page", '"for": "127.0.0.1", "got": "hello"'],
+    "hooks.py": ["200 tenant acme asked for /shelf yes", "403 not today None"],
     "round_robin.py": ["a a b a c a a", "{'b': 50, 'c': 50}"],
 }
 

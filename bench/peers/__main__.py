@@ -17,7 +17,7 @@ from bench.machine import (
     warnings,
 )
 from bench.peers import report
-from bench.peers.proxies import PROXIES
+from bench.peers.proxies import PLAIN, PROXIES
 from bench.peers.rounds import Outcome, compare
 from bench.peers.scenarios import SCENARIOS
 from bench.record import RESULTS, plot, save
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> list[Outcome]:
             continue
         outcome = compare(
             scenario,
-            options.proxy or list(PROXIES),
+            options.proxy or scenario.proxies or PLAIN,
             rounds=options.rounds,
             seconds=options.seconds,
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import ROOT, Missing, Process, cores, free_port, program, raise_file_limit
+from bench.peers import policies
 from bench.upstreams import Ports, fill, source_environment
 
 _HERE: Final = Path(__file__).parent
@@ -41,6 +42,9 @@ class Site:
             port_b=self.upstreams[1],
             files=files,
             maxconn=min(20_000, (files - 100) // 2),  # it counts two files a connection
+            key=policies.KEY,
+            keys=policies.write_keys(self.folder),
+            secret=policies.SECRET,
         )
 
 
@@ -144,9 +148,34 @@ def _compiled() -> Command:
     return Command(python, env)
 
 
-def _gateway(python: Command, site: Site) -> Command:
-    config = str(site.fill("gateway.toml"))
-    return Command((*python.argv, "-m", "uaitools.proxy", "--config", config), python.env)
+def _gateway(
+    python: Command, site: Site, template: str = "gateway.toml", more: str = ""
+) -> Command:
+    config = site.fill(template)
+    config.write_text(config.read_text() + more)
+    argv = (*python.argv, "-m", "uaitools.proxy", "--config", str(config))
+    return Command(argv, python.env)
+
+
+def nginx_policies(site: Site) -> Command:
+    """Nginx with a map on the key and limit_req."""
+    conf = site.fill("nginx-policies.conf")
+    return Command((program("nginx"), "-p", str(site.folder), "-c", str(conf), "-e", "stderr"))
+
+
+def uaitools_policies(site: Site) -> Command:
+    """The gateway with an API key and a limit, interpreted."""
+    return _gateway(_interpreted(), site, "gateway-policies.toml")
+
+
+def uaitools_policies_compiled(site: Site) -> Command:
+    """The same, compiled."""
+    return _gateway(_compiled(), site, "gateway-policies.toml")
+
+
+def _with(more: str) -> Starter:
+    """The gateway that asks for nothing, with more in its configuration."""
+    return lambda site: _gateway(_interpreted(), site, more=more)
 
 
 BASE: Final = "nginx"  # what ratios refer to
@@ -158,7 +187,17 @@ PROXIES: Final[dict[str, Starter]] = {
     "go": go,
     "caddy": caddy,
     "aiohttp": aiohttp,
+    "nginx +key +limit": nginx_policies,
+    "uaitools +key +limit": uaitools_policies,
+    "compiled +key +limit": uaitools_policies_compiled,
+    "uaitools +log": _with('[proxy.access_log]\nenabled = true\nfile = "/dev/null"\n'),
+    "uaitools +jwt": _with(f'auth = "required"\n[auth.jwt]\nsecret = "{policies.SECRET}"\n'),
+    "uaitools +hook": _with('hooks = ["bench.peers.policies:hook"]\n'),
+    "uaitools +1000 routes": _with(policies.many_routes()),
 }
+PLAIN: Final = tuple(name for name in PROXIES if "+" not in name)
+POLICED: Final = ("nginx +key +limit", "uaitools +key +limit", "compiled +key +limit")
+VARIANTS: Final = ("uaitools", *(name for name in PROXIES if name.startswith("uaitools +")))
 
 
 def start(name: str, upstreams: Ports, folder: Path, path: str) -> Process:

@@ -68,7 +68,7 @@ class Outcome:
     @property
     def base(self) -> Row | None:
         """The row that ratios refer to, if it was measured."""
-        return next((row for row in self.rows if row.proxy == BASE), None)
+        return next((row for row in self.rows if row.proxy.split(" ")[0] == BASE), None)
 
 
 def measure(process: Process, load: Generator, seconds: float) -> Sample:

@@ -4,11 +4,12 @@ local number = 1000000
 local head, middle, after
 
 function init()
+    local token = os.getenv("BENCH_TOKEN") or "abcdefghijklmnopqrstuvwxyz"
     head = "GET " .. wrk.path .. "?q="
     middle = " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port ..
         "\r\nUser-Agent: bench/1.0\r\nAccept: application/json\r\n" ..
         "Accept-Encoding: gzip, deflate\r\nAccept-Language: en\r\n" ..
-        "Authorization: Bearer abcdefghijklmnopqrstuvwxyz\r\nCookie: session="
+        "Authorization: Bearer " .. token .. "\r\nCookie: session="
     after = "\r\nX-Trace: t"
 end
 

@@ -41,16 +41,18 @@ BUSY: Final = ServiceError(
 class Caller:
     """Who sends requests with one head, as far as the head tells.
 
-    client: the address for whom a trusted proxy speaks, else empty. keys: of the route's limits,
-    None for those that need the client's address.
+    client: the address for whom a trusted proxy speaks, else empty. keys: of the route's limits, if
+    the head tells them all; else partial has them, with None for the client's address.
     """
 
-    __slots__ = ("client", "identity", "keys")
+    __slots__ = ("client", "identity", "keys", "partial")
 
     def __init__(self, client: bytes, identity: Identity, keys: list[bytes | None]) -> None:
         self.client = client
         self.identity = identity
-        self.keys = keys
+        self.partial = keys
+        known = [key for key in keys if key is not None]
+        self.keys: list[bytes] | None = known if len(known) == len(keys) else None
 
     def __repr__(self) -> str:
         return f"<Caller {self.identity.principal.id} client={self.client.decode()}>"
@@ -67,6 +69,7 @@ class Guard:
         "_hooks",
         "_identities",
         "_label",
+        "_last",
         "_limiter",
         "_limits",
         "_networks",
@@ -96,6 +99,7 @@ class Guard:
         self._refusals = refusals if refusals is not None else {}
         self._concurrency = concurrency
         self._hooks = hooks
+        self._last = concurrency is None and hooks is None  # nothing comes behind the limits
 
     def __repr__(self) -> str:
         return f"<Guard {self._label} {self._hooks!r}>"
@@ -138,10 +142,14 @@ class Guard:
         elif caller.identity.refusal is not None:
             exchange.refuse(caller.identity.refusal, now)
         elif self._limits and self._limiter is not None:
-            keys = self._keys(caller, exchange)
+            keys = caller.keys or self._keys(caller, exchange)
             verdict = self._limiter.check(self._limits, keys, now)
             if verdict is None:
                 exchange.suspend(self._wait_for_limits(exchange, self._limiter, keys))
+            elif verdict.refused is None and self._last and plan.service.concurrency is None:
+                # The common case of _heed and _enter, without three calls: 0.2 us.
+                exchange.added += verdict.lines
+                exchange.admit(now)
             else:
                 self._heed(verdict, exchange, now)
         else:
@@ -165,8 +173,8 @@ class Guard:
     @staticmethod
     def _keys(caller: Caller, exchange: Exchange) -> list[bytes]:
         """The key of each limit."""
-        address = address_key(exchange.address.decode()) if None in caller.keys else b""
-        return [address if key is None else key for key in caller.keys]
+        address = address_key(exchange.address.decode())
+        return [address if key is None else key for key in caller.partial]
 
     def _heed(self, verdict: Verdict, exchange: Exchange, now: float) -> None:
         """Do what the limits say."""
