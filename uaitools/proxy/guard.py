@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from uaitools.auth.errors import NotReady, Unresolved
 from uaitools.errors import ServiceError
 from uaitools.limits.keys import HEADER, address_key, call_key, field_value
-from uaitools.proxy.identity import UNASKED, Identities, Identity
+from uaitools.proxy.identity import Identities, Identity, unasked
 from uaitools.proxy.interception import Interception
 from uaitools.traffic.concurrency import Concurrency, Slot
 
@@ -66,6 +66,7 @@ class Guard:
 
     __slots__ = (
         "_concurrency",
+        "_everybody",
         "_hooks",
         "_identities",
         "_label",
@@ -74,6 +75,7 @@ class Guard:
         "_limits",
         "_networks",
         "_peers",
+        "_reads_heads",
         "_refusals",
     )
 
@@ -99,6 +101,8 @@ class Guard:
         self._refusals = refusals if refusals is not None else {}
         self._concurrency = concurrency
         self._hooks = hooks
+        self._everybody = unasked()
+        self._reads_heads = any(limit.key.startswith(HEADER) for limit in limits)
         self._last = concurrency is None and hooks is None  # nothing comes behind the limits
 
     def __repr__(self) -> str:
@@ -106,12 +110,21 @@ class Guard:
 
     def identify(self, head: RequestHead, chain: bytes, service: str, now: float) -> Caller:
         """Who sends requests with `head`. chain: X-Forwarded-For of a trusted proxy, or empty."""
+        identity = self._everybody
+        if self._identities is not None:
+            identity = self._identities.of(head.credentials, service, now)
+        if chain or self._reads_heads:
+            return self._caller(head, chain, identity)
+        # The same for all heads with these credentials: 1 us each, if it were made anew.
+        caller = identity.caller
+        if caller is None:
+            caller = identity.caller = self._caller(head, chain, identity)
+        return caller
+
+    def _caller(self, head: RequestHead, chain: bytes, identity: Identity) -> Caller:
         client = b""
         if chain:
             client = self._peers.client(chain.decode("latin-1").rstrip(", ")).encode()
-        identity = UNASKED
-        if self._identities is not None:
-            identity = self._identities.of(head.credentials, service, now)
         keys = [self._key(limit, head, identity) for limit in self._limits]
         return Caller(client, identity, keys)
 

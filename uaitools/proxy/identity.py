@@ -20,6 +20,7 @@ from uaitools.proxy.memo import Memo
 
 if TYPE_CHECKING:
     from uaitools.auth.authenticator import Authenticator
+    from uaitools.proxy.guard import Caller
 
 RENEWAL: Final = 25.0  # seconds; a principal token lives for 60 and must outlast its request
 _SPEAKER: Final = "proxy"
@@ -45,11 +46,11 @@ class Identity:
     """Who a caller is.
 
     lines: for the upstream in place of the credentials, None to leave those. key: the caller's in
-    limits, empty for who has no name. refusal: why the caller may not pass, or None. unresolved:
+    limits, empty for who has no name. caller: what the guard makes of it, once. refusal: why the caller may not pass, or None. unresolved:
     what to wait for before that can be told. expires: when to find all this out anew, monotonic.
     """
 
-    __slots__ = ("expires", "key", "lines", "principal", "refusal", "unresolved")
+    __slots__ = ("caller", "expires", "key", "lines", "principal", "refusal", "unresolved")
 
     def __init__(
         self,
@@ -66,12 +67,15 @@ class Identity:
         self.key = b"" if principal.kind == "anonymous" else b"p:" + principal.id.encode()
         self.refusal = refusal
         self.unresolved = unresolved
+        self.caller: Caller | None = None
 
     def __repr__(self) -> str:
         return f"<Identity {self.principal.id} refusal={self.refusal}>"
 
 
-UNASKED: Final = Identity(ANONYMOUS, float("inf"), lines=None)  # where no route asks
+def unasked() -> Identity:
+    """Everybody, where a route does not ask."""
+    return Identity(ANONYMOUS, float("inf"), lines=None)
 
 
 class Identities:
@@ -87,20 +91,22 @@ class Identities:
     ) -> None:
         self._authenticator = authenticator
         self._access = access
-        self._known: Memo[Identity] = Memo(capacity=_MEMORY, key_limit=4096)
+        self._known: dict[str, Memo[Identity]] = {}  # by service
         self._wall = wall
 
     def __repr__(self) -> str:
-        return f"<Identities {self._access} known={len(self._known)}>"
+        return f"<Identities {self._access} services={len(self._known)}>"
 
     def of(self, credentials: bytes, service: str, now: float) -> Identity:
         """Whose `credentials` these are, header lines each after a CR LF."""
-        key = service.encode() + credentials
-        identity = self._known.young.get(key)
+        known = self._known.get(service)
+        if known is None:
+            known = self._known[service] = Memo(capacity=_MEMORY, key_limit=4096)
+        identity = known.young.get(credentials)
         if identity is None or identity.expires <= now:
             identity = self._find(credentials, service, now)
             if identity.refusal is None and identity.unresolved is None:
-                self._known.put(key, identity)
+                known.put(credentials, identity)
         return identity
 
     def _find(self, credentials: bytes, service: str, now: float) -> Identity:

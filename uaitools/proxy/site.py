@@ -15,7 +15,7 @@ from uaitools.proxy.cors import Cors, Preflight, preflight_method
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import Trust, outgoing
-from uaitools.proxy.http1.request import RequestHead
+from uaitools.proxy.http1.request import NO_CONTROLS, RequestHead
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.patience import NEVER, Overrides, Patience
 from uaitools.proxy.reply import Redirect, Reply
@@ -43,6 +43,7 @@ class Destination:
     __slots__ = (
         "added",
         "answer",
+        "bounded",
         "cors",
         "deadlines",
         "guard",
@@ -54,6 +55,7 @@ class Destination:
         "series",
         "service",
         "shares",
+        "timeout",
     )
 
     def __init__(
@@ -76,7 +78,10 @@ class Destination:
         self.deadlines = deadlines
         self.max_body = max_body
         self.overrides = overrides
-        self.patience: Patience = overrides.over(service.policy)
+        patience: Patience = overrides.over(service.policy)
+        self.patience = patience
+        self.timeout = patience.total
+        self.bounded = deadlines if patience.total != NEVER else None  # none where there is none
         self.answer: ServiceError | Reply | Preflight | None = None
         self.route: Route | None = None
         self.guard: Guard | None = None
@@ -184,10 +189,11 @@ class Plan:
         if self.max_body is not None and self.body > self.max_body:
             refused = self.caller.identity.refusal if self.caller is not None else None
             self.answer = refused or too_large(self.max_body)
-        self.timeout = self.patience.total
-        if head.controls.timeout is not None:
-            self.timeout = min(self.timeout, int(head.controls.timeout) / 1000)
-        self.deadlines = destination.deadlines if self.timeout != NEVER else None
+        self.timeout, self.deadlines = destination.timeout, destination.bounded
+        controls = head.controls
+        if controls is not NO_CONTROLS and controls.timeout is not None:
+            self.timeout = min(self.timeout, int(controls.timeout) / 1000)
+            self.deadlines = destination.deadlines
         self.request_id = trust.request_id
         self.trace = trust.trace
         self.trace_flags = trust.trace_flags
@@ -336,7 +342,7 @@ class Site:
         if plan is not None and plan.expires > now:
             return plan
         head = RequestHead(raw)
-        destination = self._preflight(head)
+        destination = self._preflight(head) if head.method == b"OPTIONS" else None
         if destination is None:
             router = self._router
             target = head.method + head.path if router.plain else router.key(head)
@@ -344,7 +350,10 @@ class Site:
             if destination is None:
                 destination = self._route(head)
                 self._destinations.put(target, destination)
-        plan = Plan(head, destination, self._trust(head, trusted, certificate), now)
+        trust = self._nothing
+        if certificate or head.controls is not NO_CONTROLS:
+            trust = self._trust(head, trusted, certificate)
+        plan = Plan(head, destination, trust, now)
         memo.put(key, plan)
         return plan
 
