@@ -293,6 +293,7 @@ class Gateway:
             )
             for settings in self.config.routes
         ]
+        self._guards.keep(self.config.routes)
         router = Router(routes, native.native_routes(self._runner.app))
         access = self._access_log(self.config.access_log)
         self.site = Site(

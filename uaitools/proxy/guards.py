@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from uaitools.auth.authenticator import Authenticator
@@ -61,13 +61,16 @@ class Guards:
             hooks=hooks,
         )
 
+    def keep(self, routes: Iterable[RouteSettings]) -> None:
+        """Forget who is under way on routes that there are no more."""
+        kept = {_key(route) for route in routes if route.concurrency is not None}
+        for gone in self._concurrency.keys() - kept:
+            del self._concurrency[gone]
+
     def _under_way(self, route: RouteSettings) -> Concurrency | None:
-        key = route.model_dump_json(
-            include={"host", "path", "exact", "methods", "headers", "query"}
-        )
         if route.concurrency is None:
-            self._concurrency.pop(key, None)
             return None
+        key = _key(route)
         known = self._concurrency.setdefault(key, Concurrency(route.concurrency))
         known.limit = route.concurrency
         return known
@@ -77,6 +80,11 @@ class Guards:
         if not functions:
             return None
         return Hooks(functions, route.hook_timeout, route.hook_body, services)
+
+
+def _key(route: RouteSettings) -> str:
+    """What requests a route takes: the same over a reload that changes only what it does."""
+    return route.model_dump_json(include={"host", "path", "exact", "methods", "headers", "query"})
 
 
 def _identities(

@@ -46,8 +46,9 @@ class Identity:
     """Who a caller is.
 
     lines: for the upstream in place of the credentials, None to leave those. key: the caller's in
-    limits, empty for who has no name. caller: what the guard makes of it, once. refusal: why the caller may not pass, or None. unresolved:
-    what to wait for before that can be told. expires: when to find all this out anew, monotonic.
+    limits, empty for who has no name. caller: what the guard makes of it, once. refusal: why the
+    caller may not pass, or None. unresolved: what to wait for before that can be told. expires:
+    when to find all this out anew, monotonic.
     """
 
     __slots__ = ("caller", "expires", "key", "lines", "principal", "refusal", "unresolved")

@@ -676,3 +676,16 @@ def test_an_unfinished_head_that_can_become_none_is_refused_at_once(data: bytes)
 @pytest.mark.parametrize("data", [b"\r", b"\r\n", b"\r\nG", b"GET", b"GET ", b"GET / HTTP/1.1\r"])
 def test_the_beginning_of_a_head_is_waited_for(data: bytes) -> None:
     check_partial_head(data)
+
+
+def test_a_head_with_other_lines_differs_in_nothing_else() -> None:
+    head = RequestHead(
+        b"POST /a?b HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\nConnection: close\r\n"
+        b"Authorization: Bearer x\r\nX-Old: 1\r\nIdempotency-Key: k"
+    )
+    other = head.with_lines(b"\r\nX-New: 2")
+
+    names = [name for name in RequestHead.__slots__ if name != "lines"]
+    assert [getattr(other, name) for name in names] == [getattr(head, name) for name in names]
+    assert other.lines == b"\r\nX-New: 2"
+    assert head.lines != other.lines

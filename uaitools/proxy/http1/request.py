@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from copy import copy
 from typing import Final
 
 from uaitools.proxy.http1 import fields as f
@@ -37,6 +36,7 @@ _ALLOW: Final = b", ".join(sorted(COMMON_METHODS))
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 # Tokens of Connection that name no header to strip (RFC 9110 7.6.1).
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
+_ANY: Final = b"GET / HTTP/1.1\r\nHost: a"
 _CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key"))
 
 
@@ -195,7 +195,12 @@ class RequestHead:
 
     def with_lines(self, lines: bytes) -> RequestHead:
         """The same head with other lines to forward, each after a CR LF."""
-        other = copy(self)
+        other = RequestHead(_ANY)  # a compiled class cannot be copied
+        other.method, other.path, other.query = self.method, self.path, self.query
+        other.host, other.minor, other.body = self.host, self.minor, self.body
+        other.controls, other.credentials = self.controls, self.credentials
+        other.keep_alive, other.replayable = self.keep_alive, self.replayable
+        other.websocket = self.websocket
         other.lines = lines
         return other
 
