@@ -4,7 +4,7 @@ import hashlib
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from uaitools.proxy.tls.identity import Subject, distinguished_name, identity
@@ -26,6 +26,9 @@ class Peer:
 
 
 @given(VALUE, VALUE)
+@example("a", " ")
+@example("  ", "#")
+@example("# ", "a ")
 def test_a_subject_is_written_as_rfc_4514_says(common: str, organization: str) -> None:
     subject = ((("organizationName", organization),), (("commonName", common),))
     oracle = x509.Name(

@@ -57,9 +57,9 @@ def distinguished_name(subject: Subject) -> bytes:
 def _escape(value: str) -> str:
     """RFC 4514 2.4. Whoever signs certificates must not be able to write header lines."""
     text = "".join(map(_escape_character, value))
-    if text.startswith((" ", "#")):
-        text = "\\" + text
-    return text[:-1] + "\\ " if len(text) > 1 and text.endswith(" ") else text
+    if len(value) > 1 and value.endswith(" "):
+        text = text[:-1] + "\\ "
+    return "\\" + text if value.startswith((" ", "#")) else text
 
 
 def _escape_character(character: str) -> str:
