@@ -40,7 +40,9 @@ def spawn(
 
 def _ended(task: asyncio.Task[Any]) -> None:
     _kept.discard(task)
-    if not task.cancelled():
+    # Private, but the flag by which asyncio itself decides the same question when it collects a
+    # task: there is an exception that nobody has taken.
+    if task._log_traceback:  # noqa: SLF001
         # Who awaits the task takes its exception in the next turn of the loop, and who awaits it
         # through wait or wait_for one turn later.
         loop = task.get_loop()
@@ -48,8 +50,7 @@ def _ended(task: asyncio.Task[Any]) -> None:
 
 
 def _report(task: asyncio.Task[Any]) -> None:
-    # Private, but the flag by which asyncio itself decides the same question when it collects a
-    # task. Reading the exception clears it, so that asyncio does not report it again.
+    # Reading the exception clears the flag, so that asyncio does not report it again.
     if task._log_traceback:  # noqa: SLF001
         _log.error("task failed", task=task.get_name(), exc_info=task.exception())
 

@@ -263,6 +263,42 @@ async def test_an_upstream_that_fails_is_told_through_hooks_that_do_not_care() -
         assert (await ask(proxy)).status == 502
 
 
+async def test_a_hook_that_asks_again_gets_the_same_failure() -> None:
+    seen: list[ServiceError] = []
+
+    async def insist(_request: HookRequest, forward: Forward) -> None:
+        for _ in range(2):
+            try:
+                await forward()
+            except ServiceError as error:
+                seen.append(error)
+
+    async def close(wire: Wire) -> None:
+        await wire.head()
+        wire.close()
+
+    async with upstream(close) as server, gateway(server.url) as proxy:
+        proxy.hook(insist)
+        assert (await ask(proxy, post(b"once"))).status == 502
+        assert len(server.wires) == 1
+
+    assert seen[0] is seen[1]
+
+
+async def test_a_hook_that_does_not_look_at_answers_leaves_retries_as_they_are() -> None:
+    async def look(_request: HookRequest, _forward: Forward) -> None: ...
+
+    retry = {"statuses": [503], "tries": 2}
+    async with answering(answer(status=b"503 Service Unavailable")) as bad, answering() as good:
+        services = {"api": {"endpoints": [bad.url, good.url], "retry": retry}}
+        async with gateway(services=services) as proxy:
+            proxy.hook(look)
+            answered = [await ask(proxy) for _ in range(4)]
+
+        assert [message.status for message in answered] == [200] * 4
+        assert bad.requests
+
+
 # -- when a hook is wrong -------------------------------------------------------------------
 
 
@@ -302,6 +338,21 @@ async def test_a_hook_that_is_slow_is_a_504(*, behind: bool) -> None:
         answered = await ask(proxy)
         assert answered.status == 504
         assert b"hook" in answered.body
+
+
+async def test_a_slow_hook_that_does_not_want_to_end_is_a_504_all_the_same() -> None:
+    ended = asyncio.Event()
+
+    async def cling(_request: HookRequest, _forward: Forward) -> HookAnswer:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        ended.set()
+        return HookAnswer(200)
+
+    async with hooked(cling, hook_timeout=0.1) as (proxy, server):
+        assert (await ask(proxy)).status == 504
+        await asyncio.wait_for(ended.wait(), 5)
+        assert server.requests == []
 
 
 async def test_the_upstreams_time_is_not_the_hooks() -> None:

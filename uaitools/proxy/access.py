@@ -94,7 +94,7 @@ class AccessLog:
             or exchange.queued
             or exchange.connecting
             or exchange.principal is not None
-            or exchange.notes is not None
+            or exchange.notes
         ):
             self._write(exchange, received, taken, end)
             return
@@ -178,7 +178,7 @@ class AccessLog:
                 taken * 1000.0,
                 exchange.retries,
                 end,
-                b"" if notes is None else _noted(notes),
+                _noted(notes) if notes else b"",
             )
         )
 

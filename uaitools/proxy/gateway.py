@@ -116,7 +116,7 @@ class Gateway:
         self.authenticator = Authenticator(auth or AuthConfig(), audience=_NAME)
         self._generation = -1  # of what the authenticator knows
         self.limits = limits or Limits(LimitsConfig())
-        self._guards = Guards(self.limits)
+        self._guards = Guards(self.limits, self.deadlines)
         self._sweep.hooks.append(self._forget_callers)
         self._servers: list[asyncio.Server] = []
         self.front: Front | None = None  # with [proxy.tls], from the start on

@@ -9,6 +9,7 @@ from uaitools.auth.authenticator import Authenticator
 from uaitools.limits.front import Limits
 from uaitools.limits.limit import Limit
 from uaitools.proxy.config import ProxyConfig, RouteSettings
+from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.guard import Guard
 from uaitools.proxy.hooks import Hook, Hooks, load_hook
 from uaitools.proxy.identity import Access, Identities
@@ -22,11 +23,12 @@ from uaitools.traffic.concurrency import Concurrency
 class Guards:
     """Makes guards, and keeps what has to outlast a reload: who is under way.
 
-    limiter: counts for all of them. hooks: of every route, before its own. refusals: how often each
-    limit has refused, by its name.
+    limiter: counts for all of them. clock: of hooks that run. hooks: of every route, before its
+    own. refusals: how often each limit has refused, by its name.
     """
 
     limiter: Limits
+    clock: Deadlines
     refusals: dict[str, int] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
     _concurrency: dict[str, Concurrency] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Guards:
         functions = (*self.hooks, *(load_hook(name) for name in route.hooks))
         if not functions:
             return None
-        return Hooks(functions, route.hook_timeout, route.hook_body, services)
+        return Hooks(functions, route.hook_timeout, route.hook_body, services, self.clock)
 
 
 def _key(route: RouteSettings) -> str:

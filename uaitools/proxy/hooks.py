@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, getversion
 
 if TYPE_CHECKING:
     from uaitools.auth.principal import Principal
+    from uaitools.proxy.deadlines import Deadlines
     from uaitools.proxy.service import Service
 
 
@@ -36,17 +37,42 @@ class HookAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class HookResponse:
+class Head:
+    """The fields of a message, read when they are first asked for: most hooks look at none."""
+
+    __slots__ = ("_fields", "_lines", "_version")
+
+    def __init__(self, lines: bytes) -> None:
+        self._lines = lines  # separated by CR LF
+        self._fields: CIMultiDict[str] | None = None
+        self._version = 0
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The fields, which may be changed."""
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = _parsed(self._lines)
+            self._version = _version(fields)
+        return fields
+
+    @property
+    def changed(self) -> bool:
+        """Somebody has changed `headers`."""
+        return self._fields is not None and _version(self._fields) != self._version
+
+
+class HookResponse(Head):
     """The head of an answer. headers: may be changed; those about framing are not among them."""
 
-    __slots__ = ("headers", "status")
+    __slots__ = ("status",)
 
-    def __init__(self, status: int, headers: CIMultiDict[str]) -> None:
+    def __init__(self, status: int, lines: bytes) -> None:
+        super().__init__(lines)
         self.status = status
-        self.headers = headers
 
     def __repr__(self) -> str:
-        return f"<HookResponse {self.status} headers={len(self.headers)}>"
+        return f"<HookResponse {self.status}>"
 
 
 class Body(Protocol):
@@ -56,7 +82,7 @@ class Body(Protocol):
         """See HookRequest.body."""
 
 
-class HookRequest:
+class HookRequest(Head):
     """A request before its endpoint is chosen.
 
     method, query (with its `?`), client (its address), principal (who sends it), request_id: as
@@ -68,7 +94,6 @@ class HookRequest:
     __slots__ = (
         "_source",
         "client",
-        "headers",
         "log",
         "method",
         "path",
@@ -86,17 +111,17 @@ class HookRequest:
         path: str,
         query: str,
         service: str,
-        headers: CIMultiDict[str],
+        lines: bytes,
         client: str,
         principal: Principal,
         request_id: str,
     ) -> None:
+        super().__init__(lines)
         self._source = source
         self.method = method
         self.path = path
         self.query = query
         self.service = service
-        self.headers = headers
         self.client = client
         self.principal = principal
         self.request_id = request_id
@@ -124,13 +149,14 @@ class Hooks:
     """The hooks of a route.
 
     timeout: seconds for all of them together, before the upstream and again after it. body: bytes
-    that they may read of a request's. services: that they may choose.
+    that they may read of a request's. services: that they may choose. clock: of those that run.
     """
 
     functions: tuple[Hook, ...]
     timeout: float
     body: int
     services: Mapping[str, Service]
+    clock: Deadlines
 
 
 def load_hook(name: str) -> Hook:
@@ -149,3 +175,16 @@ def load_hook(name: str) -> Hook:
     if found is None or not inspect.iscoroutinefunction(call):
         raise ValueError(f"{attribute} in {module_name} is no async function")
     return found  # type: ignore[no-any-return]
+
+
+def _parsed(lines: bytes) -> CIMultiDict[str]:
+    fields: CIMultiDict[str] = CIMultiDict()
+    for line in lines.split(b"\r\n"):
+        if line:
+            name, _, value = line.partition(b":")
+            fields.add(name.decode(), value.strip(b" \t").decode("utf-8", "surrogateescape"))
+    return fields
+
+
+def _version(fields: CIMultiDict[str]) -> int:
+    return getversion(fields)  # type: ignore[arg-type]  # declared for values of type object only

@@ -1,8 +1,9 @@
 """The hooks of one request under way: in a task of their own, before and after the upstream.
 
-The exchange waits for the task before it chooses an endpoint, and holds the answer's head back
-until the task ends. A hook that raises is a 500 with the error in the log, one that is slow a 504:
-its time runs while it runs, not while it waits for the upstream or for the client's body.
+The exchange waits for the task before it chooses an endpoint. If a hook has asked for the answer's
+head, that is held back until the task ends; else the hooks are over when the request goes on. A
+hook that raises is a 500 with the error in the log, one that is slow a 504: its time runs while it
+runs, not while it waits for the upstream or for the client's body.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from multidict import CIMultiDict
 
@@ -30,11 +31,17 @@ from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
     from uaitools.proxy.exchange import Exchange
+    from uaitools.proxy.service import Service
     from uaitools.proxy.site import Plan
 
 SLOW: Final = ServiceError(504, "a hook of this route did not end in time", "proxy")
 
 _log = get_logger(__name__)
+
+
+class _Call(Protocol):
+    async def __call__(self, index: int, *, watched: bool) -> HookResponse | None:
+        """See Interception._call."""
 
 
 class Interception:
@@ -43,7 +50,6 @@ class Interception:
     __slots__ = (
         "_arrived",
         "_body",
-        "_clock",
         "_done",
         "_exchange",
         "_head",
@@ -63,8 +69,9 @@ class Interception:
         self._done = False
         self._arrived: asyncio.Future[ResponseHead] | None = None
         self._body: asyncio.Future[None] | None = None
-        self._clock = asyncio.timeout(hooks.timeout)
         self.request = _request(self, exchange)
+        exchange.notes = self.request.log
+        self._start_clock()
         self._task = spawn(self._run(), name="hooks")
 
     def __repr__(self) -> str:
@@ -74,8 +81,16 @@ class Interception:
 
     def cancel(self) -> None:
         """The exchange is over."""
+        self._hooks.clock.discard(self)
         if self._task is not asyncio.current_task():
             self._task.cancel()
+
+    def overdue(self, now: float) -> None:
+        """The time of the hooks is up: the client is told, whatever they make of it."""
+        exchange = self._exchange
+        exchange.interception = None
+        exchange.refuse(SLOW, now)
+        self._task.cancel()
 
     def respond(self, head: ResponseHead, payload: bytes, *, done: bool) -> None:
         """The upstream's answer has begun; hold it back until the hooks have seen its head."""
@@ -118,46 +133,60 @@ class Interception:
     async def _run(self) -> None:
         exchange = self._exchange
         try:
-            async with self._clock:
-                response = await self._call(0)
-            head = self._changed(response)
-        except TimeoutError:
-            self._refuse(SLOW)
+            response = await self._call(0, watched=False)
+            if response is None:
+                exchange.plan = self._revised(exchange.plan)
+                head = None
+            else:
+                head = self._changed(response)
         except ServiceError as error:
             self._refuse(error)
+            return
         except Exception:
             _log.exception("a hook failed", request_id=exchange.request_id.decode())
             self._refuse(BROKEN)
+            return
+        if not self._leave():
+            return
+        if head is None:
+            exchange.admit(monotonic())
+        elif isinstance(response, _Local):
+            exchange.answer(head, response.body, monotonic(), COMPLETE)
         else:
-            exchange.interception = None
-            if isinstance(response, _Local):
-                exchange.answer(head, response.body, monotonic(), COMPLETE)
-            elif self._head is not None:
-                exchange.respond_after_hooks(head, self._payload, monotonic(), done=self._done)
+            exchange.respond_after_hooks(head, self._payload, monotonic(), done=self._done)
+
+    def _leave(self) -> bool:
+        """The hooks have nothing more to say. False when nobody has waited so long."""
+        exchange = self._exchange
+        if exchange.interception is not self:
+            return False
+        exchange.interception = None
+        self._stop_clock()
+        return True
 
     def _refuse(self, error: ServiceError) -> None:
-        self._exchange.interception = None
-        self._exchange.refuse(error, monotonic())
+        if self._leave():
+            self._exchange.refuse(error, monotonic())
 
-    async def _call(self, index: int) -> HookResponse:
-        """Call the hook at `index`, and those further in when it forwards."""
-        if index == len(self._hooks.functions):
-            return await self._forward()
-        response: HookResponse | None = None
+    async def _call(self, index: int, *, watched: bool) -> HookResponse | None:
+        """Call the hooks from `index` on; None when the request may go and nobody waits for it.
 
-        async def forward() -> HookResponse:
-            nonlocal response
-            if response is None:
-                response = await self._call(index + 1)
-            return response
-
-        answer = await self._hooks.functions[index](self.request, forward)
-        return await forward() if answer is None else _Local(answer)
+        watched: a hook further out does.
+        """
+        functions = self._hooks.functions
+        while index < len(functions):
+            forward = _Forward(self._call, index + 1)
+            answer = await functions[index](self.request, forward)
+            if answer is not None:
+                return _Local(answer)
+            if forward.asked:
+                return await forward()
+            index += 1
+        return await self._forward() if watched else None
 
     async def _forward(self) -> HookResponse:
-        """Send the request on as the hooks have made it."""
-        exchange, request = self._exchange, self.request
-        exchange.notes = request.log
+        """Send the request on as the hooks have made it, and wait for the answer's head."""
+        exchange = self._exchange
         exchange.plan = self._revised(exchange.plan)
         self._arrived = asyncio.get_running_loop().create_future()
         self._stop_clock()
@@ -166,35 +195,74 @@ class Interception:
             head = self._head = await self._arrived
         finally:
             self._start_clock()
-        return HookResponse(head.status, _fields(head.start.partition(b"\r\n")[2]))
+        return HookResponse(head.status, head.start.partition(b"\r\n")[2])
 
     def _revised(self, plan: Plan) -> Plan:
-        request = self.request
-        path = request.path.encode()
-        if TARGET.fullmatch(path) is None or b"?" in path or normalise(path) != path:
-            raise ValueError(f"a hook has set the path {request.path!r}, which is not normal")
-        lines = _lines(request.headers, settable_in_request, b"\r\n", b"")
-        service = self._hooks.services.get(request.service)
-        if service is None:
-            raise ValueError(f"a hook has chosen the service {request.service!r}; there is none")
+        """The plan for the request as it is now, mostly the one that it had."""
+        request, lines, path = self.request, plan.head.lines, plan.destination.path
+        service, before = plan.service, path.decode()
+        same = request.path == before and request.service == service.name
+        if same and not request.changed:
+            return plan
+        if request.path != before:
+            path = _checked(request.path)
+        if request.changed:
+            lines = _lines(request.headers, settable_in_request, b"\r\n", b"")
+        if request.service != service.name:
+            service = self._service(request.service)
         return plan.revised(service, path, lines, monotonic())
+
+    def _service(self, name: str) -> Service:
+        service = self._hooks.services.get(name)
+        if service is None:
+            raise ValueError(f"a hook has chosen the service {name!r}; there is none")
+        return service
 
     def _changed(self, response: HookResponse) -> ResponseHead:
         """The head for the client, with what the hooks have changed."""
+        head = self._head
+        if head is not None and not isinstance(response, _Local) and not response.changed:
+            return head
         lines = _lines(response.headers, settable_in_response, b"", b"\r\n")
         if isinstance(response, _Local):
             date = formatdate(usegmt=True).encode()
             lines += b"" if "Date" in response.headers else b"Date: %b\r\n" % date
             return local_head(response.status, lines, len(response.body))
-        head = self._head
         assert head is not None
         return head.with_lines(lines)
 
     def _stop_clock(self) -> None:
-        self._clock.reschedule(None)
+        self._hooks.clock.discard(self)
 
     def _start_clock(self) -> None:
-        self._clock.reschedule(asyncio.get_running_loop().time() + self._hooks.timeout)
+        if self._exchange.status == 0:  # nobody waits for what comes after an answer
+            self._hooks.clock.add(self, monotonic() + self._hooks.timeout)
+
+
+class _Forward:
+    """What a hook calls to send the request on: once, whatever comes of it, however often."""
+
+    __slots__ = ("_call", "_error", "_index", "_response", "asked")
+
+    def __init__(self, call: _Call, index: int) -> None:
+        self._call = call
+        self._index = index
+        self._response: HookResponse | None = None
+        self._error: ServiceError | None = None
+        self.asked = False
+
+    async def __call__(self) -> HookResponse:
+        if self._error is not None:
+            raise self._error
+        if self._response is None:
+            self.asked = True
+            try:
+                self._response = await self._call(self._index, watched=True)
+            except ServiceError as error:
+                self._error = error
+                raise
+            assert self._response is not None
+        return self._response
 
 
 class _Local(HookResponse):
@@ -205,32 +273,33 @@ class _Local(HookResponse):
     def __init__(self, answer: HookAnswer) -> None:
         if not 200 <= answer.status <= 599:
             raise ValueError(f"a hook has answered with the status {answer.status}")
-        super().__init__(answer.status, CIMultiDict(answer.headers))
+        super().__init__(answer.status, b"")
+        self.headers.extend(answer.headers)
         self.body = answer.body
 
 
 def _request(source: Interception, exchange: Exchange) -> HookRequest:
     plan = exchange.plan
+    head = plan.head
     return HookRequest(
         source,
-        method=plan.head.method.decode(),
+        method=head.method.decode(),
         path=plan.destination.path.decode(),
-        query=plan.head.query.decode(),
+        query=head.query.decode(),
         service=plan.service.name,
-        headers=_fields(plan.head.lines.removeprefix(b"\r\n")),
+        lines=head.lines,
         client=exchange.address.decode(),
         principal=plan.caller.identity.principal if plan.caller is not None else ANONYMOUS,
         request_id=exchange.request_id.decode(),
     )
 
 
-def _fields(lines: bytes) -> CIMultiDict[str]:
-    fields: CIMultiDict[str] = CIMultiDict()
-    for line in lines.split(b"\r\n"):
-        if line:
-            name, _, value = line.partition(b":")
-            fields.add(name.decode(), value.strip(b" \t").decode("utf-8", "surrogateescape"))
-    return fields
+def _checked(text: str) -> bytes:
+    """A path that a hook has set. Raises ValueError for one that could be read in two ways."""
+    path = text.encode()
+    if TARGET.fullmatch(path) is None or b"?" in path or normalise(path) != path:
+        raise ValueError(f"a hook has set the path {text!r}, which is not normal")
+    return path
 
 
 def _lines(
