@@ -17,7 +17,7 @@ What they stand on, one concept a file:
     auth/       who sends a request, and what they may do: API keys, JWTs, principal tokens
     limits/     who may call how often: in one process, over workers, over machines (Redis)
     cors        which pages of other origins may use a service
-    web         the aiohttp application of every component: /health, /metrics, errors, auth
+    web         the aiohttp application of every component: /health, /metrics, errors, auth, limits
     traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, limits)
 
 Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock

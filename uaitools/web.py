@@ -8,7 +8,7 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,12 +20,15 @@ from pydantic import ValidationError
 import uaitools
 from uaitools import log, metrics
 from uaitools.auth.errors import AuthError
-from uaitools.auth.middleware import authentication
+from uaitools.auth.middleware import PRINCIPAL, authentication
 from uaitools.cors import CorsSettings, enable
 from uaitools.errors import ServiceError, error_body
+from uaitools.limits.middleware import limiting, tell
 
 if TYPE_CHECKING:
     from uaitools.auth.authenticator import Authenticator
+    from uaitools.limits.front import Limits
+    from uaitools.limits.limit import Limit
 
 REQUEST_ID = web.RequestKey("request_id", str)
 _REQUEST_ID_HEADER = "X-Request-Id"
@@ -62,14 +65,18 @@ def application(
     snapshot: Callable[[], Awaitable[metrics.Snapshot]],
     app: web.Application | None = None,
     authenticator: "Authenticator | None" = None,
+    limits: "Limits | None" = None,
+    rules: "Sequence[Limit]" = (),
     cors: CorsSettings | None = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
     service: the name in answers and logs. health, snapshot: asked at each request. app: one that
     is not running yet, to add this to instead of a new one. authenticator: asked who sends each
-    request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone. cors: what
-    pages of other origins may do with it, also by routes that are added later.
+    request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone. limits:
+    checks every request but those of /health by all of `rules`. cors: what pages of other origins
+    may do with it, also by routes that are added later. Authenticator and limits are started and
+    stopped by the caller.
     """
     started = time.monotonic()
 
@@ -93,7 +100,11 @@ def application(
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     app = app if app is not None else web.Application()
-    app.middlewares[:0] = [_errors(service), authentication(authenticator, service)]
+    outermost = [_errors(service), authentication(authenticator, service)]
+    if limits is not None and rules:
+        outermost.append(limiting(service, limits, rules, principal=_principal))
+        app.on_response_prepare.append(tell)
+    app.middlewares[:0] = outermost
     app.router.add_get("/health", get_health)
     app.router.add_get("/metrics", get_metrics)
     if cors is not None:
@@ -104,6 +115,11 @@ def application(
 def json_response(document: object, *, status: int = 200) -> web.Response:
     """Answer with a document that orjson can write."""
     return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
+
+
+def _principal(request: web.Request) -> str | None:
+    principal = request[PRINCIPAL]
+    return None if principal.kind == "anonymous" else principal.id
 
 
 def _errors(service: str) -> Middleware:

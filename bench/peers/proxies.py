@@ -197,7 +197,13 @@ PROXIES: Final[dict[str, Starter]] = {
 }
 PLAIN: Final = tuple(name for name in PROXIES if "+" not in name)
 POLICED: Final = ("nginx +key +limit", "uaitools +key +limit", "compiled +key +limit")
-VARIANTS: Final = ("uaitools", *(name for name in PROXIES if name.startswith("uaitools +")))
+VARIANTS: Final = (
+    "uaitools",
+    "uaitools +log",
+    "uaitools +jwt",
+    "uaitools +hook",
+    "uaitools +1000 routes",
+)
 
 
 def start(name: str, upstreams: Ports, folder: Path, path: str) -> Process:

@@ -1,7 +1,6 @@
 """Limits for an aiohttp application: 429 in the one shape of errors, and headers on every answer.
 
-app = web.application("memory", health=health, snapshot=snapshot)
-limit_requests(app, "memory", limits, [Limit("api", Rate.parse("100/s"))])
+`uaitools.web.application` installs them behind authentication, which says who calls.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from uaitools.limits.front import Limits
 from uaitools.limits.keys import HEADER, call_key
@@ -23,21 +22,19 @@ _VERDICT: Final = web.RequestKey("limits_verdict", Verdict)
 Principal = Callable[[web.Request], str | None]
 
 
-def limit_requests(
-    app: web.Application,
+def limiting(
     service: str,
     limits: Limits,
     rules: Sequence[Limit],
     *,
-    principal: Principal = lambda _request: None,
+    principal: Principal,
     exempt: Collection[str] = ("/health",),
-) -> None:
-    """Let `limits` check every request of an application by all of `rules`.
+) -> Middleware:
+    """Let `limits` check every request by all of `rules`.
 
     service: the name in errors. limits: started and stopped by the caller. principal: who calls,
     None for an anonymous call, which then counts for its address. exempt: paths without a limit.
-    Call it before middlewares are added that a refused request need not reach, and after the one
-    that says who calls.
+    Add `tell` to the application's on_response_prepare.
     """
     rules = tuple(rules)
 
@@ -54,8 +51,17 @@ def limit_requests(
             raise verdict.error(service)
         return await handler(request)
 
-    app.middlewares.append(check)
-    app.on_response_prepare.append(_add_lines)
+    return check
+
+
+async def tell(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Add the header lines of the request's verdict, to an error of the handler as well."""
+    verdict = request.get(_VERDICT)
+    if verdict is None:
+        return
+    for line in verdict.lines.split(b"\r\n")[:-1]:
+        name, _, value = line.decode().partition(": ")
+        response.headers.add(name, value)
 
 
 def _key(request: web.Request, source: str, principal: Principal) -> bytes:
@@ -72,13 +78,3 @@ def _key(request: web.Request, source: str, principal: Principal) -> bytes:
         route=resource.canonical if resource is not None else "",
         header=header,
     )
-
-
-async def _add_lines(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Whatever is answered, an error of the handler included, tells what is left."""
-    verdict = request.get(_VERDICT)
-    if verdict is None:
-        return
-    for line in verdict.lines.split(b"\r\n")[:-1]:
-        name, _, value = line.decode().partition(": ")
-        response.headers.add(name, value)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uaitools.errors import ServiceError
     from uaitools.proxy.access_writer import AccessWriter
     from uaitools.proxy.exchange import Exchange
+    from uaitools.proxy.record import Record
     from uaitools.proxy.site import Plan
     from uaitools.proxy.tunnel import Tunnel
 
@@ -83,25 +84,27 @@ class AccessLog:
     def __repr__(self) -> str:
         return f"<AccessLog {self._writer!r} share={self._share / _EVERYTHING:g}>"
 
-    def exchange_ended(self, exchange: Exchange, taken: float, received: int, end: bytes) -> None:
+    def exchange_ended(
+        self, exchange: Exchange, record: Record, taken: float, received: int, end: bytes
+    ) -> None:
         """Log a request. taken: seconds in all. received: bytes of its body. end: see ends."""
         status = exchange.status
         if self._share < _EVERYTHING and not self._chosen(exchange.request_id, status, end):
             return
-        answered = exchange.answered
+        answered = record.answered
         if (
             not answered
-            or exchange.queued
-            or exchange.connecting
+            or record.queued
+            or record.connecting
             or exchange.principal is not None
             or exchange.notes
         ):
-            self._write(exchange, received, taken, end)
+            self._write(exchange, record, received, taken, end)
             return
         plan = exchange.plan
         now = time()
         second = int(now)
-        endpoint = exchange.endpoint
+        endpoint = record.endpoint
         self._writer.write(
             _USUAL_LINE
             % (
@@ -114,20 +117,22 @@ class AccessLog:
                 self._endpoints.get(endpoint) or self._name(endpoint),
                 status,
                 received,
-                exchange.sent,
-                (answered - exchange.attached) * 1000.0,
+                record.sent,
+                (answered - record.attached) * 1000.0,
                 taken * 1000.0,
-                exchange.retries,
+                record.retries,
                 end,
             )
         )
 
-    def tunnel_ended(self, exchange: Exchange, tunnel: Tunnel, taken: float, end: bytes) -> None:
+    def tunnel_ended(
+        self, exchange: Exchange, record: Record, tunnel: Tunnel, taken: float, end: bytes
+    ) -> None:
         """Log a tunnel, with the bytes that went through either way."""
         if self._share < _EVERYTHING and not self._chosen(exchange.request_id, 101, end):
             return
-        exchange.sent = tunnel.sent
-        self._write(exchange, tunnel.received, taken, end)
+        record.sent = tunnel.sent
+        self._write(exchange, record, tunnel.received, taken, end)
 
     def refused(self, error: ServiceError, request_id: str, address: bytes) -> None:
         """Log bytes that were no request, or a connection that was one too many."""
@@ -156,10 +161,12 @@ class AccessLog:
             )
         )
 
-    def _write(self, exchange: Exchange, received: int, taken: float, end: bytes) -> None:
+    def _write(
+        self, exchange: Exchange, record: Record, received: int, taken: float, end: bytes
+    ) -> None:
         plan = exchange.plan
         now = time()
-        endpoint, principal, notes = exchange.endpoint, exchange.principal, exchange.notes
+        endpoint, principal, notes = record.endpoint, exchange.principal, exchange.notes
         self._writer.write(
             _LINE
             % (
@@ -173,10 +180,10 @@ class AccessLog:
                 _NULL if principal is None else _text(principal.encode(), _NAME),
                 exchange.status,
                 received,
-                exchange.sent,
-                _times(exchange, taken),
+                record.sent,
+                _times(record, taken),
                 taken * 1000.0,
-                exchange.retries,
+                record.retries,
                 end,
                 _noted(notes) if notes else b"",
             )
@@ -271,14 +278,14 @@ def _noted(notes: dict[str, object]) -> bytes:
     return b',"notes":' + (text if 0 < len(text) <= _NOTES else _NULL)
 
 
-def _times(exchange: Exchange, taken: float) -> bytes:
+def _times(record: Record, taken: float) -> bytes:
     """The parts of the time that was taken, as far as it came to them."""
-    attached, answered = exchange.attached, exchange.answered
+    attached, answered = record.attached, record.answered
     if not attached:  # it never had a connection
-        queued = _NULL if exchange.endpoint is None else b"%.3f" % (taken * 1000.0)
+        queued = _NULL if record.endpoint is None else b"%.3f" % (taken * 1000.0)
         return _TIMES % (queued, _NULL, _NULL)
     return _TIMES % (
-        b"%.3f" % (exchange.queued * 1000.0),
-        b"%.3f" % (exchange.connecting * 1000.0),
+        b"%.3f" % (record.queued * 1000.0),
+        b"%.3f" % (record.connecting * 1000.0),
         b"%.3f" % ((answered - attached) * 1000.0) if answered else _NULL,
     )

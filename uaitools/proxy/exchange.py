@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
+from uaitools.proxy.attempts import HEALTHY, Attempts
 from uaitools.proxy.cors import Preflight, cleaned
 from uaitools.proxy.ends import CLIENT_GONE, COMPLETE, REFUSED, REJECTED, UNAVAILABLE
 from uaitools.proxy.failure import BROKEN, DEADLINE, OVERFLOW, STATUS, Failure, too_large
@@ -24,10 +25,10 @@ from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.http1.retry_after import retry_after
 from uaitools.proxy.ids import random_digits
+from uaitools.proxy.record import Record
 from uaitools.proxy.reply import Reply
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
-from uaitools.traffic.breaker import State
 from uaitools.traffic.retry import asked_pause, backoff
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from uaitools.proxy.affinity import Affinity
     from uaitools.proxy.client import Client
     from uaitools.proxy.interception import Interception
-    from uaitools.proxy.pool import Pool
     from uaitools.proxy.site import Plan
     from uaitools.proxy.upstream import Upstream
     from uaitools.traffic.concurrency import Slot
@@ -44,26 +44,19 @@ if TYPE_CHECKING:
 KEEP_LIMIT: Final = 64 * 1024  # bytes of a request body kept for a replay
 _FOREVER: Final = float("inf")
 GONE: Final = 499  # nginx's status for a client that left before its answer began
-# A module constant: reading an enum's member costs two look-ups each time.
-_HEALTHY: Final = State.HEALTHY
 
 _log = get_logger(__name__)
 
 
-class Exchange:
+class Exchange(Attempts):
     """One request on its way.
 
     status: of the answer, 0 before it begins. request_id: what X-Request-Id says, to the upstream
     and to the client. ids: 48 random hex digits, of which the first 32 are request id and trace id
     unless the request brought its own, the last 16 the span id. added: lines for the answer's head
     beside the upstream's own, each ended by CR LF. slot: of a limit of concurrent requests, held
-    until the end. interception: by hooks of the route, while they run. log: the access log, or
-    None. notes: what hooks have to say there.
-
-    Only where there is a log, for it: endpoint: the last one's address, or None. attached,
-    answered: when it had a connection and when its answer began, else 0. queued, connecting:
-    seconds that it waited for the connection, without and for its making. sent: bytes of the
-    answer's body. retries: times that it was sent again.
+    until the end. interception: by hooks of the route, while they run. notes: what hooks have to
+    say in the access log. See Attempts for the others.
     """
 
     __slots__ = (
@@ -71,54 +64,31 @@ class Exchange:
         "_client",
         "_ids",
         "_kept",
-        "_pool",
         "_proceeded",
         "_received",
         "_replayed",
-        "_reported",
-        "_sent",
-        "_started",
         "_suspension",
-        "_ticket",
-        "_tried",
-        "_upstream",
         "added",
-        "answered",
-        "attached",
-        "body_done",
-        "connecting",
-        "endpoint",
         "interception",
-        "log",
         "notes",
-        "plan",
-        "queued",
         "request_id",
         "request_trailers",
         "response_trailers",
-        "retries",
-        "sent",
         "slot",
-        "status",
         "waiting_since",
     )
 
     def __init__(
         self, client: Client, plan: Plan, now: float, log: AccessLog | None = None
     ) -> None:
+        super().__init__(plan, now, None if log is None else Record(log))
         self._client = client
-        self.plan = plan
-        self._started = now
         ids = self._ids = next(random_digits)
         self.request_id = plan.request_id or ids[:32]
-        self.status = 0
         self.added = plan.added
-        self._pool: Pool | None = None
-        self._upstream: Upstream | None = None
         self._kept: bytes | None = b""
-        self.body_done = True
-        self._tried: tuple[Endpoint, ...] = ()
-        self._replayed = self._reported = False
+        self._received = 0  # bytes of the request's body
+        self._replayed = False
         self._suspension: asyncio.TimerHandle | asyncio.Task[None] | None = None
         self.slot: Slot | None = None
         self.interception: Interception | None = None
@@ -126,11 +96,6 @@ class Exchange:
         self.request_trailers: tuple[Field, ...] = ()
         self.response_trailers: tuple[Field, ...] = ()
         self.waiting_since = 0.0
-        self.log = log
-        if log is not None:
-            self.endpoint: str | None = None
-            self.attached = self.answered = self.queued = self.connecting = 0.0
-            self.sent = self.retries = self._received = 0
 
     def __repr__(self) -> str:
         return f"<Exchange {self.plan!r} status={self.status} pool={self._pool!r}>"
@@ -224,7 +189,7 @@ class Exchange:
             self._answer(service.unavailable(now), now, UNAVAILABLE)
             return
         breaker = endpoint.breaker
-        self._ticket = breaker.ticket if breaker.state is _HEALTHY else breaker.admit(now)
+        self._ticket = breaker.ticket if breaker.state is HEALTHY else breaker.admit(now)
         endpoint.in_flight += 1
         pool = self._pool = service.pools[endpoint]
         idle = pool.idle
@@ -247,10 +212,8 @@ class Exchange:
     def attach(self, upstream: Upstream, now: float) -> None:
         """Take a connection and send the request on it."""
         self._upstream = upstream
-        if self.log is not None:
-            self.attached = now
-            if now > self._started or not upstream.served:
-                self._note_wait(upstream, now - self._started)
+        if self.record is not None:
+            self.record.attach(upstream, now - self._started, now)
         plan = self.plan
         ids = self._ids
         address = self._client.address
@@ -336,10 +299,8 @@ class Exchange:
         endpoint = pool.endpoint
         if endpoint.observer is not None:
             self._measure(endpoint, now, failed=status >= 500)
-        if self.log is not None:
-            self.answered = now
-            self.sent = len(payload)
-            self.endpoint = endpoint.address
+        if self.record is not None:
+            self.record.answer(endpoint.address, len(payload), now)
         if done:
             if status < 500:
                 endpoint.breaker.success(self._ticket, now)
@@ -348,7 +309,7 @@ class Exchange:
             self._upstream = self._pool = None
             endpoint.in_flight -= 1
             self._observe(now, COMPLETE)
-        elif endpoint.breaker.state is not _HEALTHY:
+        elif endpoint.breaker.state is not HEALTHY:
             # A probe's verdict must not wait for the end of a long stream.
             self._report_status(endpoint, now)
         if self.plan.cors is not None:
@@ -379,8 +340,8 @@ class Exchange:
 
     def relay(self, payload: bytes, now: float, *, done: bool) -> None:
         """More of the response's body from the upstream."""
-        if self.log is not None:
-            self.sent += len(payload)
+        if self.record is not None:
+            self.record.sent += len(payload)
         if done:
             self._upstream = None
             self._end(now, COMPLETE)
@@ -394,17 +355,16 @@ class Exchange:
         interception, self.interception = self.interception, None
         if interception is not None:
             interception.cancel()
-        log, self.log = self.log, None  # a tunnel is logged at its end
-        if log is not None:
-            self.answered = now
-            self.endpoint = self.at
+        record, self.record = self.record, None  # a tunnel is logged at its end
+        if record is not None:
+            record.answer(self.at, 0, now)
         self._end(now, COMPLETE)
         edits = self.plan.edits
         if edits is not None:
             head = edits.response(head)
         tunnel = self._client.upgrade(self, head, upstream)
-        if log is not None:
-            self.log = log
+        if record is not None:
+            self.record = record
             tunnel.tell(self)
         if rest:
             tunnel.from_upstream(rest)
@@ -539,8 +499,8 @@ class Exchange:
         self.status = head.status
         if self.plan.is_head:
             content = b""
-        if self.log is not None:
-            self.sent = len(content)
+        if self.record is not None:
+            self.record.sent = len(content)
         self._observe(now, end)
         self._client.respond(self, head, content, now, True)
 
@@ -561,11 +521,6 @@ class Exchange:
             return False
         return service.budget.take(now, service.requests)
 
-    def _has_alternative(self, now: float) -> bool:
-        """Whether another endpoint could take what this one failed."""
-        tried = self._tried if self._pool is None else (*self._tried, self._pool.endpoint)
-        return self.plan.service.has_other(tried, now)
-
     def _schedule_retry(self, asked: float | None = None) -> None:
         """Send again after a pause, of at least `asked` seconds."""
         delay = backoff(len(self._tried) - 1) if asked is None else asked_pause(asked)
@@ -580,73 +535,18 @@ class Exchange:
         self._dispatch(now)
         if self._pool is not None:  # somebody takes it
             self.plan.service.retries += 1
-            if self.log is not None:
-                self.retries += 1
+            if self.record is not None:
+                self.record.retries += 1
 
     def _replay(self, now: float) -> None:
         """Send again, free and once: the upstream closed an idle connection as we used it."""
         assert self._pool is not None
         self._replayed = True
-        if self.log is not None:
-            self.retries += 1
+        if self.record is not None:
+            self.record.retries += 1
         self._pool.enqueue_for_new(self, now)
 
     # -- the outcome ------------------------------------------------------------------------
-
-    def _report_status(self, endpoint: Endpoint, now: float) -> None:
-        self._reported = True
-        if self.status < 500:
-            endpoint.breaker.success(self._ticket, now)
-        else:
-            self._report_failure(STATUS, now)
-
-    def _report_failure(self, failure: Failure, now: float) -> None:
-        if self._pool is None:
-            return
-        self._note(failure)
-        self._reported = True
-        endpoint = self._pool.endpoint
-        if endpoint.observer is not None and not self.status:
-            self._measure(endpoint, now, failed=True)
-        endpoint.breaker.failure(
-            self._ticket,
-            now,
-            connect=failure.connecting,
-            last=not self.plan.service.has_other((endpoint,), now),
-        )
-
-    def _measure(self, endpoint: Endpoint, now: float, *, failed: bool) -> None:
-        """Tell a policy that wants to know how long the endpoint took to answer this try.
-
-        What the client took to send its body is not the endpoint's fault.
-        """
-        observer = endpoint.observer
-        assert observer is not None
-        if self.body_done:
-            # Only what had a body or was tried again has a time of its own.
-            sent = self._sent if self.plan.body or self._tried else self._started
-            observer.observe(endpoint, now - sent, now, failed=failed)
-        elif failed:
-            observer.observe(endpoint, 0.0, now, failed=True)
-
-    def _note(self, failure: Failure) -> None:
-        pool = self._pool
-        reason = pool.refused if pool is not None and failure.connecting else None
-        self.plan.service.note(failure, pool.endpoint if pool is not None else None, reason)
-
-    def _release_endpoint(self, now: float) -> None:
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        endpoint = pool.endpoint
-        if self.log is not None:
-            self.endpoint = endpoint.address
-        endpoint.in_flight -= 1
-        if self.status == 0:
-            self._tried += (endpoint,)
-        if not self._reported:
-            endpoint.breaker.abandon(self._ticket, now)
-        self._reported = False
 
     def _end(self, now: float, end: bytes) -> None:
         """The last byte of the answer is out, or a tunnel stands."""
@@ -668,8 +568,8 @@ class Exchange:
         if self.slot is not None:
             self.slot.release()
             self.slot = None
-        if self.log is not None:
-            self.log.exchange_ended(self, taken, self._received, end)
+        if self.record is not None:
+            self.record.end(self, taken, self._received, end)
 
     def _left(self, now: float) -> float:
         """Seconds until the deadline for the whole request."""
@@ -683,25 +583,14 @@ class Exchange:
         return caller.identity.principal.id if caller is not None and caller.identity.key else None
 
     @property
-    def at(self) -> str | None:
-        """The address of the endpoint that has the request, or for which it waits."""
-        return None if self._pool is None else self._pool.endpoint.address
-
-    @property
     def trace_id(self) -> bytes:
         """32 hex digits, as in the upstream's traceparent."""
         return self.plan.trace or self._ids[:32]
 
     def tunnel_ended(self, tunnel: Tunnel, end: bytes) -> None:
         """What the 101 began is over."""
-        if self.log is not None:
-            self.log.tunnel_ended(self, tunnel, monotonic() - self._started, end)
-
-    def _note_wait(self, upstream: Upstream, waited: float) -> None:
-        """For the log: what it took to have this connection."""
-        # Of a connection that was made for others the making counts as far as it was waited for.
-        self.connecting = 0.0 if upstream.served else min(upstream.took, waited)
-        self.queued = waited - self.connecting
+        if self.record is not None:
+            self.record.end_tunnel(self, tunnel, monotonic() - self._started, end)
 
     # -- flow control -----------------------------------------------------------------------
 
