@@ -5,8 +5,7 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
-from uaitools.proxy import Gateway, ProxyConfig
-from uaitools.proxy.hooks import Forward, HookAnswer, HookRequest
+from uaitools.proxy import Forward, Gateway, HookAnswer, HookRequest, ProxyConfig
 
 
 async def upstream(request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """Which pages of other origins may use a service from a browser (Fetch standard, CORS protocol).
 
-The settings are those of proxied routes (`uaitools.proxy.cors`) and of aiohttp applications alike;
-for the latter `enable` hands them to aiohttp-cors.
+The settings are those of proxied routes (`uaitools.proxy.routing.cors`) and of aiohttp applications
+alike; for the latter `enable` hands them to aiohttp-cors.
 """
 
 from __future__ import annotations

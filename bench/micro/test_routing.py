@@ -12,9 +12,9 @@ from itertools import count
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from uaitools.proxy.conditions import HEADER, Condition
 from uaitools.proxy.http1.request import RequestHead
-from uaitools.proxy.routing import Route, Router
+from uaitools.proxy.routing.conditions import HEADER, Condition
+from uaitools.proxy.routing.router import Route, Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Site

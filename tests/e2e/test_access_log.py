@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.peers.gateways import config, eventually, gateway, pool_of
 from tests.peers.scripted import OK, answer, answering, upstream
 from tests.peers.wire import Wire, connect
-from uaitools.proxy.access import _text, redacted
+from uaitools.proxy.access.log import _text, redacted
 from uaitools.proxy.config import AccessLogSettings
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.handler import ReverseProxy

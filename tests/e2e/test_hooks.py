@@ -16,7 +16,7 @@ from tests.peers.scripted import Answering, answer, answering, upstream
 from tests.peers.wire import Message, Wire, connect
 from uaitools.errors import ServiceError
 from uaitools.proxy.gateway import Gateway
-from uaitools.proxy.hooks import Forward, Hook, HookAnswer, HookRequest
+from uaitools.proxy.guards.hooks import Forward, Hook, HookAnswer, HookRequest
 
 GET = b"GET /x?q=1 HTTP/1.1\r\nHost: a\r\nX-Old: 1\r\n\r\n"
 

@@ -9,7 +9,7 @@ from uaitools.proxy.http1.body import CHUNKED, UNTIL_CLOSE, ChunkedBody
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.http1.response import ResponseHead
-from uaitools.proxy.routing import RouteError
+from uaitools.proxy.routing.router import RouteError
 
 CLIENT = b"192.0.2.7"
 REQUEST_ID = b"our-id"

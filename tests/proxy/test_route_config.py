@@ -8,7 +8,7 @@ import pytest
 from uaitools.config import ConfigError, load
 from uaitools.proxy.config import DEFAULT_ROUTES, ProxyConfig, RouteSettings
 from uaitools.proxy.flags import RouteFlag, load_with
-from uaitools.proxy.table import route_of
+from uaitools.proxy.routing.table import route_of
 
 EVERYTHING = """
 [[proxy.routes]]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proxy.linear import Request, Spec, decide
+from tests.proxy.routing.linear import Request, Spec, decide
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import RequestHead
-from uaitools.proxy.routing import Router
+from uaitools.proxy.routing.router import Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Plan, Site

@@ -12,16 +12,14 @@ A request's path, file by file:
     connection   what downstream and upstream have in common
     outbox       what all of them write in one turn of the loop, sent at its end
 
-Beside it: `gateway` listens and swaps configurations (`config`, whose routes `table` translates);
-`hosts`, `paths` with their `pattern`s and `conditions` say which route it is, `split`, `reply`,
-`cors` and `edits` what else a route does; `guard` asks who may pass (`networks`, `identity`,
-`hooks` with their `interception`; `guards` makes them); `affinity` ties a request to an endpoint
-(`cookies`). `clients` and `peers` are whom it serves; `directory` keeps services and follows DNS,
-`checks` ask endpoints how they are (`healthcheck`), `native` connects our own application, and
-`handler` is the proxy in another's. `tls` stands between transports and protocols, `redirect` sends
-plain requests on to it. `sweep` is the one clock of all timeouts (`deadlines`, `patience`), `memo`
-remembers heads, `failure`, `ends` and `ejection` name what goes wrong, `series`, `status`, `report`
-and `access` (by `access_writer`) tell, `orders` come through `admin`, `program` runs it all.
+On the way it meets `http1`, `routing`, `guards`, `tls` and its line in the log of `access`: these
+are packages with maps of their own, as are `config`, `workers` and `admin`.
+
+Beside it: `gateway` listens and swaps configurations; `clients` and `peers` are whom it serves;
+`directory` keeps services, `checks` ask endpoints how they are, `affinity` ties requests to them,
+`attempts` report how they do. `native` connects our own application, `handler` is the proxy in
+another's. `sweep` is the one clock of all timeouts (`deadlines`, `patience`), `memo` remembers
+heads, `failure`, `ends` and `ejection` name what goes wrong, `series`, `status` and `report` tell.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
     from uaitools.proxy.gateway import Gateway
+    from uaitools.proxy.guards.hooks import Forward, Hook, HookAnswer, HookRequest, HookResponse
     from uaitools.proxy.handler import ReverseProxy
     from uaitools.traffic.balancing import (
         ConsistentHash,
@@ -49,7 +48,12 @@ __all__ = [
     "ConsistentHash",
     "Endpoint",
     "Ewma",
+    "Forward",
     "Gateway",
+    "Hook",
+    "HookAnswer",
+    "HookRequest",
+    "HookResponse",
     "LeastRequests",
     "ProxyConfig",
     "Random",
@@ -61,16 +65,21 @@ __all__ = [
 _HOMES = {
     "BreakerPolicy": "uaitools.traffic.breaker",
     "CircuitBreaker": "uaitools.traffic.breaker",
+    "ConsistentHash": "uaitools.traffic.balancing",
     "Endpoint": "uaitools.traffic.endpoint",
+    "Ewma": "uaitools.traffic.balancing",
+    "Forward": "uaitools.proxy.guards.hooks",
     "Gateway": "uaitools.proxy.gateway",
+    "Hook": "uaitools.proxy.guards.hooks",
+    "HookAnswer": "uaitools.proxy.guards.hooks",
+    "HookRequest": "uaitools.proxy.guards.hooks",
+    "HookResponse": "uaitools.proxy.guards.hooks",
+    "LeastRequests": "uaitools.traffic.balancing",
     "ProxyConfig": "uaitools.proxy.config",
+    "Random": "uaitools.traffic.balancing",
     "RetryBudget": "uaitools.traffic.retry",
     "ReverseProxy": "uaitools.proxy.handler",
     "RoundRobin": "uaitools.traffic.balancing",
-    "ConsistentHash": "uaitools.traffic.balancing",
-    "Ewma": "uaitools.traffic.balancing",
-    "LeastRequests": "uaitools.traffic.balancing",
-    "Random": "uaitools.traffic.balancing",
 }
 
 

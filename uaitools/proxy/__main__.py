@@ -16,7 +16,7 @@ from pathlib import Path
 
 from uaitools import log
 from uaitools.config import ConfigError
-from uaitools.proxy.access_writer import STDOUT, open_log
+from uaitools.proxy.access.writer import STDOUT, open_log
 from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.flags import RouteFlag, load_with

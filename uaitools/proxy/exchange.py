@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
+from uaitools.proxy.access.record import Record
 from uaitools.proxy.attempts import HEALTHY, Attempts
-from uaitools.proxy.cors import Preflight, cleaned
 from uaitools.proxy.ends import CLIENT_GONE, COMPLETE, REFUSED, REJECTED, UNAVAILABLE
 from uaitools.proxy.failure import BROKEN, DEADLINE, OVERFLOW, STATUS, Failure, too_large
 from uaitools.proxy.headers import error_answer
@@ -25,17 +25,17 @@ from uaitools.proxy.http1.fields import Field
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.http1.retry_after import retry_after
 from uaitools.proxy.ids import random_digits
-from uaitools.proxy.record import Record
-from uaitools.proxy.reply import Reply
+from uaitools.proxy.routing.cors import Preflight, cleaned
+from uaitools.proxy.routing.reply import Reply
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 from uaitools.traffic.retry import asked_pause, backoff
 
 if TYPE_CHECKING:
-    from uaitools.proxy.access import AccessLog
+    from uaitools.proxy.access.log import AccessLog
     from uaitools.proxy.affinity import Affinity
     from uaitools.proxy.client import Client
-    from uaitools.proxy.interception import Interception
+    from uaitools.proxy.guards.interception import Interception
     from uaitools.proxy.site import Plan
     from uaitools.proxy.upstream import Upstream
     from uaitools.traffic.concurrency import Slot

@@ -23,29 +23,29 @@ from uaitools.limits.front import Limits
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy import native, status
-from uaitools.proxy.access import AccessLog
-from uaitools.proxy.access_writer import AccessWriter
+from uaitools.proxy.access.log import AccessLog
+from uaitools.proxy.access.writer import AccessWriter
 from uaitools.proxy.clients import Clients
 from uaitools.proxy.config import AccessLogSettings, ProxyConfig
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
-from uaitools.proxy.guards import Guards
-from uaitools.proxy.hooks import Hook
+from uaitools.proxy.guards.builder import Guards
+from uaitools.proxy.guards.hooks import Hook
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.orders import Order
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.report import Report
-from uaitools.proxy.routing import Router
+from uaitools.proxy.routing.router import Router
+from uaitools.proxy.routing.table import route_of
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Site
 from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
-from uaitools.proxy.table import route_of
 from uaitools.proxy.tls.front import Front
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint

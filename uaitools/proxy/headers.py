@@ -20,10 +20,10 @@ from uaitools.proxy.http1.fields import USER_PREFIX, Field
 from uaitools.proxy.http1.grammar import TRACEPARENT, MessageError
 from uaitools.proxy.http1.request import NO_CONTROLS, RequestHead
 from uaitools.proxy.http1.response import ResponseHead
-from uaitools.proxy.routing import RouteError
+from uaitools.proxy.routing.router import RouteError
 
 if TYPE_CHECKING:
-    from uaitools.proxy.edits import Edits
+    from uaitools.proxy.routing.edits import Edits
 
 _NO_HOST: Final = b"localhost"  # an HTTP/1.0 client need not send one, an HTTP/1.1 server needs it
 _BEGUN: Final = b"-01\r\n\r\n"  # the end of a head with a trace that begins here: sampled

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from uaitools.proxy.routing import NativeRoute, Route
+from uaitools.proxy.routing.router import NativeRoute, Route
 
 _HIGH_WATER = 64 * 1024
 

@@ -11,23 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.cors import Cors, Preflight, preflight_method
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.failure import too_large
 from uaitools.proxy.headers import Trust, outgoing
 from uaitools.proxy.http1.request import NO_CONTROLS, RequestHead
 from uaitools.proxy.memo import Memo
 from uaitools.proxy.patience import NEVER, Overrides, Patience
-from uaitools.proxy.reply import Redirect, Reply
-from uaitools.proxy.routing import Route, RouteError, Router
+from uaitools.proxy.routing.cors import Cors, Preflight, preflight_method
+from uaitools.proxy.routing.reply import Redirect, Reply
+from uaitools.proxy.routing.router import Route, RouteError, Router
 from uaitools.proxy.series import Requests, Series
 from uaitools.proxy.service import Service
 
 if TYPE_CHECKING:
-    from uaitools.proxy.access import AccessLog
+    from uaitools.proxy.access.log import AccessLog
     from uaitools.proxy.affinity import Preference
-    from uaitools.proxy.edits import Edits
-    from uaitools.proxy.guard import Caller, Guard
+    from uaitools.proxy.guards.guard import Caller, Guard
+    from uaitools.proxy.routing.edits import Edits
 
 
 class Destination:

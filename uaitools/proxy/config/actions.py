@@ -9,9 +9,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
-from uaitools.proxy.edits import may_edit
-from uaitools.proxy.pattern import RESERVED, placeholders
-from uaitools.proxy.reply import BODILESS
+from uaitools.proxy.routing.edits import may_edit
+from uaitools.proxy.routing.pattern import RESERVED, placeholders
+from uaitools.proxy.routing.reply import BODILESS
 
 _BODY_LIMIT: Final = 64 * 1024  # characters of a fixed answer
 _VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")

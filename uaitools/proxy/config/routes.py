@@ -19,10 +19,10 @@ from uaitools.proxy.config.actions import (
     editable,
 )
 from uaitools.proxy.config.units import Count, Seconds
-from uaitools.proxy.hooks import load_hook
+from uaitools.proxy.guards.hooks import load_hook
 from uaitools.proxy.http1.grammar import AUTHORITY, MessageError
 from uaitools.proxy.http1.target import normalise
-from uaitools.proxy.pattern import PREFIX, Pattern, parse_pattern, placeholders
+from uaitools.proxy.routing.pattern import PREFIX, Pattern, parse_pattern, placeholders
 
 _PATH: Final = re.compile(r"/[!$&'()*+,;=:@%A-Za-z0-9\-._~/{}]*")
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\]")

@@ -20,7 +20,7 @@ from uaitools.proxy.memo import Memo
 
 if TYPE_CHECKING:
     from uaitools.auth.authenticator import Authenticator
-    from uaitools.proxy.guard import Caller
+    from uaitools.proxy.guards.guard import Caller
 
 RENEWAL: Final = 25.0  # seconds; a principal token lives for 60 and must outlast its request
 _SPEAKER: Final = "proxy"

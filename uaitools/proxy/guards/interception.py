@@ -21,8 +21,8 @@ from uaitools.errors import ServiceError
 from uaitools.log import get_logger
 from uaitools.proxy.ends import COMPLETE
 from uaitools.proxy.failure import BROKEN
+from uaitools.proxy.guards.hooks import HookAnswer, HookRequest, HookResponse, Hooks
 from uaitools.proxy.headers import local_head
-from uaitools.proxy.hooks import HookAnswer, HookRequest, HookResponse, Hooks
 from uaitools.proxy.http1.fields import settable_in_request, settable_in_response
 from uaitools.proxy.http1.grammar import FIELD_VALUE, TARGET, TOKEN
 from uaitools.proxy.http1.response import ResponseHead

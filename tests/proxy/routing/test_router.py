@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uaitools.proxy.routing import NativeRoute, Route, RouteError, Router
+from uaitools.proxy.routing.router import NativeRoute, Route, RouteError, Router
 
 CHAT = Route(b"/api/chat", "chat", methods=frozenset({b"POST"}))
 MEMORY = Route(b"/api/memory", "memory", rewrite=b"/memories")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uaitools.proxy.split import Split
+from uaitools.proxy.routing.split import Split
 
 LINES = b"\r\nAccept: */*\r\nX-Tenant: acme\r\nCookie: a=b; side=7"
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uaitools.proxy.http1.target import normalise
-from uaitools.proxy.pattern import fill, parse_pattern, placeholders
-from uaitools.proxy.routing import Route
+from uaitools.proxy.routing.pattern import fill, parse_pattern, placeholders
+from uaitools.proxy.routing.router import Route
 
 
 @pytest.mark.parametrize(

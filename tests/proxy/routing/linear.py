@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from uaitools.proxy.conditions import HEADER, QUERY, Condition
-from uaitools.proxy.routing import Route
+from uaitools.proxy.routing.conditions import HEADER, QUERY, Condition
+from uaitools.proxy.routing.router import Route
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from uaitools.proxy.hosts import ANY, Hosts, host_name
+from uaitools.proxy.routing.hosts import ANY, Hosts, host_name
 
 
 @pytest.fixture

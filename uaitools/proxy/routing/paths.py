@@ -10,11 +10,11 @@ from bisect import insort
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from uaitools.proxy.conditions import Condition, Facts
-from uaitools.proxy.pattern import EXACT, PREFIX, Pattern
+from uaitools.proxy.routing.conditions import Condition, Facts
+from uaitools.proxy.routing.pattern import EXACT, PREFIX, Pattern
 
 if TYPE_CHECKING:
-    from uaitools.proxy.routing import Route
+    from uaitools.proxy.routing.router import Route
 
 
 _Place: TypeAlias = "tuple[int, int, Route]"

@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.conditions import Condition, Facts, Question
-from uaitools.proxy.cors import Cors
-from uaitools.proxy.hosts import ANY, Hosts
 from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.memo import Memo
-from uaitools.proxy.paths import Level, Paths
 from uaitools.proxy.patience import Overrides
-from uaitools.proxy.pattern import EXACT, PREFIX, fill, parse_pattern
+from uaitools.proxy.routing.conditions import Condition, Facts, Question
+from uaitools.proxy.routing.cors import Cors
+from uaitools.proxy.routing.hosts import ANY, Hosts
+from uaitools.proxy.routing.paths import Level, Paths
+from uaitools.proxy.routing.pattern import EXACT, PREFIX, fill, parse_pattern
 
 if TYPE_CHECKING:
-    from uaitools.proxy.edits import Edits
-    from uaitools.proxy.guard import Guard
+    from uaitools.proxy.guards.guard import Guard
     from uaitools.proxy.http1.request import RequestHead
-    from uaitools.proxy.reply import Redirect, Reply
-    from uaitools.proxy.split import Split
+    from uaitools.proxy.routing.edits import Edits
+    from uaitools.proxy.routing.reply import Redirect, Reply
+    from uaitools.proxy.routing.split import Split
 
 _NOT_TAKEN: Final = "this path does not take this method; see Allow"
 

@@ -19,9 +19,9 @@ from uaitools.proxy.http1.grammar import MessageError
 
 if TYPE_CHECKING:
     from uaitools.errors import ServiceError
-    from uaitools.proxy.access_writer import AccessWriter
+    from uaitools.proxy.access.record import Record
+    from uaitools.proxy.access.writer import AccessWriter
     from uaitools.proxy.exchange import Exchange
-    from uaitools.proxy.record import Record
     from uaitools.proxy.site import Plan
     from uaitools.proxy.tunnel import Tunnel
 

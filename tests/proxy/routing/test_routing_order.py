@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proxy.linear import Request, Spec, decide
+from tests.proxy.routing.linear import Request, Spec, decide
 from uaitools.proxy.http1.request import RequestHead
-from uaitools.proxy.routing import Route, RouteError, Router
+from uaitools.proxy.routing.router import Route, RouteError, Router
 
 
 def found(router: Router, request: Request) -> int | tuple[int, frozenset[str]]:

@@ -2,7 +2,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import pytest
 
-from uaitools.proxy.networks import ADDRESSES, Networks
+from uaitools.proxy.guards.networks import ADDRESSES, Networks
 
 INSIDE = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
 HOST = [ip_network("10.6.6.6/32")]

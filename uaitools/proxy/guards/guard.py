@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 from uaitools.auth.errors import NotReady, Unresolved
 from uaitools.errors import ServiceError
 from uaitools.limits.keys import HEADER, address_key, call_key, field_value
-from uaitools.proxy.identity import Identities, Identity, unasked
-from uaitools.proxy.interception import Interception
+from uaitools.proxy.guards.identity import Identities, Identity, unasked
+from uaitools.proxy.guards.interception import Interception
 from uaitools.traffic.concurrency import Concurrency, Slot
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from uaitools.limits.limit import Limit
     from uaitools.limits.verdict import Verdict
     from uaitools.proxy.exchange import Exchange
-    from uaitools.proxy.hooks import Hooks
+    from uaitools.proxy.guards.hooks import Hooks
+    from uaitools.proxy.guards.networks import Networks
     from uaitools.proxy.http1.request import RequestHead
-    from uaitools.proxy.networks import Networks
     from uaitools.proxy.peers import Peers
 
 FORBIDDEN: Final = ServiceError(403, "clients of this address may not come here", "proxy")

@@ -1,10 +1,10 @@
 import pytest
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.edits import Edits
 from uaitools.proxy.http1.request import RequestHead
-from uaitools.proxy.reply import Redirect, Reply
-from uaitools.proxy.routing import Route
+from uaitools.proxy.routing.edits import Edits
+from uaitools.proxy.routing.reply import Redirect, Reply
+from uaitools.proxy.routing.router import Route
 
 DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
 

@@ -1,7 +1,7 @@
 import pytest
 
-from uaitools.proxy.edits import Edits, may_edit
 from uaitools.proxy.http1.response import ResponseHead, parse_response
+from uaitools.proxy.routing.edits import Edits, may_edit
 
 EDITS = Edits({b"Server": b"edge"}, {b"Vary": b"Origin"}, [b"x-internal", b"X-Gone"])
 
@@ -48,7 +48,7 @@ def test_equal_heads_are_edited_once_and_others_never_share() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    from uaitools.proxy import edits  # noqa: PLC0415 - its table, whose bound this is about
+    from uaitools.proxy.routing import edits  # noqa: PLC0415 - its table, whose bound this is about
 
     for number in range(2_000):
         EDITS.response(response(b"A: %d" % number))

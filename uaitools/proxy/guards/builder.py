@@ -10,10 +10,10 @@ from uaitools.limits.front import Limits
 from uaitools.limits.limit import Limit
 from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.deadlines import Deadlines
-from uaitools.proxy.guard import Guard
-from uaitools.proxy.hooks import Hook, Hooks, load_hook
-from uaitools.proxy.identity import Access, Identities
-from uaitools.proxy.networks import Networks
+from uaitools.proxy.guards.guard import Guard
+from uaitools.proxy.guards.hooks import Hook, Hooks, load_hook
+from uaitools.proxy.guards.identity import Access, Identities
+from uaitools.proxy.guards.networks import Networks
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.service import Service
 from uaitools.traffic.concurrency import Concurrency

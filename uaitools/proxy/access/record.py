@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uaitools.proxy.access import AccessLog
+    from uaitools.proxy.access.log import AccessLog
     from uaitools.proxy.exchange import Exchange
     from uaitools.proxy.tunnel import Tunnel
     from uaitools.proxy.upstream import Upstream

@@ -1,7 +1,7 @@
 import pytest
 
-from uaitools.proxy.conditions import HEADER, QUERY, Facts, Question, cookie, parameters
 from uaitools.proxy.http1.request import RequestHead
+from uaitools.proxy.routing.conditions import HEADER, QUERY, Facts, Question, cookie, parameters
 
 
 def head(*lines: bytes, target: bytes = b"/") -> RequestHead:

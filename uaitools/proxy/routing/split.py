@@ -13,7 +13,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from typing import Final
 
-from uaitools.proxy.conditions import cookie, header_values
+from uaitools.proxy.routing.conditions import cookie, header_values
 
 COOKIE: Final = "cookie"
 HEADER: Final = "header"

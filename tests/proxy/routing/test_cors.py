@@ -2,8 +2,8 @@
 
 import pytest
 
-from uaitools.proxy.cors import Cors, cleaned, preflight_method
 from uaitools.proxy.http1.response import parse_response
+from uaitools.proxy.routing.cors import Cors, cleaned, preflight_method
 
 APP = b"https://app.example.org"
 ALLOW = b"Access-Control-Allow-Origin: "

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from uaitools.proxy.conditions import HEADER, QUERY, Condition
 from uaitools.proxy.config.actions import FieldEdits
 from uaitools.proxy.config.routes import RouteSettings
-from uaitools.proxy.cors import Cors
-from uaitools.proxy.edits import Edits
-from uaitools.proxy.guard import Guard
+from uaitools.proxy.guards.guard import Guard
 from uaitools.proxy.http1.grammar import COMMON_METHODS
 from uaitools.proxy.patience import Overrides
-from uaitools.proxy.reply import Redirect, Reply
-from uaitools.proxy.routing import Route
-from uaitools.proxy.split import Split
+from uaitools.proxy.routing.conditions import HEADER, QUERY, Condition
+from uaitools.proxy.routing.cors import Cors
+from uaitools.proxy.routing.edits import Edits
+from uaitools.proxy.routing.reply import Redirect, Reply
+from uaitools.proxy.routing.router import Route
+from uaitools.proxy.routing.split import Split
 
 
 def route_of(settings: RouteSettings, guard: Guard | None = None) -> Route:

@@ -6,14 +6,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
-from uaitools.proxy.hosts import host_name
 from uaitools.proxy.http1.response import ResponseHead
-from uaitools.proxy.pattern import fill
+from uaitools.proxy.routing.hosts import host_name
+from uaitools.proxy.routing.pattern import fill
 
 if TYPE_CHECKING:
-    from uaitools.proxy.edits import Edits
     from uaitools.proxy.http1.request import RequestHead
-    from uaitools.proxy.routing import Route
+    from uaitools.proxy.routing.edits import Edits
+    from uaitools.proxy.routing.router import Route
 
 # RFC 9110 6.4.1: these end with their head.
 BODILESS: Final = frozenset((204, 304))
