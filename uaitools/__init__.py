@@ -8,7 +8,7 @@ What they stand on, one concept a file:
 
     config      TOML file < environment < flags -> the components' frozen models
     problems    what is wrong with a configuration, in words
-    addresses   where to listen, HOST:PORT
+    addresses   where to listen, HOST:PORT; secret, a setting shown to nobody
     errors      ServiceError, and its JSON on the wire
     log         one JSON line an event on standard error
     metrics     hot-path integers, read at scrape time, summed over worker processes

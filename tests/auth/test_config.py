@@ -10,6 +10,7 @@ from tests.auth.issuers import SECRET, SERVICE_SECRET, public_pem
 from uaitools.auth.config import AuthConfig, JwtConfig
 from uaitools.auth.keys import render
 from uaitools.config import ConfigError, load
+from uaitools.secret import REVEALED
 
 JWKS = 'jwks_url = "https://issuer.example/keys"\nissuer = "i"\naudience = "a"'
 
@@ -230,8 +231,9 @@ def test_secrets_are_shown_nowhere_but_where_they_are_asked_for() -> None:
     shown += found.model_dump_json()
     assert SECRET not in shown
     assert SERVICE_SECRET not in shown
-    assert AuthConfig.model_validate(found.reveal()) == found
-    assert found.reveal()["jwt"][0]["secret"] == SECRET
+    revealed = found.model_dump(mode="json", context=REVEALED)
+    assert AuthConfig.model_validate(revealed) == found
+    assert revealed["jwt"][0]["secret"] == SECRET
 
 
 def test_a_changed_secret_is_a_changed_configuration() -> None:

@@ -15,9 +15,9 @@ from uaitools.proxy.config import (
     ServiceSettings,
     Timeouts,
 )
-from uaitools.proxy.config.secret import REVEALED
 from uaitools.proxy.downstream import ClientPolicy
 from uaitools.proxy.service import ServicePolicy
+from uaitools.secret import REVEALED
 from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import BreakerPolicy
 from uaitools.traffic.retry import RetryPolicy

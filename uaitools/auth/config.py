@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretS
 
 from uaitools.auth.jws import Algorithm
 from uaitools.config import Model
+from uaitools.secret import Secret
 
 _SECRET_BYTES: Final = 32  # as long as HS256's hash (RFC 7518, 3.2)
 _VARIETY: Final = 8  # different characters; random text of that length has more
@@ -64,7 +65,7 @@ def _one_or_several(value: object) -> object:
     return (value,) if isinstance(value, Mapping | str | Model) else value
 
 
-Secret = Annotated[SecretStr, AfterValidator(_strong)]
+StrongSecret = Annotated[Secret, AfterValidator(_strong)]
 ClaimName = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -80,7 +81,7 @@ class JwtConfig(Model):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     algorithms: tuple[Algorithm, ...] = ()
-    secret: Secret | None = None
+    secret: StrongSecret | None = None
     public_key_file: Path | None = None
     jwks_url: Annotated[str, AfterValidator(_fetchable)] | None = None
     issuer: Annotated[str, Field(min_length=1)] | None = None
@@ -151,23 +152,12 @@ class AuthConfig(Model):
 
     keys_file: Annotated[Path, AfterValidator(_key_file)] | None = None
     jwt: Annotated[tuple[JwtConfig, ...], BeforeValidator(_one_or_several)] = ()
-    service_secret: Secret | None = None
+    service_secret: StrongSecret | None = None
 
     @property
     def enabled(self) -> bool:
         """Whether any credential is asked for."""
         return self.keys_file is not None or bool(self.jwt) or self.service_secret is not None
-
-    def reveal(self) -> dict[str, Any]:
-        """As `model_dump(mode="json")`, but with the secrets: only for a process of ours.
-
-        `model_validate` reads it. Everything else that shows a configuration shows asterisks.
-        """
-        document = self.model_dump(mode="json")
-        for table, issuer in zip(document["jwt"], self.jwt, strict=True):
-            table["secret"] = _revealed(issuer.secret)
-        document["service_secret"] = _revealed(self.service_secret)
-        return document
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -178,7 +168,3 @@ class AuthConfig(Model):
         if self.service_secret is not None and self.service_secret in secrets:
             raise ValueError("service_secret: must differ from the secrets of jwt")
         return self
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret is not None else None

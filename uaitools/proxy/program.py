@@ -20,7 +20,6 @@ from uaitools.lifecycle import run, run_main
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
 from uaitools.proxy.config import KEPT, ProxyConfig
-from uaitools.proxy.config.secret import REVEALED
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.gateway import Gateway
@@ -28,6 +27,7 @@ from uaitools.proxy.orders import Order
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import WorkerEnd
 from uaitools.proxy.workers.supervisor import Supervisor
+from uaitools.secret import REVEALED
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Program:
             {
                 "common": self._settings.common.model_dump(include={"log_level", "environment"}),
                 "proxy": self._config.model_dump(mode="json", exclude=set(KEPT), context=REVEALED),
-                "auth": self._settings.of(AuthConfig).reveal(),
+                "auth": self._settings.of(AuthConfig).model_dump(mode="json", context=REVEALED),
                 "limits": self._settings.of(LimitsConfig).model_dump(mode="json"),
             }
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from uaitools.config import Model
-from uaitools.proxy.config.secret import Secret
+from uaitools.secret import Secret
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}")
 _LEAST: Final = 32  # characters of a secret

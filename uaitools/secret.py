@@ -1,7 +1,5 @@
 """Text that is shown to nobody: it leaves a configuration only where it is asked for by name."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final
 
 from pydantic import PlainSerializer, SecretStr, SerializationInfo
@@ -15,3 +13,4 @@ def _serialise(secret: SecretStr, info: SerializationInfo) -> str:
 
 
 Secret = Annotated[SecretStr, PlainSerializer(_serialise, when_used="json")]
+"""A text in a configuration; `model_dump(mode="json", context=REVEALED)` shows it, nothing else."""
