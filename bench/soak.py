@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import Process, cores, free_port, program, resident, stay_on_load_core
+from bench.peers.policies import KEY, SECRET, write_keys
 from bench.record import RESULTS, save
 from bench.upstreams import answering, fill, source_environment
 
@@ -36,7 +37,8 @@ def start_load(port: int, seconds: int) -> subprocess.Popen[str]:
     argv.append(f"-c{_CONNECTIONS}")
     argv += [f"-d{seconds}s", "-s", str(_HERE / "soak.lua")]
     argv.append(f"http://127.0.0.1:{port}/api/chat")
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "BENCH_TOKEN": KEY}
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def finish(load: subprocess.Popen[str]) -> tuple[int, int]:
@@ -85,6 +87,8 @@ def main() -> int:
             port=port,
             port_a=upstreams[0],
             port_b=upstreams[1],
+            keys=write_keys(Path(name)),
+            secret=SECRET,
         )
         argv = (sys.executable, "-P", "-m", "uaitools.proxy", "--config", str(config))
         env = source_environment()

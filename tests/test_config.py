@@ -130,6 +130,18 @@ def test_a_variable_makes_a_table_of_a_shorthand(file: Path) -> None:
     assert loaded.of(Gateway).services == {"memory": Upstream(endpoints=("http://b",))}
 
 
+@pytest.mark.parametrize("url", ["redis://a", "rediss://u:p@a:6380/1", "unix:///run/redis.sock"])
+def test_a_redis_is_named_by_a_url(file: Path, url: str) -> None:
+    assert settings("", file, {"REDIS_URL": url}).common.redis_url == url
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:6379", "http://a", "redis://", "redis://u:hush@a:x"])
+def test_what_is_no_redis_is_refused(file: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="redis://HOST") as found:
+        settings("", file, {"REDIS_URL": url})
+    assert "hush" not in str(found.value)
+
+
 def test_database_and_redis_are_read_under_their_usual_names(file: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://env", "REDIS_URL": "redis://env"}
 

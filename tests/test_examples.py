@@ -15,6 +15,7 @@ PROMISES = {
         "15.0 ramping 0.5",
         "20.0 healthy",
     ],
+    "component.py": ["401 authentication is required", '200 "reads";r=0;', '429 "reads";r=0;'],
     "gateway_in_process.py": ['"upstream": "one"', '"upstream": "two"', "200 have a nice day"],
     "handler_on_aiohttp.py": ["200 front page", '"for": "127.0.0.1", "got": "hello"'],
     "hooks.py": ["200 tenant acme asked for /shelf yes", "403 not today None"],

@@ -17,9 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from uaitools import log
 from uaitools.addresses import Address, ListenAddress, parse_address
@@ -74,6 +75,24 @@ class Common(Model):
     environment: str = "development"
     database_url: str | None = None
     redis_url: str | None = None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: str | None) -> str | None:
+        if url is not None and not _is_redis(url):
+            raise ValueError("is redis://HOST[:PORT][/DATABASE], rediss:// or unix:///PATH")
+        return url
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # it is no number
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    return parts.scheme in ("redis", "rediss") and bool(parts.hostname)
 
 
 M = TypeVar("M", bound=Model)

@@ -65,6 +65,10 @@ class CorsSettings(Model):
         return self
 
 
+PREFLIGHTS: Final = web.AppKey[set[web.AbstractRoute]]("preflights", set)
+"""The routes of an application that answer preflights, and nothing else."""
+
+
 def enable(app: web.Application, settings: CorsSettings) -> None:
     """Answer preflights of `app`, and add to its answers what browsers want, for all its routes.
 
@@ -80,12 +84,16 @@ def enable(app: web.Application, settings: CorsSettings) -> None:
         allow_methods=list(settings.methods) or None,
     )
     cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(settings.origins, options))
+    preflights: set[web.AbstractRoute] = set()
+    app[PREFLIGHTS] = preflights
 
     async def add_routes(app: web.Application) -> None:
+        before = set(app.router.routes())
         for resource in list(app.router.resources()):
             for route in list(resource):
                 if route.method not in (hdrs.METH_OPTIONS, hdrs.METH_ANY):
                     cors.add(route)
+        preflights.update(set(app.router.routes()) - before)
 
     async def vary(_request: web.Request, response: web.StreamResponse) -> None:
         # aiohttp-cors repeats the origin even for "*", and leaves this out: a cache would give one

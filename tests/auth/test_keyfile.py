@@ -222,3 +222,17 @@ def test_a_file_that_cannot_be_used_is_named_with_the_reason(
     with pytest.raises(KeyFileError, match=reason) as caught:
         KeyFile(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_file_whose_mode_was_wrong_is_read_when_that_is_mended(path: Path) -> None:
+    text = add(path)
+    file = KeyFile(path)
+    change(path, lambda _records: ((), None))
+    path.chmod(0o666)
+    assert not file.poll()
+    assert known(file, text)
+
+    path.chmod(0o600)
+
+    assert file.poll()
+    assert not known(file, text)

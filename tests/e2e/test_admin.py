@@ -10,9 +10,10 @@ from aiohttp import ClientSession
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import ValidationError
 
-from tests.peers.gateways import SERVICE, config, gateway, service_of
+from tests.peers.gateways import SERVICE, config, eventually, gateway, service_of
 from tests.peers.scripted import OK, Answering, answering, upstream
 from tests.peers.wire import Wire, connect
+from uaitools.proxy.admin import bounds
 from uaitools.proxy.admin.redact import redacted
 from uaitools.proxy.admin.server import Admin
 from uaitools.proxy.gateway import Gateway
@@ -158,6 +159,47 @@ def test_whatever_is_called_like_a_secret_is_hidden_and_users_of_urls_as_well() 
         },
         "empty_token": None,
     }
+
+
+def test_what_clients_and_services_send_is_hidden_as_well() -> None:
+    edits = {"set": {"Authorization": "Bearer x"}, "add": {"Cookie": "y"}, "remove": ["Via"]}
+    document = {
+        "request_headers": edits,
+        "headers": {"X-Internal": "z"},
+        "query": {"apikey": "q"},
+        "redirect": {"to": "https://a/b?sig=w&plain=1"},
+        "cors": {"headers": ["X-Field"]},
+    }
+    assert redacted(document) == {
+        "request_headers": {
+            "set": {"Authorization": "**********"},
+            "add": {"Cookie": "**********"},
+            "remove": ["Via"],
+        },
+        "headers": {"X-Internal": "**********"},
+        "query": {"apikey": "**********"},
+        "redirect": {"to": "https://a/b?sig=**********&plain=**********"},
+        "cors": {"headers": ["X-Field"]},
+    }
+
+
+async def test_the_admin_api_has_few_connections_and_none_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "LIFETIME", 1.0)
+    monkeypatch.setattr(bounds, "GRACE", 0.1)
+    async with gateway(admin="127.0.0.1:0") as running, Admin(running) as admin:
+        wires = [await connect(admin.address.port) for _ in range(bounds.CONNECTIONS)]
+        await eventually(lambda: len(admin.connections.open) == bounds.CONNECTIONS)
+        wires[0].send(b"GET /serv")  # and never more
+        late = await connect(admin.address.port)
+        await eventually(lambda: late.ended)
+        late.close()
+        assert admin.connections.refused == 1
+        await eventually(lambda: all(wire.ended for wire in wires))
+        await eventually(lambda: not admin.connections.open)
+        for wire in wires:
+            wire.close()
 
 
 # -- orders ---------------------------------------------------------------------------------

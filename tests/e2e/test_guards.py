@@ -132,7 +132,7 @@ async def test_a_credential_is_forwarded_where_the_route_says_so(keys: Keys) -> 
 
 
 async def test_a_route_that_asks_nobody_leaves_credentials_alone(keys: Keys) -> None:
-    async with guarded(accepting(keys)) as (proxy, server):
+    async with guarded(accepting(keys), auth="none") as (proxy, server):
         await ask(proxy, "Authorization: Basic abc", "X-API-Key: theirs")
 
     (seen,) = server.requests
@@ -148,6 +148,29 @@ async def test_routes_ask_where_auth_enabled_says_so_but_for_those_that_do_not(k
         async with Gateway(settings, auth=accepting(keys)) as proxy:
             assert (await ask(proxy)).status == 401
             assert (await ask(proxy, line="GET /open HTTP/1.1")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "route", "status"),
+    [
+        ({}, {}, 401),
+        ({"auth_enabled": False}, {}, 200),
+        ({}, {"auth": "none"}, 200),
+        ({"auth_enabled": False}, {"scopes": ["chat"]}, 401),
+        ({"auth_enabled": False}, {"roles": ["admin"]}, 401),
+    ],
+)
+async def test_once_there_is_auth_nothing_is_open_but_what_says_so(
+    keys: Keys, settings: dict[str, Any], route: dict[str, Any], status: int
+) -> None:
+    async with guarded(accepting(keys), settings, **route) as (proxy, _):
+        assert (await ask(proxy)).status == status
+
+
+async def test_without_auth_scopes_are_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match=r"configure \[auth\]"):
+        async with guarded(None, scopes=["chat"]):
+            pass
 
 
 async def test_an_optional_credential_may_be_missing_but_not_wrong(keys: Keys) -> None:
@@ -403,6 +426,46 @@ async def test_callers_are_told_apart(keys: Keys) -> None:
             await eventually(lambda: pool_of(proxy).endpoint.in_flight == 0)
 
 
+async def switch(wire: Wire) -> None:
+    await wire.head()
+    wire.send(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
+    await wire.rest()
+
+
+async def test_a_tunnel_is_under_way_until_it_ends() -> None:
+    upgrade = request("Connection: Upgrade", "Upgrade: websocket")
+    routes = [{"path": "/", "service": "api", "concurrency": 1}]
+    async with upstream(switch) as server, gateway(server.url, routes=routes) as proxy:
+        for _ in range(2):
+            wire = await connect(proxy.address.port)
+            wire.send(upgrade)
+            assert (await wire.head()).status == 101
+            assert (await ask(proxy)).status == 429
+            wire.transport.abort()
+            await eventually(lambda: not proxy.clients)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8::1", "2001:db8::2"),
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("192.0.2.1:80", "192.0.2.1:81"),
+    ],
+)
+async def test_who_owns_several_addresses_is_one_caller(one: str, other: str) -> None:
+    routes = [{"path": "/", "service": "api", "concurrency": 1}]
+    trusted = {"trusted_proxies": ["127.0.0.0/8"]}
+    async with upstream(hang) as server, gateway(server.url, routes=routes, **trusted) as proxy:
+        wire = await connect(proxy.address.port)
+        wire.send(request(f"X-Forwarded-For: {one}"))
+        await server.accepted()
+        assert (await ask(proxy, f"X-Forwarded-For: {other}")).status == 429
+        wire.transport.abort()
+
+
 async def test_a_service_has_so_many_requests_under_way_in_all() -> None:
     service = {"limits": {"concurrency": 1}}
     async with upstream(hang) as server, gateway(server.url, service=service) as proxy:
@@ -550,6 +613,23 @@ async def test_a_header_may_tell_callers_apart(one: str, other: str, status: int
     async with guarded(None, limits=limits) as (proxy, _):
         assert (await ask(proxy, one)).status == 200
         assert (await ask(proxy, other)).status == status
+
+
+@pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host", "X-User-Id"])
+async def test_a_header_that_is_not_only_forwarded_may_tell_callers_apart_too(name: str) -> None:
+    limits = [{"rate": "1/m", "key": f"header:{name}"}]
+    trusting = {"trusted_proxies": ["127.0.0.0/8"]}
+    async with guarded(None, trusting, limits=limits) as (proxy, _):
+        statuses = []
+        for value in ("a", "b", "a"):
+            lines = [f"{name}: {value}"] if name != "Host" else []
+            raw = request(*lines).replace(b"Host: a", b"Host: " + value.encode())
+            wire = await connect(proxy.address.port)
+            wire.send(raw)
+            statuses.append((await wire.message()).status)
+            wire.close()
+
+    assert statuses == [200, 200, 429]
 
 
 async def test_routes_have_limits_of_their_own_and_the_default_is_one_for_all() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -155,6 +156,18 @@ async def test_a_body_over_the_bound_is_a_413() -> None:
 
     assert answered.status == 413
     assert server.requests == []
+
+
+@pytest.mark.parametrize("size", [21, 60_000])
+async def test_a_body_over_the_bound_is_a_413_also_when_it_is_here_already(size: int) -> None:
+    async def read(request: HookRequest, _forward: Forward) -> None:
+        await request.body()
+
+    async with hooked(read, hook_body=20) as (proxy, server):
+        assert (await ask(proxy, post(bytes(20)))).status == 200
+        assert (await ask(proxy, post(bytes(size)))).status == 413
+
+    assert [request.body for request in server.requests] == [bytes(20)]
 
 
 async def test_who_expects_100_continue_is_told_when_a_hook_wants_the_body() -> None:
@@ -328,7 +341,9 @@ async def test_a_hook_that_raises_behind_the_upstream_is_a_500() -> None:
 
 
 @pytest.mark.parametrize("behind", [False, True])
-async def test_a_hook_that_is_slow_is_a_504(*, behind: bool) -> None:
+async def test_a_hook_that_is_slow_is_a_504_and_in_the_log(
+    capsys: pytest.CaptureFixture[str], *, behind: bool
+) -> None:
     async def sleep(_request: HookRequest, forward: Forward) -> None:
         if behind:
             await forward()
@@ -338,6 +353,7 @@ async def test_a_hook_that_is_slow_is_a_504(*, behind: bool) -> None:
         answered = await ask(proxy)
         assert answered.status == 504
         assert b"hook" in answered.body
+    assert "a hook was too slow" in capsys.readouterr().out
 
 
 async def test_a_slow_hook_that_does_not_want_to_end_is_a_504_all_the_same() -> None:
@@ -353,6 +369,149 @@ async def test_a_slow_hook_that_does_not_want_to_end_is_a_504_all_the_same() -> 
         assert (await ask(proxy)).status == 504
         await asyncio.wait_for(ended.wait(), 5)
         assert server.requests == []
+
+
+async def test_an_answer_that_comes_too_late_is_nobodys() -> None:
+    async def insist(request: HookRequest, forward: Forward) -> HookAnswer | None:
+        if request.path != "/slow":
+            return None
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forward()
+        return HookAnswer(200, b"too late")
+
+    async with hooked(insist) as (proxy, server):
+        wire = await connect(proxy.address.port)
+        wire.send(GET.replace(b"/x", b"/slow").replace(b"X-Old", b"X-Request-Timeout"))
+        assert (await wire.message()).status == 504
+        wire.send(GET.replace(b"/x", b"/next"))
+        assert (await wire.message()).body == b"ok"
+        wire.close()
+
+    assert [request.start.split()[1] for request in server.requests] == [b"/next?q=1"]
+
+
+async def test_a_hook_that_goes_on_without_its_client_asks_no_upstream() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def cling(_request: HookRequest, _forward: Forward) -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        ended.set()
+
+    async with hooked(cling) as (proxy, server):
+        wire = await connect(proxy.address.port)
+        wire.send(GET)
+        await begun.wait()
+        wire.transport.abort()
+        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.sleep(0)
+        assert server.received == b""
+
+
+async def cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def exits() -> None:
+    raise SystemExit(3)
+
+
+async def answers(answer: object) -> object:
+    return answer
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize(
+    "end",
+    [
+        cancelled,
+        exits,
+        partial(answers, "text"),
+        partial(answers, HookAnswer(200, "text")),  # type: ignore[arg-type]
+        partial(answers, HookAnswer(204, b"not empty")),
+        partial(answers, HookAnswer(304, b"not empty")),
+        partial(answers, HookAnswer(99)),
+        partial(answers, HookAnswer(200, b"", {"Content-Length": "7"})),
+    ],
+)
+async def test_whatever_a_hook_does_its_client_gets_an_answer(
+    end: Callable[[], Awaitable[Any]], *, behind: bool
+) -> None:
+    async def wrong(_request: HookRequest, forward: Forward) -> HookAnswer | None:
+        if behind:
+            await forward()
+        return cast("HookAnswer | None", await end())
+
+    async with hooked(wrong, concurrency=1) as (proxy, _):
+        for _ in range(2):  # and its place is free again
+            assert (await ask(proxy)).status == 500
+
+
+async def test_a_body_is_read_before_the_request_goes_on_or_not_at_all() -> None:
+    async def late(request: HookRequest, forward: Forward) -> None:
+        await forward()
+        await request.body()
+
+    async def twice(request: HookRequest, forward: Forward) -> None:
+        assert await request.body() == b"body"
+        await forward()
+        assert await request.body() == b"body"
+
+    async with hooked(late) as (proxy, _):
+        assert (await ask(proxy, post(b"body"))).status == 500
+    async with hooked(twice) as (proxy, _):
+        assert (await ask(proxy, post(b"body"))).status == 200
+
+
+async def test_a_hooks_credential_takes_the_place_of_the_clients() -> None:
+    async def lend(request: HookRequest, _forward: Forward) -> None:
+        request.headers["Authorization"] = "Bearer ours"
+
+    async with hooked(lend) as (proxy, server):
+        await ask(proxy, GET.replace(b"X-Old: 1", b"Authorization: Bearer theirs\r\nX-API-Key: k"))
+
+    (seen,) = server.requests
+    assert [value for name, value in seen.fields if name == "authorization"] == [b"Bearer ours"]
+    assert seen["x-api-key"] == b"k"
+
+
+async def test_a_service_that_a_hook_chooses_keeps_its_own_limit() -> None:
+    async def choose(request: HookRequest, _forward: Forward) -> None:
+        request.service = "other"
+
+    async def hang(wire: Wire) -> None:
+        await wire.head()
+        await wire.rest()
+
+    async with answering() as one, upstream(hang) as other:
+        narrow = {"endpoints": [other.url], "limits": {"concurrency": 1}}
+        async with gateway(services={"api": {"endpoints": [one.url]}, "other": narrow}) as proxy:
+            proxy.hook(choose)
+            first = await connect(proxy.address.port)
+            first.send(GET)
+            await other.accepted()
+            assert (await ask(proxy)).status == 503
+            first.transport.abort()
+
+
+async def test_bodies_that_wait_for_hooks_count_among_what_is_held() -> None:
+    async def hold(request: HookRequest, _forward: Forward) -> None:
+        await request.body()
+        await asyncio.Event().wait()
+
+    settings = {"client": {"buffer": 1 << 20}, "routes": [{"path": "/", "service": "api"}]}
+    async with answering() as server, gateway(server.url, **settings) as proxy:
+        proxy.hook(hold)
+        wires = [await connect(proxy.address.port) for _ in range(4)]
+        for wire in wires:
+            wire.send(post(bytes(600_000)))
+        await eventually(lambda: sum(wire.lost for wire in wires) == 3)
+        for wire in wires:
+            wire.transport.abort()
 
 
 async def test_the_upstreams_time_is_not_the_hooks() -> None:
@@ -445,6 +604,9 @@ async def of_a_module(request: HookRequest, _forward: Forward) -> None:
     request.headers["X-By"] = "name"
 
 
+async def of_one(_request: HookRequest) -> None: ...
+
+
 def not_async(_request: HookRequest, _forward: Forward) -> None: ...
 
 
@@ -461,7 +623,8 @@ async def test_a_route_names_its_hooks() -> None:
     [
         ("nothing", "package.module:function"),
         ("no.such.module:f", "cannot import no.such.module"),
-        (f"{__name__}:missing", "no async function"),
+        (f"{__name__}:missing", "there is no missing"),
+        (f"{__name__}:of_one", "has to take"),
         (f"{__name__}:not_async", "no async function"),
     ],
 )

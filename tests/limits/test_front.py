@@ -48,7 +48,7 @@ def test_a_refused_call_says_when_there_is_more() -> None:
     assert fields(verdict.lines)[b"RateLimit"] == [b'"api";r=0;t=30']
     error = verdict.error("proxy")
     assert (error.code, error.retry_after) == (429, 30)
-    assert error.message == "the limit api of 2/60s is used up; try again in 30 s"
+    assert error.message == "the limit api of 2/m is used up; try again in 30 s"
 
 
 def test_a_quota_says_the_end_of_its_period() -> None:

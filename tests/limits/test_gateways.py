@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import orjson
 import pytest
 
 from tests.peers.gateways import eventually
@@ -127,6 +128,8 @@ async def test_without_redis_each_host_keeps_to_the_limit_and_with_it_again_both
             await redis.kill()
             await asyncio.to_thread(one.logged, "redis is away")
             await asyncio.to_thread(other.logged, "redis is away")
+            _, health = await asyncio.to_thread(one.request, "GET", "/health")
+            assert "unhealthy" in orjson.loads(health)["dependencies"].values()
             await asyncio.sleep(1)
             away = a.statuses[200], b.statuses[200]
             await redis.start()

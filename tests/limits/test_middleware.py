@@ -96,7 +96,7 @@ async def test_an_answer_tells_what_is_left_and_a_refusal_when_to_come_again(ser
     body: dict[str, Any] = await refused.json()
     assert body == {
         "code": 429,
-        "message": "the limit api of 2/60s is used up; try again in 30 s",
+        "message": "the limit api of 2/m is used up; try again in 30 s",
         "service": "memory",
         "request_id": "r-1",
     }

@@ -262,7 +262,7 @@ async def test_while_no_redis_listens_the_policy_decides(redis: RedisServer, pol
             expected(policy, [await ask(one, limits) for _ in range(10)])
 
         assert [line["event"] for line in logged] == ["redis is away"]
-        assert not one.healthy
+        assert not one.dependencies["redis"]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -305,13 +305,13 @@ async def test_redis_is_probed_at_a_bounded_rate_and_taken_back(redis: RedisServ
         await redis.kill()
         with capture_logs() as logged:
             load = Load([one], limits, tasks=4)
-            await load.until(lambda: not one.healthy)
+            await load.until(lambda: not one.dependencies["redis"])
             tries, began = one.round_trips, time.monotonic()
             asked = load.asked
             await load.until(lambda: load.asked > asked + 500 and time.monotonic() > began + 0.5)
             assert one.round_trips - tries <= 1 + (time.monotonic() - began) / 0.2
             await redis.start()
-            await load.until(lambda: one.healthy)
+            await load.until(lambda: one.dependencies["redis"])
             await load.end()
 
         assert [line["event"] for line in logged] == ["redis is away", "redis is back"]
@@ -325,7 +325,7 @@ async def test_a_redis_that_forgot_the_script_is_told_it_again(redis: RedisServe
 
         assert (await ask(one, limits, (b"p=2",))).refused is None
         assert (await ask(one, limits, (b"p=2",))).refused is limits[0]
-        assert one.healthy
+        assert one.dependencies["redis"]
 
 
 async def test_a_redis_that_takes_no_writes_counts_as_away(redis: RedisServer) -> None:
@@ -333,11 +333,11 @@ async def test_a_redis_that_takes_no_writes_counts_as_away(redis: RedisServer) -
     async with front(redis.url, probe=0.05) as one:
         await redis.command("REPLICAOF", "127.0.0.1", "1")
         expected("local", [await ask(one, limits) for _ in range(10)])
-        assert not one.healthy
+        assert not one.dependencies["redis"]
 
         await redis.command("REPLICAOF", "NO", "ONE")
         load = Load([one], limits, tasks=1)
-        await load.until(lambda: one.healthy)
+        await load.until(lambda: one.dependencies["redis"])
         await load.end()
 
 
@@ -351,15 +351,15 @@ async def test_no_host_passes_more_than_the_limit_whatever_happens_to_redis(
         await load.until(lambda: len(load.passed) >= 100)
         for _ in range(2):
             redis.freeze()
-            await load.until(lambda: not one.healthy)
+            await load.until(lambda: not one.dependencies["redis"])
             redis.thaw()
-            await load.until(lambda: one.healthy)
+            await load.until(lambda: one.dependencies["redis"])
             await redis.command("CLIENT", "PAUSE", "60", "ALL")  # slower, but not too slow
             await redis.command("DEBUG", "SLEEP", "0.05")
             await redis.kill()
-            await load.until(lambda: not one.healthy)
+            await load.until(lambda: not one.dependencies["redis"])
             await redis.start()  # empty: it knows nothing of what was used
-            await load.until(lambda: one.healthy)
+            await load.until(lambda: one.dependencies["redis"])
             passed = len(load.passed)
             await load.until(lambda: len(load.passed) > passed + 100)  # noqa: B023
         await load.end()

@@ -5,10 +5,11 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from fcntl import LOCK_EX, flock
 
 import pytest
 
-from uaitools.limits.shared import Table
+from uaitools.limits.shared import Busy, Table
 from uaitools.traffic.limits import NANO, Quota
 from uaitools.traffic.slots import QuotaCharge, RateCharge, fingerprint
 
@@ -181,3 +182,33 @@ def test_a_quota_s_period_ends_by_the_wall_clock() -> None:
     wall = time.time() + (quota.ends - now) / NANO
     assert wall % 3600 == pytest.approx(0, abs=1) or wall % 3600 == pytest.approx(3600, abs=1)
     assert 0 < quota.ends - now <= HOUR
+
+
+def test_a_worker_that_is_stopped_with_the_lock_stops_no_other() -> None:
+    table = Table(64, 2)
+    holding, held = os.pipe()
+
+    def hold(mine: Table) -> int:
+        flock(mine._lock, LOCK_EX)  # noqa: SLF001 - as in the midst of a `take`
+        os.write(held, b"1")
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return 0
+
+    stopped = forked(table, hold)
+    assert os.read(holding, 1) == b"1"
+    table.open()
+    quota = QuotaCharge(5, START + HOUR)
+    began = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(Busy):
+            table.take(quota, 77, START)
+        with pytest.raises(Busy):
+            table.take_all([quota], [77], START)
+    assert time.monotonic() - began < 2  # it is waited for once a second
+
+    os.kill(stopped[0], signal.SIGCONT)
+    result(stopped)
+    assert table.take(quota, 77, START) == 4
+    table.close()
+    os.close(holding)
+    os.close(held)

@@ -299,6 +299,22 @@ def test_hangup_with_a_wrong_configuration_changes_nothing_and_says_why(
 
 
 @EVERY_SIZE
+def test_hangup_names_what_waits_for_a_restart(tmp_path: Path, workers: str) -> None:
+    file = tmp_path / "uaitools.toml"
+    file.write_text("")
+    with Program("--config", str(file), "--workers", workers) as program:
+        program.logged("listening", int(workers))
+        file.write_text(
+            'redis_url = "redis://127.0.0.1:1"\n[limits]\nslots = 8\n'
+            '[proxy]\nadmin_token = "sixteen characters"\n'
+        )
+        for count in (1, 2):  # each time, until the restart
+            program.send(signal.SIGHUP)
+            *_, last = program.logged("some settings change with a restart only", count)
+            assert last["settings"] == ["proxy.admin_token", "redis_url", "limits.slots"]
+
+
+@EVERY_SIZE
 def test_of_many_hangups_the_last_configuration_wins(tmp_path: Path, workers: str) -> None:
     with upstream("last") as last:
         file = configuration(tmp_path, routes={"/a": "http://127.0.0.1:1"})

@@ -181,17 +181,21 @@ CALLS = st.lists(
 )
 
 
-@given(CALLS)
-@settings(max_examples=400)
+@given(CALLS, st.lists(st.integers(0, 9), min_size=len(KINDS), max_size=len(KINDS)))
+@settings(max_examples=1000)
 def test_however_crowded_the_table_no_key_of_any_limit_ever_gets_more_than_its_limit(
-    calls: list[tuple[list[tuple[int, int]], int]],
+    calls: list[tuple[list[tuple[int, int]], int]], limits: list[int]
 ) -> None:
     slots = table(8)  # one set: every mark competes with every other
     models = [Model(number) for number in range(len(KINDS))]
     at = START
     for wanted, step in calls:
         at += step
-        asked = [(models[n], m * len(KINDS) * 8 + n * 8) for n, m in dict(wanted).items()]
+        asked = [
+            # Several limits may have the same bits above, and keys of one limit differ there.
+            (models[n], (limits[n] + m % 3) << 48 | abs(m) * len(KINDS) * 8 + n * 8)
+            for n, m in dict(wanted).items()
+        ]
         allowed = all(model.oracle(mark).has_one(at) for model, mark in asked)
         left = slots.take_all([m.charge(at) for m, _ in asked], [mark for _, mark in asked], at)
         if min(left) >= 0:
@@ -262,6 +266,18 @@ def test_a_flood_of_keys_admits_what_the_table_has_slots_for_and_one_shared_buck
     # The eighth slot of each set has become the shared one after its own key took 1 of 2.
     assert admitted == 64 + 64 // 8
     assert slots.live(START) == 64
+
+
+@pytest.mark.parametrize("kind", [charge(Rate(5, 3600, 5)), QuotaCharge(5, START + 10**12)])
+def test_a_flood_of_one_limit_s_keys_leaves_those_of_others_all_they_may_have(kind: Charge) -> None:
+    slots, other = table(64), charge(Rate(2, 3600, 2))
+    for key in range(10_000):
+        slots.take(kind, fingerprint(1, b"%d" % key), START)
+
+    for key in range(8):
+        mark = fingerprint(2, b"%d" % key)
+        assert [slots.take(other, mark, START) >= 0 for _ in range(3)] == [True, True, False]
+    assert sum(slots.take(kind, fingerprint(1, b"%d" % n), START) >= 0 for n in range(10_000)) < 300
 
 
 def test_a_flood_does_not_renew_what_a_known_key_has_used() -> None:

@@ -17,6 +17,7 @@ from uaitools.auth.keys import PREFIX
 from uaitools.auth.memo import Memo
 from uaitools.auth.principal import ANONYMOUS, Principal
 from uaitools.auth.service_token import ServiceTokens
+from uaitools.files import in_thread
 from uaitools.metrics import Family, Sample
 from uaitools.tasks import spawn
 
@@ -187,7 +188,7 @@ class Authenticator:
         while True:
             await asyncio.sleep(_POLL)
             # In a thread: 10,000 keys take 0.1 s to read.
-            if self._key_file is not None and await asyncio.to_thread(self._key_file.poll):
+            if self._key_file is not None and await in_thread(self._key_file.poll):
                 self._changed()
 
     def _adopt(self, config: AuthConfig) -> None:

@@ -35,7 +35,10 @@ class AuthError(ServiceError):
     @classmethod
     def missing(cls, service: str) -> AuthError:
         """No credential. A challenge without error code, as RFC 6750 (3.1) wants it."""
-        hint = "authentication is required; send an API key or a token as Authorization: Bearer"
+        hint = (
+            "authentication is required; send an API key or a token as Authorization: Bearer, "
+            "or a key as X-API-Key"
+        )
         return AuthError(hint, service, _REALM)
 
     @classmethod

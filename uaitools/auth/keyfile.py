@@ -16,7 +16,7 @@ from uaitools.auth.keys import ApiKeys, KeyRecord, parse, render
 _SIZE: Final = 128 << 20  # bytes of a file
 _MODE: Final = 0o600
 
-_Signature = tuple[int, int, int]  # modification time in ns, size, inode
+_Signature = tuple[int, int, int, int]  # modification in ns, size, inode, change of status in ns
 
 T = TypeVar("T")
 _log = log.get_logger(__name__)
@@ -124,7 +124,8 @@ def _signature(path: Path) -> _Signature | None:
 
 
 def _signature_of(status: os.stat_result) -> _Signature:
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    # The last one also changes with mode and owner, which may have been what was wrong.
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
 
 
 def _read(path: Path) -> tuple[tuple[KeyRecord, ...], _Signature]:

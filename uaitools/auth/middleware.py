@@ -14,11 +14,12 @@ import functools
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from uaitools.auth.credential import API_KEY, AUTHORIZATION, USER_TOKEN, Credential, credential
 from uaitools.auth.errors import AuthError
 from uaitools.auth.principal import ANONYMOUS, GUEST, Principal, require
+from uaitools.cors import PREFLIGHTS
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -65,6 +66,8 @@ def needs(
         @functools.wraps(handler)
         async def guarded(*args: Any) -> web.StreamResponse:
             request = args[-1].request if isinstance(args[-1], web.View) else args[-1]
+            if PRINCIPAL not in request:
+                raise RuntimeError("@needs works in an application of uaitools.web.application")
             require(request[PRINCIPAL], scopes, either, request[_SERVICE])
             return await handler(*args)
 
@@ -89,7 +92,7 @@ def authentication(authenticator: Authenticator | None, service: str) -> Middlew
         resource = request.match_info.route.resource
         path = resource.canonical if resource is not None else None
         request[PRINCIPAL] = principal = await _principal(request, path, authenticator)
-        if path in _OPERATIONS_PATHS:
+        if path in _OPERATIONS_PATHS and not _preflight(request):
             require(principal, (OPERATIONS,), (), service)
         return await handler(request)
 
@@ -112,11 +115,11 @@ async def _principal(
 
 
 def _preflight(request: web.Request) -> bool:
-    """Whether a browser asks what it may send, which it does without credentials (Fetch, 4.8)."""
-    return (
-        request.method == hdrs.METH_OPTIONS
-        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-    )
+    """Whether a browser asks what it may send, which it does without credentials (Fetch, 4.8).
+
+    By the route, not by what the request says of itself: it could name any handler.
+    """
+    return request.match_info.route in request.config_dict.get(PREFLIGHTS, ())
 
 
 def _credential(request: web.Request, service: str) -> Credential | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.limit import Limit
 from uaitools.limits.outcome import Away, Granted, Refused
-from uaitools.limits.shared import Table
+from uaitools.limits.shared import Busy, Table
 from uaitools.limits.verdict import Verdict
 from uaitools.traffic.limits import NANO, Quota
 from uaitools.traffic.slots import Charge, QuotaCharge, RateCharge, fingerprint
@@ -52,9 +52,9 @@ class Limits:
         return f"<Limits {self._table!r} remote={self._remote!r}>"
 
     @property
-    def healthy(self) -> bool:
-        """False while Redis is away."""
-        return self._remote is None or not self._remote.away
+    def dependencies(self) -> dict[str, bool]:
+        """Whether what it needs works, by name: Redis, where it counts there."""
+        return {} if self._remote is None else {"redis": not self._remote.away}
 
     @property
     def round_trips(self) -> int:
@@ -84,7 +84,12 @@ class Limits:
 
         keys: for each limit, whom it counts the call for. now: monotonic seconds.
         """
-        at = int(now * NANO)
+        try:
+            return self._check(limits, keys, int(now * NANO))
+        except Busy:
+            return self._unknown(limits)
+
+    def _check(self, limits: Sequence[Limit], keys: Sequence[bytes], at: int) -> Verdict | None:
         remote = self._remote
         if remote is not None and (len(limits) != 1 or remote.away):
             return self._check_leases(remote, limits, keys, at)
@@ -102,6 +107,12 @@ class Limits:
 
     async def wait(self, limits: Sequence[Limit], keys: Sequence[bytes]) -> Verdict:
         """The verdict for a call for which `check` has none. Takes no longer than the timeout."""
+        try:
+            return await self._wait(limits, keys)
+        except Busy:
+            return self._unknown(limits)
+
+    async def _wait(self, limits: Sequence[Limit], keys: Sequence[bytes]) -> Verdict:
         remote = self._remote
         assert remote is not None
         marks = _marks(limits, keys)
@@ -205,8 +216,12 @@ class Limits:
             case "open":
                 return _PASS
             case "closed" if limits:
-                return Verdict(b"", limits[0], self._config.probe, status=503)
+                return self._unknown(limits)
         return self._check_here(limits, keys, at)
+
+    def _unknown(self, limits: Sequence[Limit]) -> Verdict:
+        """Nothing can be said, so nothing may pass: 503."""
+        return Verdict(b"", limits[0], self._config.probe, status=503)
 
 
 def _marks(limits: Sequence[Limit], keys: Sequence[bytes]) -> list[int]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -42,13 +43,14 @@ _log = log.get_logger(__name__)
 class _Ask:
     """The calls that wait for one key."""
 
-    __slots__ = ("extra", "key", "limit", "mark", "waiting")
+    __slots__ = ("extra", "key", "limit", "mark", "moved", "waiting")
 
     def __init__(self, limit: Limit, key: bytes, mark: int, extra: int) -> None:
         self.limit = limit
         self.key = key
         self.mark = mark
         self.extra = extra
+        self.moved = False  # asked for another period once more
         self.waiting: list[asyncio.Future[Outcome]] = []
 
 
@@ -64,6 +66,8 @@ class Remote:
         self.away = False
         self.round_trips = 0
         self._url = url
+        parts = urlsplit(url)
+        self._address = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
         self._process = ""
         self.configure(timeout=timeout, probe=probe, batch=batch)
         self._probe_due = 0
@@ -164,7 +168,9 @@ class Remote:
         async with asyncio.timeout(self._timeout):
             at = time.monotonic_ns()
             for ask, answer in zip(asks, await self._evaluate(asks, at), strict=True):
+                _check(ask, answer)
                 if answer[0] < 0:
+                    ask.moved = True
                     self._ahead = answer[1] - time.time_ns() // 1000
                     again.append(ask)
                 else:
@@ -241,7 +247,9 @@ class Remote:
         if not self.away:
             self.away = True
             # The error's own text may show the URL, and with it a password.
-            _log.warning("redis is away", purpose="limits", reason=_reason(error))
+            _log.warning(
+                "redis is away", purpose="limits", address=self._address, reason=_reason(error)
+            )
         self._probe_due = time.monotonic_ns() + self._probe
         # What was sent may still be carried out, after what is sent next: not in our name, then.
         self._process = secrets.token_hex(4)
@@ -252,7 +260,7 @@ class Remote:
     def _found(self) -> None:
         if self.away:
             self.away = False
-            _log.info("redis is back", purpose="limits")
+            _log.info("redis is back", purpose="limits", address=self._address)
 
     def _fail_all(self) -> None:
         _fail(self._asks.values())
@@ -276,6 +284,16 @@ def _fail(asks: Iterable[_Ask]) -> None:
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode()
+
+
+def _check(ask: _Ask, answer: object) -> None:
+    """Raise RedisError for what our script does not answer."""
+    match answer:
+        case [int(granted), int(), int()] if granted >= 0:
+            return
+        case [int(), int(), *_] if isinstance(ask.limit.rule, Quota) and not ask.moved:
+            return
+    raise RedisError("it does not answer as our script does")
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,8 @@
 Shared, it lies in anonymous memory of the kernel (memfd) and is used under `flock`, the one lock
 that is neither lost nor stuck when a worker is killed: the kernel frees it. Such a lock belongs to
 an open file and not to a process, hence each worker has to open the file itself; an inherited
-descriptor would exclude nobody.
+descriptor would exclude nobody. A worker that is stopped (SIGSTOP, a debugger) while it holds the
+lock keeps it: the others wait for a bounded time, and then say that they cannot tell.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import mmap
 import os
 import time
 from collections.abc import Callable, Sequence
-from fcntl import LOCK_EX, LOCK_UN, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from typing import Final
 
+from uaitools.log import get_logger
 from uaitools.traffic.limits import NANO, Quota
 from uaitools.traffic.periods import bounds
 from uaitools.traffic.slots import SLOT, Charge, QuotaCharge, SlotTable
@@ -22,6 +24,15 @@ from uaitools.traffic.slots import SLOT, Charge, QuotaCharge, SlotTable
 _HEADER: Final = 24  # bytes before the slots: a check value, the clock's offset, nothing
 _STEP: Final = NANO  # a wall clock that is off by less was not set
 _UNLOCKED: Final = -1
+_PATIENCE: Final = 0.1  # seconds to wait for the lock; it is held for microseconds
+_PAUSE: Final = 0.0001  # seconds between attempts
+_STUCK: Final = 1.0  # seconds in which nobody waits again for a lock that was not to be had
+
+_log = get_logger(__name__)
+
+
+class Busy(Exception):
+    """Another worker holds the table's lock and does not give it back."""
 
 
 class Table:
@@ -31,15 +42,16 @@ class Table:
     `take` and `close` when it ends.
     """
 
-    __slots__ = ("_clock", "_file", "_lock", "_memory", "_shared", "_slots", "take")
+    __slots__ = ("_clock", "_file", "_lock", "_memory", "_shared", "_slots", "_stuck", "take")
 
     take: Callable[[Charge, int, int], int]
-    """See SlotTable.take; of processes that share, one at a time."""
+    """See SlotTable.take; of processes that share, one at a time. Raises Busy."""
 
     def __init__(self, slots: int, workers: int = 1) -> None:
         size = _HEADER + SLOT * (1 << (slots - 1).bit_length())
         self._shared = workers > 1
         self._lock = _UNLOCKED
+        self._stuck = 0.0  # until when nobody waits, monotonic
         self._file = os.memfd_create("uaitools-limits") if self._shared else -1
         if self._shared:
             os.truncate(self._file, size)
@@ -74,18 +86,41 @@ class Table:
 
     def _take_locked(self, charge: Charge, mark: int, now: int) -> int:
         lock = self._lock
-        flock(lock, LOCK_EX)
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            self._contend()
         try:
             return self._slots.take(charge, mark, now)
         finally:
             flock(lock, LOCK_UN)
 
+    def _contend(self) -> None:
+        """Wait for the lock. Raises Busy."""
+        now = time.monotonic()
+        deadline = now + _PATIENCE
+        while self._stuck <= now < deadline:
+            time.sleep(_PAUSE)
+            try:
+                flock(self._lock, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                now = time.monotonic()
+            else:
+                return
+        if self._stuck <= now:
+            self._stuck = now + _STUCK
+            _log.error("the table of limits is locked; is a worker stopped?")
+        raise Busy
+
     def take_all(self, charges: Sequence[Charge], marks: Sequence[int], now: int) -> list[int]:
-        """See SlotTable.take_all."""
+        """See SlotTable.take_all. Raises Busy."""
         if not self._shared:
             return self._slots.take_all(charges, marks, now)
         lock = self._lock
-        flock(lock, LOCK_EX)
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            self._contend()
         try:
             return self._slots.take_all(charges, marks, now)
         finally:

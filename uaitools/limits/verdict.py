@@ -46,7 +46,9 @@ class Verdict:
         seconds = max(1, math.ceil(self.retry_after))
         if self.status == 429:
             limit = self.refused
-            message = f"the limit {limit.name} of {limit.rule} is used up; try again in {seconds} s"
+            rule = str(limit.rule)
+            name = rule if limit.name == rule else f"{limit.name} of {rule}"
+            message = f"the limit {name} is used up; try again in {seconds} s"
         else:
             message = f"limits cannot be checked at present; try again in {seconds} s"
         return ServiceError(self.status, message, service, retry_after=seconds)

@@ -11,6 +11,7 @@ import sys
 # Not typer: it takes 0.07 s of the 0.5 s until the first answer.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -89,9 +90,11 @@ def _summary(config: ProxyConfig, file: Path | None) -> str:
         for name in route.service_names:
             known = config.services.get(name)
             if known is None or not known.endpoints:
+                alike = get_close_matches(name, config.services.keys() - {name}, n=1)
                 lines.append(
                     f"warning: proxy.routes[{index}] ({route.label}): the service {name} "
                     f"has no endpoint; set proxy.services.{name}.endpoints"
+                    + (f", or did you mean {alike[0]}?" if alike else "")
                 )
     lines += [f"warning: {warning}" for warning in examine(config)[1]]
     return "".join(f"{line}\n" for line in lines)

@@ -518,7 +518,13 @@ class Downstream(Connection):
     @property
     def holding(self) -> bool:
         """Bytes may be kept for this client: of answers, of later requests or of a body."""
-        return self.full or bool(self._buffer) or self._phase == _BODY
+        exchange = self._exchange
+        return (
+            self.full
+            or bool(self._buffer)
+            or self._phase == _BODY
+            or (exchange is not None and exchange.kept > 0)
+        )
 
     def buffered(self) -> int:
         """Bytes kept for this client: not taken by its kernel, or not sent on yet."""

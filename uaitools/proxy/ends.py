@@ -10,6 +10,7 @@ REFUSED: Final = b"refused"  # answered by the gateway, as its configuration say
 REJECTED: Final = b"rejected"  # the client's body was too large, too slow or malformed
 MALFORMED: Final = b"malformed"  # what came was no request
 UNAVAILABLE: Final = b"unavailable"  # no endpoint could take it
+HOOK: Final = b"hook"  # a hook of the route has failed, or was too slow
 IDLE: Final = b"idle"  # a tunnel through which nothing went for too long
 UPSTREAM_GONE: Final = b"upstream_gone"  # the upstream's side of a tunnel broke off
 

@@ -161,9 +161,9 @@ class Exchange(Attempts):
         self.plan.service.requests += 1
         self._dispatch(now)
 
-    def refuse(self, error: ServiceError, now: float) -> None:
-        """The guard or a hook answers the request with an error."""
-        self._answer(error, now)
+    def refuse(self, error: ServiceError, now: float, end: bytes = REFUSED) -> None:
+        """The guard or a hook answers the request with an error. end: why, for the log."""
+        self._answer(error, now, end)
 
     def suspend(self, waiting: Coroutine[None, None, None]) -> None:
         """Let the guard wait for something and go on then; a client that leaves cancels it."""
@@ -355,7 +355,9 @@ class Exchange(Attempts):
         interception, self.interception = self.interception, None
         if interception is not None:
             interception.cancel()
-        record, self.record = self.record, None  # a tunnel is logged at its end
+        # A tunnel is logged at its end, and under way until then.
+        record, self.record = self.record, None
+        slot, self.slot = self.slot, None
         if record is not None:
             record.answer(self.at, 0, now)
         self._end(now, COMPLETE)
@@ -363,8 +365,8 @@ class Exchange(Attempts):
         if edits is not None:
             head = edits.response(head)
         tunnel = self._client.upgrade(self, head, upstream)
-        if record is not None:
-            self.record = record
+        if record is not None or slot is not None:
+            self.record, self.slot = record, slot
             tunnel.tell(self)
         if rest:
             tunnel.from_upstream(rest)
@@ -485,7 +487,7 @@ class Exchange(Attempts):
         if not isinstance(answer, ServiceError):
             self.answer(answer.head(date), answer.content, now, COMPLETE)
             return
-        if self.interception is not None and self.interception.fail(answer):
+        if self.interception is not None and self.interception.fail(answer, end):
             return  # a hook that waits for the answer is told, and may have one of its own
         head, content = error_answer(answer, self.request_id.decode(), date)
         self.answer(head, content, now, end)
@@ -589,6 +591,8 @@ class Exchange(Attempts):
 
     def tunnel_ended(self, tunnel: Tunnel, end: bytes) -> None:
         """What the 101 began is over."""
+        if self.slot is not None:
+            self.slot.release()
         if self.record is not None:
             self.record.end_tunnel(self, tunnel, monotonic() - self._started, end)
 

@@ -216,6 +216,7 @@ class Gateway:
         for listener in self._sockets:
             with contextlib.suppress(OSError):
                 listener.close()
+        _log.info("stopped")
 
     async def __aenter__(self) -> Self:
         try:
@@ -259,8 +260,8 @@ class Gateway:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
         kept = config.keeping(self.config)
-        if kept != config:
-            _log.warning("some settings change with a restart only")
+        if pinned := config.pinned(kept):
+            _log.warning("some settings change with a restart only", settings=pinned)
         if self.front is not None and kept.tls is not None and config is not self.config:
             await self.front.reload(kept.tls)
         self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
@@ -286,14 +287,8 @@ class Gateway:
     def _build_site(self) -> None:
         """Swap in routes, guards and services as they are now; requests under way keep theirs."""
         services = dict(self._directory.services)
-        routes = [
-            route_of(
-                settings,
-                self._guards.of(settings, self.config, self._peers, services, self.authenticator),
-            )
-            for settings in self.config.routes
-        ]
-        self._guards.keep(self.config.routes)
+        guards = self._guards.of(self.config, self._peers, services, self.authenticator)
+        routes = [route_of(*one) for one in zip(self.config.routes, guards, strict=True)]
         router = Router(routes, native.native_routes(self._runner.app))
         access = self._access_log(self.config.access_log)
         self.site = Site(
@@ -428,4 +423,4 @@ class Gateway:
             name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)
             for name, service in self.services.items()
         }
-        return component.Health(available, draining=self.draining)
+        return component.Health({**available, **self.limits.dependencies}, draining=self.draining)

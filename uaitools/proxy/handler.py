@@ -27,6 +27,8 @@ from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
+    from uaitools.auth.config import AuthConfig
+    from uaitools.limits.front import Limits
     from uaitools.proxy.downstream import ClientPolicy
     from uaitools.proxy.http1.response import ResponseHead
     from uaitools.proxy.upstream import Upstream
@@ -43,19 +45,26 @@ class ReverseProxy:
         app.router.add_route("*", "/api/{tail:.*}", proxy.handle)
         app.cleanup_ctx.append(proxy.lifespan)
 
-    upstreams: URLs of one service that takes every path. config: routes and services instead. Run
-    the application with `handler_cancellation=True`, as in `web.run_app(app,
-    handler_cancellation=True)`: else aiohttp tells nobody that a waiting client has left.
+    upstreams: URLs of one service that takes every path. config: routes and services instead.
+    auth, limits: see Gateway. Run the application with `handler_cancellation=True`, as in
+    `web.run_app(app, handler_cancellation=True)`: else aiohttp tells nobody that a waiting client
+    has left.
     """
 
-    def __init__(self, *upstreams: str, config: ProxyConfig | None = None) -> None:
+    def __init__(
+        self,
+        *upstreams: str,
+        config: ProxyConfig | None = None,
+        auth: AuthConfig | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         if bool(upstreams) == (config is not None):
             raise ValueError("give either upstream URLs or a configuration")
         if config is None:
             service = ServiceSettings.model_validate({"endpoints": upstreams})
             route = RouteSettings(path="/", service="upstream")
             config = ProxyConfig(services={"upstream": service}, routes=(route,))
-        self._gateway = Gateway(config)
+        self._gateway = Gateway(config, auth=auth, limits=limits)
 
     def __repr__(self) -> str:
         return f"<ReverseProxy {self._gateway!r}>"

@@ -45,10 +45,17 @@ class Peers:
         client = ""
         for part in reversed(chain.split(",")):
             try:
-                address, trusted = self.find(part.strip())
+                address, trusted = self.find(_host(part.strip()))
             except ValueError:
                 break  # no address: the proxy that wrote it is the last one known
             client = address.decode()
             if not trusted:
                 break
         return client
+
+
+def _host(text: str) -> str:
+    """An address without the port that some proxies add: `1.2.3.4:80`, `[::1]:80`."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

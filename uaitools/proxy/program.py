@@ -205,10 +205,18 @@ class Program:
             return False
         old, new = self._config, settings.of(ProxyConfig)
         kept = new.keeping(old)
-        if kept != new:
-            _log.warning("some settings change with a restart only")
-        others = (settings.of(AuthConfig), settings.of(LimitsConfig))
-        self.accept(Settings((settings.common, kept, *others)))
+        pinned = new.pinned(kept)
+        limits, common = settings.of(LimitsConfig), settings.common
+        if common.redis_url != self._settings.common.redis_url:
+            pinned.append("redis_url")
+        if limits.slots != self._settings.of(LimitsConfig).slots:
+            pinned.append("limits.slots")
+        if pinned:
+            _log.warning("some settings change with a restart only", settings=pinned)
+        # So that each reload tells it again, until the restart.
+        common = common.model_copy(update={"redis_url": self._settings.common.redis_url})
+        limits = limits.model_copy(update={"slots": self._settings.of(LimitsConfig).slots})
+        self.accept(Settings((common, kept, settings.of(AuthConfig), limits)))
         _log.info("configuration read again")
         return True
 

@@ -176,7 +176,7 @@ class Plan:
         self.expires = NEVER
         identity: bytes | None = None
         if guard is not None:
-            caller = self.caller = guard.identify(head, trust.chain, self.service.name, now)
+            caller = self.caller = guard.identify(head, trust, self.service.name, now)
             self.expires = caller.identity.expires
             # Who may not come is told nothing about what is there.
             self.answer = caller.identity.refusal or self.answer

@@ -13,6 +13,7 @@ from typing import Final
 
 NANO: Final = 1_000_000_000
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LARGEST: Final = sorted(_UNITS.items(), key=lambda one: -one[1])
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?(s|m|h|d)")
 _QUOTA: Final = re.compile(r"([1-9][0-9]{0,14})/(hour|day|month)")
 _LONGEST: Final = 366 * 86_400  # seconds that a bucket may take to fill: sums fit into 63 bits
@@ -45,12 +46,17 @@ class Rate:
         """
         match = _RATE.fullmatch(text)
         if match is None:
-            raise ValueError(f"a rate is a count and a period, as 100/s or 600/10m; not {text!r}")
+            raise ValueError(
+                "a rate is a count and a period of s, m, h or d, as 100/s or 600/10m "
+                f"(a quota of the calendar: 10000/day); not {text!r}"
+            )
         count = int(match[1])
         return cls(count, int(match[2] or 1) * _UNITS[match[3]], count if burst is None else burst)
 
     def __str__(self) -> str:
-        return f"{self.count}/{self.period}s"
+        unit = next(unit for unit, seconds in _LARGEST if self.period % seconds == 0)
+        periods = self.period // _UNITS[unit]
+        return f"{self.count}/{periods if periods > 1 else ''}{unit}"
 
     @property
     def interval(self) -> int:

@@ -6,10 +6,12 @@ the end of the period and the count, at least 1, is what was used. A slot whose 
 says nothing any more and is free. All times are nanoseconds of one monotonic clock.
 
 A fingerprint may stand in one of the eight slots around its home. When all eight are live, room
-is made without forgetting anything: a slot becomes the *shared* one of its kind (rate or quota),
-which is at least as far used as everything it stands for, and whoever finds no slot of its own is
-charged to it until it is dead. So a flood of keys admits at most what the table has slots for,
-and no key is ever admitted more than its limit; what suffers is who shares.
+is made without forgetting anything: a slot becomes the *shared* one of its limit, which is at least
+as far used as everything it stands for, and whoever finds no slot of its own is charged to it until
+it is dead. So a flood of keys admits at most what the table has slots for, and no key is ever
+admitted more than its limit; what suffers is who shares, and that are keys of the limit that is
+flooded: those of others get their slots from it. Only where eight limits meet in one place do two
+of them share, in the *common* slot of their kind (rate or quota).
 
     shared rate   its time is at or after the time of each key charged to it
     shared quota  its time is at or after each period's end, its count at or above each count
@@ -28,10 +30,12 @@ PROBES: Final = 8
 _WORDS: Final = 3
 _TIME: Final = 1
 _COUNT: Final = 2
-# No key has these: a fingerprint is a hash, and one that hits them is moved (`fingerprint`).
-_SHARED_RATE: Final = 1
-_SHARED_QUOTA: Final = 2
-_SHARED: Final = (_SHARED_RATE, _SHARED_QUOTA)
+# A fingerprint's lower bits are a key's, those above the limit's. The shared slots of a limit have
+# one of these as their lower bits, the common ones nothing above; no key has them (`fingerprint`).
+_RATE: Final = 1
+_QUOTA: Final = 2
+_KEY: Final = (1 << 48) - 1
+_LIMIT: Final = ~_KEY
 _MOVED: Final = 1 << 32
 
 
@@ -39,11 +43,18 @@ def fingerprint(identity: int, key: bytes) -> int:
     """What stands for a limit and a key, in all processes forked from one.
 
     Python's own hash of bytes: SipHash under a random secret, so that nobody can choose keys that
-    meet in one place. 64 bits: two of 100,000 keys collide once in a billion tables, and then
-    share.
+    meet in one place. 48 bits of a limit's own: two of its 100,000 keys collide once in 50,000
+    tables, and then share.
     """
-    mark = hash((identity, key))
-    return mark if mark < 0 or mark > _SHARED_QUOTA else mark + _MOVED
+    mark = hash((identity, key)) & _KEY
+    if mark <= _QUOTA:
+        mark += _MOVED
+    return mark | (identity & 0x7FFF or 1) << 48
+
+
+def _stands_for(held: int, mark: int) -> bool:
+    """Whether a slot is that of `mark`, or a shared one to which it may be charged."""
+    return held == mark or (held & _KEY <= _QUOTA and held & _LIMIT in (mark & _LIMIT, 0))
 
 
 class RateCharge:
@@ -105,7 +116,7 @@ class SlotTable:
         view = self._view
         if isinstance(charge, RateCharge):
             if view[at] != mark:
-                at = self._find(mark, now, _SHARED_RATE)
+                at = self._find(mark, now, _RATE)
             full = view[at + _TIME]
             # max() costs 0.05 us more, a tenth of the whole.
             full = (full if full > now else now) + charge.interval  # noqa: FURB136
@@ -114,7 +125,7 @@ class SlotTable:
                 view[at + _TIME] = full
             return left
         if view[at] != mark:
-            at = self._find(mark, now, _SHARED_QUOTA)
+            at = self._find(mark, now, _QUOTA)
         ends = view[at + _TIME]
         if ends <= now:  # nothing is used yet
             self._charge(charge, at, now)
@@ -187,23 +198,24 @@ class SlotTable:
         for number, mark in enumerate(marks):
             at = (mark & mask) * _WORDS
             if view[at] != mark or view[at + _TIME] < now:
-                shared = _SHARED_RATE if isinstance(charges[number], RateCharge) else _SHARED_QUOTA
-                at = self._find(mark, now, shared)
+                kind = _RATE if isinstance(charges[number], RateCharge) else _QUOTA
+                at = self._find(mark, now, kind)
                 searched = True
             places.append(at)
         # A slot found may since have become the shared one of its kind, which is right; but two
         # may also have become one, and then somebody else has the place of one of them.
         if searched:
             for at, mark in zip(places, marks, strict=True):
-                if view[at] != mark and view[at] not in _SHARED:
+                if not _stands_for(view[at], mark):
                     return self._find_all(charges, marks, now)
         return places
 
-    def _find(self, mark: int, now: int, shared: int) -> int:
-        """The slot to charge for `mark`: its own, the shared one of its kind, or a new one."""
+    def _find(self, mark: int, now: int, kind: int) -> int:  # noqa: C901 - one look at each slot
+        """The slot to charge for `mark`: its own, its limit's shared one, the common, a new one."""
         view = self._view
         home = mark & self._mask
-        free = common = -1
+        shared = mark & _LIMIT | kind
+        free = ours = common = -1
         for step in range(PROBES):
             at = (home ^ step) * _WORDS
             held = view[at]
@@ -215,34 +227,53 @@ class SlotTable:
                 if free < 0:
                     free = at
             elif held == shared:
+                ours = at
+            elif held == kind:
                 common = at
+        if ours >= 0:
+            return ours
         if common >= 0:
             return common
         if free < 0:
             free = self._make_room(home, shared)
             if view[free] == shared:
                 return free
-        view[free + _COUNT] = shared == _SHARED_QUOTA  # its kind; nothing is used before its time
+        view[free + _COUNT] = kind == _QUOTA  # its kind; nothing is used before its time
         view[free + _TIME] = now
         view[free] = mark
         return free
 
     def _make_room(self, home: int, shared: int) -> int:
-        """The new shared slot of this kind; a free slot when all are of the other kind."""
+        """The new shared slot of a limit, or a free slot when another limit has more of them."""
         view = self._view
-        slots = [(home ^ step) * _WORDS for step in range(PROBES)]
-        slots.sort(key=lambda at: view[at + _TIME])  # who dies first is shared least long
-        quota = shared == _SHARED_QUOTA
+        # Who dies first is shared least long.
+        slots = sorted(
+            ((home ^ step) * _WORDS for step in range(PROBES)), key=lambda at: view[at + _TIME]
+        )
+        alike: dict[int, list[int]] = {}
         for at in slots:
-            if (view[at + _COUNT] > 0) is quota:
-                view[at] = shared
-                return at
-        # None is of this kind, so all eight are of the other: two of them become one.
-        other = _SHARED_RATE if quota else _SHARED_QUOTA
-        into = next((at for at in slots if view[at] == other), slots[1])
+            kind = _QUOTA if view[at + _COUNT] > 0 else _RATE
+            alike.setdefault(view[at] & _LIMIT | kind, []).append(at)
+        ours = alike.get(shared, [])
+        most = max(alike, key=lambda one: len(alike[one]))
+        if len(alike[most]) > max(len(ours), 1):
+            return self._merge(alike[most], most)  # who has most of them gives one
+        if ours:
+            view[ours[0]] = shared
+            return ours[0]
+        # Eight limits, and four of them at least are of one kind: two of those have it in common.
+        rates = [at for at in slots if view[at + _COUNT] == 0]
+        if len(rates) > 1:
+            return self._merge(rates, _RATE)
+        return self._merge([at for at in slots if view[at + _COUNT] > 0], _QUOTA)
+
+    def _merge(self, slots: list[int], shared: int) -> int:
+        """Make one slot of two, which `shared` stands for from now on; the other one is free."""
+        view = self._view
+        into = next((at for at in slots if view[at] == shared), slots[1])
         gone = slots[0] if into != slots[0] else slots[1]
         view[into + _COUNT] = max(view[into + _COUNT], view[gone + _COUNT])
         view[into + _TIME] = max(view[into + _TIME], view[gone + _TIME])
-        view[into] = other
+        view[into] = shared
         view[gone] = 0
         return gone

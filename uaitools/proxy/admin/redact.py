@@ -11,12 +11,24 @@ _SECRET: Final = re.compile(r"secret|token|password|passwd|credential|private", 
 _USER: Final = re.compile(r"(?<=://)[^/\s@]*@")  # of a URL, where passwords stand
 
 
+# Tables whose values are what clients or services send: any of them may be a credential.
+_FREE: Final = frozenset(("set", "add", "headers", "query"))
+_QUERY: Final = re.compile(r"([?&][^=&]*=)[^&]+")  # of a URL, where signatures stand
+
+
 def redacted(value: Any, name: str = "") -> Any:
-    """A JSON document without values that are named like secrets and users of URLs."""
+    """A JSON document without values that are named like secrets, or may be some.
+
+    Those are: the values of header fields and of queries, and users of URLs.
+    """
     if isinstance(value, dict):
+        if name in _FREE:
+            return dict.fromkeys(value, HIDDEN)
         return {key: redacted(one, key) for key, one in value.items()}
     if isinstance(value, list):
         return [redacted(one, name) for one in value]
     if isinstance(value, str):
-        return HIDDEN if _SECRET.search(name) else _USER.sub(f"{HIDDEN}@", value)
+        if _SECRET.search(name):
+            return HIDDEN
+        return _QUERY.sub(rf"\g<1>{HIDDEN}", _USER.sub(f"{HIDDEN}@", value))
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
 from uaitools.proxy.admin import openapi
 from uaitools.proxy.admin.api import Api, handle
+from uaitools.proxy.admin.bounds import Bounded, Connections
 from uaitools.proxy.admin.guard import guard
 from uaitools.proxy.orders import Order
 from uaitools.proxy.sockets import listening_socket
@@ -34,8 +36,8 @@ class Admin:
             print(admin.address)
 
     sock: a listening socket to use instead of opening `config.admin`. order: gives an order to
-    every process, this one included; by default only to this one. reload, survey: see api.Api. It
-    answers while the gateway drains.
+    every process, this one included; by default only to this one. reload, survey: see api.Api.
+    connections: those that are open. It answers while the gateway drains.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Admin:
         self._socket = sock
         self._api = Api(gateway, order or gateway.obey, reload, survey)
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+        self.connections = Connections()
 
     def __repr__(self) -> str:
         return f"<Admin {self._gateway.config.admin}>"
@@ -74,7 +78,12 @@ class Admin:
             self._application(address), handle_signals=False, access_log=None
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket).start()
+        handlers, connections = self._runner.server, self.connections
+        assert handlers is not None
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Bounded(connections, handlers()), sock=self._socket
+        )
         _log.info("admin API listening", address=str(self.address))
 
     async def drain(self, deadline: float) -> None:
@@ -82,6 +91,8 @@ class Admin:
 
     async def stop(self) -> None:
         """Close the listener and its connections."""
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._socket is not None:

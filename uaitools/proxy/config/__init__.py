@@ -79,23 +79,23 @@ class ClientLimits(Model):
     buffer: Annotated[int, Field(ge=1 << 20)] = 256 << 20
 
 
-# What a reload leaves as it was: sockets, processes, and who may give orders.
-KEPT: Final = ("listen", "workers", "admin", "admin_token")
+# What a reload leaves as it was: sockets, processes, the own application, and who may give orders.
+KEPT: Final = ("listen", "workers", "cors", "admin", "admin_token")
 AdminToken = Annotated[SecretStr, Field(min_length=16, max_length=512)]
 
 
 class ProxyConfig(Model):
     """The `[proxy]` table.
 
-    auth_enabled: routes need credentials unless they say otherwise. rate_limit: of the requests of
-    one caller to all routes together that have no limits of their own. admin, admin_token: see
-    uaitools.proxy.admin.
+    auth_enabled: whether routes that say nothing about it need credentials; left out, they do as
+    soon as `[auth]` accepts any. rate_limit: of the requests of one caller to all routes together
+    that have no limits of their own. admin, admin_token: see uaitools.proxy.admin.
     """
 
     listen: ListenAddress = Address("127.0.0.1", 8081)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    auth_enabled: bool = False
+    auth_enabled: bool | None = None
     rate_limit: LimitSettings | None = None
     tls: ListenerTls | None = None
     client: ClientLimits = ClientLimits()
@@ -117,12 +117,25 @@ class ProxyConfig(Model):
             kept["tls"] = self.tls.model_copy(update=sockets)
         return self.model_copy(update=kept)
 
+    def pinned(self, kept: ProxyConfig) -> list[str]:
+        """The keys that differ from `kept`, see `keeping`: they wait for a restart."""
+        return [
+            f"proxy.{name}"
+            for name in ProxyConfig.model_fields
+            if getattr(self, name) != getattr(kept, name)
+        ]
+
     def asking(self) -> list[str]:
         """The keys of what asks for credentials, which needs `[auth]`."""
         keys = ["proxy.auth_enabled"] if self.auth_enabled else []
-        routes = enumerate(self.routes)
-        asking = ("required", "optional")
-        return keys + [f"proxy.routes[{i}].auth" for i, route in routes if route.auth in asking]
+        for index, route in enumerate(self.routes):
+            asking = {
+                "auth": route.auth in ("required", "optional"),
+                "scopes": route.scopes,
+                "roles": route.roles,
+            }
+            keys += [f"proxy.routes[{index}].{name}" for name, asks in asking.items() if asks]
+        return keys
 
     @model_validator(mode="after")
     def _distinct_cookies(self) -> Self:

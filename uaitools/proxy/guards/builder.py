@@ -12,7 +12,7 @@ from uaitools.proxy.config import ProxyConfig, RouteSettings
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.guards.guard import Guard
 from uaitools.proxy.guards.hooks import Hook, Hooks, load_hook
-from uaitools.proxy.guards.identity import Access, Identities
+from uaitools.proxy.guards.identity import Access, Identities, Known, nobody_yet
 from uaitools.proxy.guards.networks import Networks
 from uaitools.proxy.peers import Peers
 from uaitools.proxy.service import Service
@@ -35,15 +35,29 @@ class Guards:
 
     def of(
         self,
-        route: RouteSettings,
         config: ProxyConfig,
         peers: Peers,
         services: Mapping[str, Service],
         authenticator: Authenticator,
+    ) -> list[Guard | None]:
+        """The guard of each route, None for one that asks for nothing."""
+        known = nobody_yet()
+        guards = []
+        for route in config.routes:
+            identities = _identities(route, config, authenticator, known)
+            guards.append(self._guard(route, config, peers, services, identities))
+        self._keep(config.routes)
+        return guards
+
+    def _guard(
+        self,
+        route: RouteSettings,
+        config: ProxyConfig,
+        peers: Peers,
+        services: Mapping[str, Service],
+        identities: Identities | None,
     ) -> Guard | None:
-        """The guard of a route, or None when it asks for nothing."""
         networks = Networks(route.allow, route.deny) if route.allow or route.deny else None
-        identities = _identities(route, config, authenticator)
         concurrency = self._under_way(route)
         hooks = self._hooks(route, services)
         limits = _limits(route, config)
@@ -63,7 +77,7 @@ class Guards:
             hooks=hooks,
         )
 
-    def keep(self, routes: Iterable[RouteSettings]) -> None:
+    def _keep(self, routes: Iterable[RouteSettings]) -> None:
         """Forget who is under way on routes that there are no more."""
         kept = {_key(route) for route in routes if route.concurrency is not None}
         for gone in self._concurrency.keys() - kept:
@@ -90,9 +104,10 @@ def _key(route: RouteSettings) -> str:
 
 
 def _identities(
-    route: RouteSettings, config: ProxyConfig, authenticator: Authenticator
+    route: RouteSettings, config: ProxyConfig, authenticator: Authenticator, known: Known
 ) -> Identities | None:
-    mode = route.auth or ("required" if config.auth_enabled else "none")
+    asked = authenticator.enabled if config.auth_enabled is None else config.auth_enabled
+    mode = route.auth or ("required" if asked or route.scopes or route.roles else "none")
     if mode == "none":
         return None
     if not authenticator.enabled:
@@ -103,7 +118,7 @@ def _identities(
         roles=route.roles,
         forward=route.forward_credentials,
     )
-    return Identities(authenticator, access)
+    return Identities(authenticator, access, known)
 
 
 def _limits(route: RouteSettings, config: ProxyConfig) -> tuple[Limit, ...]:

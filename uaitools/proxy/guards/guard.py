@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from uaitools.proxy.exchange import Exchange
     from uaitools.proxy.guards.hooks import Hooks
     from uaitools.proxy.guards.networks import Networks
+    from uaitools.proxy.headers import Trust
     from uaitools.proxy.http1.request import RequestHead
     from uaitools.proxy.peers import Peers
 
@@ -108,32 +109,34 @@ class Guard:
     def __repr__(self) -> str:
         return f"<Guard {self._label} {self._hooks!r}>"
 
-    def identify(self, head: RequestHead, chain: bytes, service: str, now: float) -> Caller:
-        """Who sends requests with `head`. chain: X-Forwarded-For of a trusted proxy, or empty."""
+    def identify(self, head: RequestHead, trust: Trust, service: str, now: float) -> Caller:
+        """Who sends requests with `head`. trust: what is believed of it."""
         identity = self._everybody
         if self._identities is not None:
             identity = self._identities.of(head.credentials, service, now)
-        if chain or self._reads_heads:
-            return self._caller(head, chain, identity)
+        if trust.chain or self._reads_heads:
+            return self._caller(head, trust, identity)
         # The same for all heads with these credentials: 1 us each, if it were made anew.
         caller = identity.caller
         if caller is None:
-            caller = identity.caller = self._caller(head, chain, identity)
+            caller = identity.caller = self._caller(head, trust, identity)
         return caller
 
-    def _caller(self, head: RequestHead, chain: bytes, identity: Identity) -> Caller:
+    def _caller(self, head: RequestHead, trust: Trust, identity: Identity) -> Caller:
         client = b""
-        if chain:
-            client = self._peers.client(chain.decode("latin-1").rstrip(", ")).encode()
-        keys = [self._key(limit, head, identity) for limit in self._limits]
+        if trust.chain:
+            client = self._peers.client(trust.chain.decode("latin-1").rstrip(", ")).encode()
+        keys = [self._key(limit, head, trust, identity) for limit in self._limits]
         return Caller(client, identity, keys)
 
-    def _key(self, limit: Limit, head: RequestHead, identity: Identity) -> bytes | None:
+    def _key(
+        self, limit: Limit, head: RequestHead, trust: Trust, identity: Identity
+    ) -> bytes | None:
         """The key of a limit as far as a head tells it; None for the client's address."""
         source, header = limit.key, b""
         if source.startswith(HEADER):
             name = source.removeprefix(HEADER)
-            header = head.values(name.encode())
+            header = head.values(name.encode(), trust.lines + trust.user)
             if not field_value(name, header):
                 return None
         elif source == "address" or (source == "principal" and not identity.key):
@@ -207,7 +210,8 @@ class Guard:
         if self._concurrency is not None:
             slot = Slot()
             key = caller.identity.key if caller is not None else b""
-            if not slot.take(self._concurrency, key or exchange.address):
+            key = key or address_key(exchange.address.decode())
+            if not slot.take(self._concurrency, key):
                 exchange.refuse(BUSY, now)
                 return
         if service.concurrency is not None:
@@ -218,6 +222,7 @@ class Guard:
         exchange.slot = slot
         # A route that answers by itself has nothing for hooks to decide.
         if self._hooks is not None and plan.answer is None:
-            exchange.interception = Interception(exchange, self._hooks)
+            interception = exchange.interception = Interception(exchange, self._hooks)
+            interception.start()
         else:
             exchange.admit(now)

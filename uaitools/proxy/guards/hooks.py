@@ -168,12 +168,21 @@ def load_hook(name: str) -> Hook:
         found: Any = import_module(module_name)
     except Exception as error:
         # Whatever the module raises is about the module, which the operator has named.
-        raise ValueError(f"cannot import {module_name}: {error}") from error
+        reason = f"cannot import {module_name}: {error}"
+        if isinstance(error, ModuleNotFoundError):
+            reason += "; modules are looked for where Python is started and in PYTHONPATH"
+        raise ValueError(reason) from error
     for part in attribute.split("."):
         found = getattr(found, part, None)
+        if found is None:
+            raise ValueError(f"there is no {attribute} in {module_name}")
     call = found if inspect.isroutine(found) else getattr(found, "__call__", None)  # noqa: B004
-    if found is None or not inspect.iscoroutinefunction(call):
+    if not inspect.iscoroutinefunction(call):
         raise ValueError(f"{attribute} in {module_name} is no async function")
+    try:
+        inspect.signature(found).bind("request", "forward")
+    except TypeError as error:
+        raise ValueError(f"{attribute} in {module_name} has to take (request, forward)") from error
     return found  # type: ignore[no-any-return]
 
 

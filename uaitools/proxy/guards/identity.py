@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from uaitools.auth.credential import USER_TOKEN, credential
 from uaitools.auth.errors import AuthError, Unresolved
+from uaitools.auth.memo import Memo
 from uaitools.auth.principal import ANONYMOUS, GUEST, Principal, require
 from uaitools.errors import ServiceError
-from uaitools.proxy.memo import Memo
 
 if TYPE_CHECKING:
     from uaitools.auth.authenticator import Authenticator
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 RENEWAL: Final = 25.0  # seconds; a principal token lives for 60 and must outlast its request
 _SPEAKER: Final = "proxy"
-_MEMORY: Final = 1024  # credentials remembered for one guard; at most twice as many
+_MEMORY: Final = 1024  # callers remembered, of all routes together; at most twice as many
+_LONGEST: Final = 4096  # bytes of credentials that are
 _TOKEN_LINE: Final = b"\r\n%b: " % USER_TOKEN.encode()
 
 
@@ -79,35 +80,44 @@ def unasked() -> Identity:
     return Identity(ANONYMOUS, float("inf"), lines=None)
 
 
-class Identities:
-    """Callers by their credentials and the service they want, for one route.
+Known = Memo[tuple[object, str, bytes], Identity]
+"""Callers by route, the service that they want, and their credentials."""
 
-    wall: Unix time, which tokens and keys go by.
-    """
+
+def nobody_yet() -> Known:
+    """For all routes of a site together: else each route would multiply what a client can fill."""
+    return Memo(_MEMORY)
+
+
+class Identities:
+    """Who callers of one route are. known: see Known. wall: Unix time, of tokens and keys."""
 
     __slots__ = ("_access", "_authenticator", "_known", "_wall")
 
     def __init__(
-        self, authenticator: Authenticator, access: Access, wall: Callable[[], float] = time
+        self,
+        authenticator: Authenticator,
+        access: Access,
+        known: Known,
+        wall: Callable[[], float] = time,
     ) -> None:
         self._authenticator = authenticator
         self._access = access
-        self._known: dict[str, Memo[Identity]] = {}  # by service
+        self._known = known
         self._wall = wall
 
     def __repr__(self) -> str:
-        return f"<Identities {self._access} services={len(self._known)}>"
+        return f"<Identities {self._access} known={len(self._known)}>"
 
     def of(self, credentials: bytes, service: str, now: float) -> Identity:
         """Whose `credentials` these are, header lines each after a CR LF."""
-        known = self._known.get(service)
-        if known is None:
-            known = self._known[service] = Memo(capacity=_MEMORY, key_limit=4096)
-        identity = known.young.get(credentials)
+        key = (self, service, credentials)  # what it makes of the caller is the route's own
+        identity = self._known.young.get(key) or self._known.get(key)
         if identity is None or identity.expires <= now:
             identity = self._find(credentials, service, now)
-            if identity.refusal is None and identity.unresolved is None:
-                known.put(credentials, identity)
+            good = identity.refusal is None and identity.unresolved is None
+            if good and len(credentials) <= _LONGEST:
+                self._known.put(key, identity)
         return identity
 
     def _find(self, credentials: bytes, service: str, now: float) -> Identity:
@@ -127,12 +137,9 @@ class Identities:
     def _principal(self, credentials: bytes, wall: float) -> Principal:
         """Raises AuthError, NotReady and Unresolved."""
         brought = credential(*_values(credentials), None, _SPEAKER)
-        if brought is not None:
+        principal = GUEST
+        if brought is not None or self._access.required:
             principal = self._authenticator.authenticate(brought, wall)
-        elif self._access.required:
-            raise AuthError.missing(_SPEAKER)
-        else:
-            principal = GUEST
         require(principal, self._access.scopes, self._access.roles, _SPEAKER)
         return principal
 

@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from uaitools.auth.principal import ANONYMOUS
 from uaitools.errors import ServiceError
 from uaitools.log import get_logger
-from uaitools.proxy.ends import COMPLETE
+from uaitools.proxy.ends import COMPLETE, HOOK, REFUSED
 from uaitools.proxy.failure import BROKEN
 from uaitools.proxy.guards.hooks import HookAnswer, HookRequest, HookResponse, Hooks
 from uaitools.proxy.headers import local_head
@@ -28,12 +28,14 @@ from uaitools.proxy.http1.grammar import FIELD_VALUE, TARGET, TOKEN
 from uaitools.proxy.http1.response import ResponseHead
 from uaitools.proxy.http1.target import normalise
 from uaitools.tasks import spawn
+from uaitools.traffic.concurrency import Slot
 
 if TYPE_CHECKING:
     from uaitools.proxy.exchange import Exchange
     from uaitools.proxy.service import Service
     from uaitools.proxy.site import Plan
 
+_BODILESS: Final = (204, 205, 304)  # RFC 9110 6.4.1, 15.3.6
 SLOW: Final = ServiceError(504, "a hook of this route did not end in time", "proxy")
 
 _log = get_logger(__name__)
@@ -49,13 +51,17 @@ class Interception:
 
     __slots__ = (
         "_arrived",
+        "_began",
         "_body",
         "_done",
         "_exchange",
+        "_failure",
         "_head",
         "_hooks",
+        "_left",
         "_payload",
         "_task",
+        "_whole",
         "limit",
         "request",
     )
@@ -69,28 +75,42 @@ class Interception:
         self._done = False
         self._arrived: asyncio.Future[ResponseHead] | None = None
         self._body: asyncio.Future[None] | None = None
+        self._whole: bytes | None = None
+        self._left = hooks.timeout  # seconds that the hooks have, once their clock runs
+        self._began = 0.0
+        self._failure = REFUSED  # why there is no answer, if a hook raises that
+        self._task: asyncio.Task[None] | None = None
         self.request = _request(self, exchange)
         exchange.notes = self.request.log
-        self._start_clock()
-        self._task = spawn(self._run(), name="hooks")
 
     def __repr__(self) -> str:
         return f"<Interception {self.request!r} hooks={len(self._hooks.functions)}>"
 
     # -- the exchange's side ----------------------------------------------------------------
 
+    def start(self) -> None:
+        """Run the hooks."""
+        self._start_clock()
+        self._task = spawn(self._run(), name="hooks")
+
     def cancel(self) -> None:
-        """The exchange is over."""
+        """The exchange is over, whatever the hooks still do."""
+        self._exchange.interception = None
         self._hooks.clock.discard(self)
-        if self._task is not asyncio.current_task():
-            self._task.cancel()
+        task = self._task
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
 
     def overdue(self, now: float) -> None:
         """The time of the hooks is up: the client is told, whatever they make of it."""
         exchange = self._exchange
-        exchange.interception = None
-        exchange.refuse(SLOW, now)
-        self._task.cancel()
+        _log.warning(
+            "a hook was too slow",
+            request_id=exchange.request_id.decode(),
+            timeout=self._hooks.timeout,
+        )
+        self.cancel()
+        exchange.refuse(SLOW, now, HOOK)
 
     def respond(self, head: ResponseHead, payload: bytes, *, done: bool) -> None:
         """The upstream's answer has begun; hold it back until the hooks have seen its head."""
@@ -99,11 +119,12 @@ class Interception:
         assert self._arrived is not None
         self._arrived.set_result(head)
 
-    def fail(self, error: ServiceError) -> bool:
+    def fail(self, error: ServiceError, end: bytes) -> bool:
         """There is no answer: let a hook that waits for one raise that. False when none does."""
         if self._arrived is None or self._arrived.done():
             self.cancel()
             return False
+        self._failure = end
         self._arrived.set_exception(error)
         return True
 
@@ -117,18 +138,23 @@ class Interception:
     async def body(self) -> bytes:
         """The whole body of the request; see HookRequest.body."""
         exchange = self._exchange
+        if self._whole is not None:
+            return self._whole
+        if self._arrived is not None:
+            raise RuntimeError("a hook reads the body before it forwards the request")
         self._stop_clock()
         try:
-            while not exchange.body_done:
-                if exchange.kept > self.limit:
-                    message = f"the body is over the {self.limit} bytes that hooks of it may read"
-                    raise ServiceError(413, message, "proxy")
+            while not exchange.body_done and exchange.kept <= self.limit:
                 self._body = asyncio.get_running_loop().create_future()
                 exchange.proceed()
                 await self._body
         finally:
             self._start_clock()
-        return exchange.kept_body
+        if exchange.kept > self.limit:
+            message = f"the body is over the {self.limit} bytes that hooks of it may read"
+            raise ServiceError(413, message, "proxy")
+        self._whole = exchange.kept_body
+        return self._whole
 
     async def _run(self) -> None:
         exchange = self._exchange
@@ -140,11 +166,15 @@ class Interception:
             else:
                 head = self._changed(response)
         except ServiceError as error:
-            self._refuse(error)
+            self._refuse(error, self._failure)
             return
-        except Exception:
-            _log.exception("a hook failed", request_id=exchange.request_id.decode())
-            self._refuse(BROKEN)
+        except asyncio.CancelledError:
+            if exchange.interception is not self:
+                raise  # by us
+            self._fail()
+            return
+        except (Exception, SystemExit):  # a hook does not end the process
+            self._fail()
             return
         if not self._leave():
             return
@@ -164,9 +194,13 @@ class Interception:
         self._stop_clock()
         return True
 
-    def _refuse(self, error: ServiceError) -> None:
+    def _fail(self) -> None:
+        _log.exception("a hook failed", request_id=self._exchange.request_id.decode())
+        self._refuse(BROKEN, HOOK)
+
+    def _refuse(self, error: ServiceError, end: bytes) -> None:
         if self._leave():
-            self._exchange.refuse(error, monotonic())
+            self._exchange.refuse(error, monotonic(), end)
 
     async def _call(self, index: int, *, watched: bool) -> HookResponse | None:
         """Call the hooks from `index` on; None when the request may go and nobody waits for it.
@@ -187,6 +221,8 @@ class Interception:
     async def _forward(self) -> HookResponse:
         """Send the request on as the hooks have made it, and wait for the answer's head."""
         exchange = self._exchange
+        if exchange.interception is not self:
+            raise asyncio.CancelledError  # the hook has ignored one: its request is answered
         exchange.plan = self._revised(exchange.plan)
         self._arrived = asyncio.get_running_loop().create_future()
         self._stop_clock()
@@ -194,6 +230,7 @@ class Interception:
         try:
             head = self._head = await self._arrived
         finally:
+            self._left = self._hooks.timeout
             self._start_clock()
         return HookResponse(head.status, head.start.partition(b"\r\n")[2])
 
@@ -210,6 +247,7 @@ class Interception:
             lines = _lines(request.headers, settable_in_request, b"\r\n", b"")
         if request.service != service.name:
             service = self._service(request.service)
+            self._enter(service)
         return plan.revised(service, path, lines, monotonic())
 
     def _service(self, name: str) -> Service:
@@ -217,6 +255,13 @@ class Interception:
         if service is None:
             raise ValueError(f"a hook has chosen the service {name!r}; there is none")
         return service
+
+    def _enter(self, service: Service) -> None:
+        """Count the request among those of the service that it goes to now."""
+        if service.concurrency is not None:
+            slot = self._exchange.slot = self._exchange.slot or Slot()
+            if not slot.take(service.concurrency, b""):
+                raise service.busy()
 
     def _changed(self, response: HookResponse) -> ResponseHead:
         """The head for the client, with what the hooks have changed."""
@@ -232,11 +277,13 @@ class Interception:
         return head.with_lines(lines)
 
     def _stop_clock(self) -> None:
+        self._left -= monotonic() - self._began
         self._hooks.clock.discard(self)
 
     def _start_clock(self) -> None:
-        if self._exchange.status == 0:  # nobody waits for what comes after an answer
-            self._hooks.clock.add(self, monotonic() + self._hooks.timeout)
+        if self._exchange.interception is self:  # else nobody waits
+            self._began = monotonic()
+            self._hooks.clock.add(self, self._began + self._left)
 
 
 class _Forward:
@@ -271,8 +318,13 @@ class _Local(HookResponse):
     __slots__ = ("body",)
 
     def __init__(self, answer: HookAnswer) -> None:
+        kind: object = answer  # whatever a hook has returned
+        if not isinstance(kind, HookAnswer) or type(kind.body) is not bytes:
+            raise TypeError("a hook returns None or a HookAnswer whose body is bytes")
         if not 200 <= answer.status <= 599:
             raise ValueError(f"a hook has answered with the status {answer.status}")
+        if answer.body and answer.status in _BODILESS:
+            raise ValueError(f"an answer with the status {answer.status} has no body")
         super().__init__(answer.status, b"")
         self.headers.extend(answer.headers)
         self.body = answer.body

@@ -187,9 +187,14 @@ class RequestHead:
     def __repr__(self) -> str:
         return f"<RequestHead {self.method.decode()} {self.path.decode()} body={self.body}>"
 
-    def values(self, name: bytes) -> bytes:
-        """What lines and credentials say of a field, by its lower-case name; joined by commas."""
-        lines = self.lines + self.credentials
+    def values(self, name: bytes, believed: bytes = b"") -> bytes:
+        """What is said of a field, by its lower-case name; several values joined by commas.
+
+        believed: lines that the head does not have among its own, each after a CR LF.
+        """
+        if name == b"host":
+            return self.host or b""
+        lines = self.lines + self.credentials + believed
         fields = (line.partition(b":") for line in lines.split(b"\r\n"))
         return b",".join(value.strip(b" \t") for n, _, value in fields if n.lower() == name)
 
@@ -202,6 +207,15 @@ class RequestHead:
         other.keep_alive, other.replayable = self.keep_alive, self.replayable
         other.websocket = self.websocket
         other.lines = lines
+        if self.credentials:
+            # A credential among the new lines takes the place of the client's.
+            names = {line.partition(b":")[0].lower() for line in lines.split(b"\r\n")}
+            kept = [
+                line
+                for line in self.credentials.split(b"\r\n")[1:]
+                if line.partition(b":")[0].lower() not in names
+            ]
+            other.credentials = b"".join(b"\r\n" + line for line in kept)
         return other
 
     def _parse(self, head: bytes) -> None:

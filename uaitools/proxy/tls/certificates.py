@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from typing import Final
 
+from uaitools.files import in_thread
 from uaitools.log import get_logger
 from uaitools.proxy.config.tls import CertificateFiles, ListenerTls
 from uaitools.proxy.tls.material import (
@@ -64,7 +65,7 @@ class Certificates:
         async with self._busy:
             seen = _look(settings)
             # Elsewhere: reading a hundred of them must not stop the loop.
-            loaded = await asyncio.to_thread(_load_all, settings)
+            loaded = await in_thread(_load_all, settings)
             self._settings, self._seen, self._loaded = settings, seen, loaded
             self._names = self._named()
 
@@ -82,7 +83,7 @@ class Certificates:
 
     async def _renew(self, index: int, files: CertificateFiles) -> None:
         try:
-            self._loaded[index] = await asyncio.to_thread(_load, files, self._settings)
+            self._loaded[index] = await in_thread(_load, files, self._settings)
         except MaterialError as error:
             _log.error(
                 "a certificate is broken, the old one stays",
