@@ -3,12 +3,13 @@ import pytest
 from uaitools.errors import ServiceError
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.patience import NEVER, Overrides, Patience
+from uaitools.proxy.plan import Plan
 from uaitools.proxy.routing.cors import Preflight
 from uaitools.proxy.routing.reply import Reply
 from uaitools.proxy.routing.router import NativeRoute, Route, RouteError, Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
-from uaitools.proxy.site import Plan, Site
+from uaitools.proxy.site import Site
 
 NATIVE = Service("proxy", ServicePolicy(), 0.0)
 CHAT = Service("chat", ServicePolicy(), 0.0)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.proxy.routing.linear import Request, Spec, decide
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.http1.request import RequestHead
+from uaitools.proxy.plan import Plan
 from uaitools.proxy.routing.router import Router
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
-from uaitools.proxy.site import Plan, Site
+from uaitools.proxy.site import Site
 
 GUARDED = [
     Spec("/admin"),

@@ -3,7 +3,8 @@
 A request's path, file by file:
 
     downstream   the client's connection: where a request ends, how its answer is framed
-    site         the plan for a head: parsed (http1), routed (routing), rewritten (headers)
+    site         the plan for a head: parsed (http1), routed (routing)
+    plan         what to do with requests that have it: rewritten (headers), guarded
     exchange     one request and its answer: endpoint, connection, retries, outcome
     service      an upstream service: its endpoints, balancer and retry budget (traffic)
     pool         the connections to one endpoint

@@ -16,7 +16,7 @@ from uaitools.traffic.balancing.ring import hashed
 from uaitools.traffic.sticky import Session, Sessions
 
 if TYPE_CHECKING:
-    from uaitools.proxy.site import Plan
+    from uaitools.proxy.plan import Plan
     from uaitools.traffic.balancing import Balancer
     from uaitools.traffic.endpoint import Endpoint
 

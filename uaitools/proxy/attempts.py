@@ -13,8 +13,8 @@ from uaitools.traffic.breaker import State
 
 if TYPE_CHECKING:
     from uaitools.proxy.access.record import Record
+    from uaitools.proxy.plan import Plan
     from uaitools.proxy.pool import Pool
-    from uaitools.proxy.site import Plan
     from uaitools.proxy.upstream import Upstream
     from uaitools.traffic.endpoint import Endpoint
 

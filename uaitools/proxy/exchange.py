@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from uaitools.proxy.affinity import Affinity
     from uaitools.proxy.client import Client
     from uaitools.proxy.guards.interception import Interception
-    from uaitools.proxy.site import Plan
+    from uaitools.proxy.plan import Plan
     from uaitools.proxy.upstream import Upstream
     from uaitools.traffic.concurrency import Slot
     from uaitools.traffic.endpoint import Endpoint
@@ -146,6 +146,11 @@ class Exchange(Attempts):
             self._dispatch(now)
 
     # -- what a guard may do ----------------------------------------------------------------
+
+    @property
+    def peer(self) -> bytes:
+        """The address of the connection that the request came by."""
+        return self._client.address
 
     @property
     def address(self) -> bytes:

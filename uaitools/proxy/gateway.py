@@ -248,10 +248,17 @@ class Gateway:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
         What has a socket, and all that ProxyConfig.keeping names, needs a restart and is kept as it
-        was, as is `auth` unless given.
+        was, as is `auth` unless given. Raises ValueError, KeyFileError and MaterialError when that
+        is not possible, and then nothing has changed but whose credentials are good.
         """
+        enabled = self.authenticator.enabled if auth is None else auth.enabled
+        if not enabled and (asking := config.asking()):
+            raise ValueError(f"{asking[0]} asks for credentials: configure [auth]")
         if auth is not None:
             await self.authenticator.reload(auth)
+        kept = config.keeping(self.config)
+        if self.front is not None and kept.tls is not None and config is not self.config:
+            await self.front.reload(kept.tls)
         await self._directory.resolve(config.services)
         self._directory.secret = config.sticky.key or self._secret
         mentioned = [name for route in config.routes for name in route.service_names]
@@ -259,11 +266,8 @@ class Gateway:
         for name in self._directory.services:
             if name not in config.services:
                 _log.warning("a route names a service without settings", upstream=name)
-        kept = config.keeping(self.config)
         if pinned := config.pinned(kept):
             _log.warning("some settings change with a restart only", settings=pinned)
-        if self.front is not None and kept.tls is not None and config is not self.config:
-            await self.front.reload(kept.tls)
         self.client = self.clients.policy = ClientPolicy(**config.client.model_dump())
         trusted_differ = config.trusted_proxies != self.config.trusted_proxies
         self.config = kept

@@ -22,8 +22,8 @@ from uaitools.traffic.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from uaitools.proxy.outbox import Outbox
+    from uaitools.proxy.plan import Plan
     from uaitools.proxy.service import Service
-    from uaitools.proxy.site import Plan
     from uaitools.proxy.sweep import Sweep
 
 IDLE_LIMIT: Final = 128  # idle connections kept for one endpoint

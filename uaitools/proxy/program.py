@@ -300,8 +300,8 @@ class _Reloads:
     async def _apply(self, settings: Settings) -> None:
         config = settings.of(ProxyConfig)
         try:
-            self._gateway.limits.configure(settings.of(LimitsConfig))
             await self._gateway.reload(config, settings.of(AuthConfig))
+            self._gateway.limits.configure(settings.of(LimitsConfig))
             _log.info("configuration in force", routes=len(config.routes))
         except (KeyFileError, ValueError) as error:
             # A file that the configuration names has changed since that was read.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uaitools.proxy.access.record import Record
     from uaitools.proxy.access.writer import AccessWriter
     from uaitools.proxy.exchange import Exchange
-    from uaitools.proxy.site import Plan
+    from uaitools.proxy.plan import Plan
     from uaitools.proxy.tunnel import Tunnel
 
 # Bytes of JSON that one field may have, so that all of them fit into a line.
@@ -112,7 +112,7 @@ class AccessLog:
                 int((now - second) * 1000.0),
                 exchange.request_id,
                 exchange.trace_id,
-                exchange.address,
+                exchange.peer,
                 plan.logged or self._fields(plan),
                 self._endpoints.get(endpoint) or self._name(endpoint),
                 status,
@@ -174,7 +174,7 @@ class AccessLog:
                 int(now % 1.0 * 1000.0),
                 exchange.request_id,
                 exchange.trace_id,
-                exchange.address,
+                exchange.peer,
                 plan.logged or self._fields(plan),
                 self._endpoints.get(endpoint) or self._name(endpoint),
                 _NULL if principal is None else _text(principal.encode(), _NAME),

@@ -32,8 +32,8 @@ from uaitools.traffic.concurrency import Slot
 
 if TYPE_CHECKING:
     from uaitools.proxy.exchange import Exchange
+    from uaitools.proxy.plan import Plan
     from uaitools.proxy.service import Service
-    from uaitools.proxy.site import Plan
 
 _BODILESS: Final = (204, 205, 304)  # RFC 9110 6.4.1, 15.3.6
 SLOW: Final = ServiceError(504, "a hook of this route did not end in time", "proxy")
