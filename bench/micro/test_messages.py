@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.micro.messages import REQUEST, RESPONSE, unique_requests
-from uaitools.proxy.headers import NOTHING, outgoing
+from uaitools.proxy.headers import Trust, outgoing
 from uaitools.proxy.http1.body import ChunkedBody, encode
 from uaitools.proxy.http1.request import RequestHead
 from uaitools.proxy.http1.response import parse_response
@@ -43,7 +43,7 @@ def test_response_head(benchmark: BenchmarkFixture) -> None:
 def test_outgoing_head(benchmark: BenchmarkFixture) -> None:
     head = RequestHead(REQUEST)
 
-    prefix = benchmark(outgoing, head, head.path, NOTHING)
+    prefix = benchmark(outgoing, head, head.path, Trust([], trusted=False))
 
     assert prefix.endswith(b"X-Forwarded-For: ")
 

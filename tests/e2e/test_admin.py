@@ -142,6 +142,8 @@ async def test_the_configuration_is_shown_without_secrets() -> None:
     assert document["proxy"]["admin_token"] == "**********"
     assert document["proxy"]["services"][SERVICE]["balance"] == "round_robin"
     assert TOKEN not in str(document)
+    assert document["limits"]["on_error"] == "local"
+    assert document["auth"] == {"keys_file": None, "jwt": [], "service_secret": None}
 
 
 def test_whatever_is_called_like_a_secret_is_hidden_and_users_of_urls_as_well() -> None:

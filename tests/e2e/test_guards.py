@@ -383,6 +383,33 @@ async def test_what_anybody_says_about_its_address_counts_for_nothing() -> None:
         assert (await ask(proxy, "X-Forwarded-For: 10.1.1.1")).status == 403
 
 
+async def test_what_can_be_answered_at_once_makes_no_task(keys: Keys) -> None:
+    made: list[str] = []
+    settings: dict[str, Any] = {
+        "auth": "required",
+        "deny": ["192.0.2.0/24"],
+        "limits": ["1000/s", {"quota": "1000/day", "key": "address"}],
+        "concurrency": 5,
+    }
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **options)
+        made.append(task.get_name())
+        return task
+
+    async with guarded(accepting(keys), **settings) as (proxy, _):
+        wire = await connect(proxy.address.port)
+        for credential in (bearer(token()), f"X-API-Key: {keys.text}", "X-API-Key: wrong"):
+            for _ in range(2):
+                wire.send(request(credential))
+                await wire.message()
+                asyncio.get_running_loop().set_task_factory(factory)  # the connection stands now
+        asyncio.get_running_loop().set_task_factory(None)
+        wire.close()
+
+    assert made == []
+
+
 # -- how many at once -----------------------------------------------------------------------
 
 

@@ -1,10 +1,12 @@
 """Limits over several machines, each a front of its own, with a real Redis between them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -390,6 +392,49 @@ async def test_who_waits_when_it_ends_is_decided_here(redis: RedisServer) -> Non
     redis.thaw()
 
     assert (await waiting).refused is None
+
+
+async def strange(junk: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A Redis whose scripts answer something else."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            words = []
+            for _ in range(int((await reader.readuntil(b"\r\n"))[1:])):
+                size = int((await reader.readuntil(b"\r\n"))[1:])
+                words.append((await reader.readexactly(size + 2))[:-2].upper())
+            match words[0]:
+                case b"SCRIPT":
+                    writer.write(b"$40\r\n" + b"a" * 40 + b"\r\n")
+                case b"EVALSHA":
+                    writer.write(junk)
+                case _:
+                    writer.write(b"+OK\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b":5\r\n",
+        b"$-1\r\n",
+        b"*0\r\n",
+        b"*3\r\n$1\r\na\r\n:1\r\n:1\r\n",
+        b"*3\r\n:-1\r\n:1\r\n:1\r\n",
+        b"+OK\r\n",
+    ],
+)
+@pytest.mark.parametrize("rule", [Rate(3, 60, 3), Quota(3, "month")])
+async def test_a_redis_that_answers_nonsense_counts_as_away(
+    junk: bytes, rule: Rate | Quota
+) -> None:
+    server = await asyncio.start_server(partial(strange, junk), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    limits = (Limit("l", rule),)
+    async with front(f"redis://127.0.0.1:{port}/0") as one:
+        expected("local", [await ask(one, limits) for _ in range(10)])
+        assert not one.dependencies["redis"]
+    server.close()
+    await server.wait_closed()
 
 
 async def test_the_password_in_the_url_is_not_logged() -> None:

@@ -257,3 +257,9 @@ def test_a_route_flag_may_be_a_template(file: Path) -> None:
     assert route.path == "/users/{id}"
     assert not route.anyone
     assert all(default.anyone for default in DEFAULT_ROUTES)
+
+
+def test_a_route_that_answers_by_itself_has_no_hooks() -> None:
+    hooks = ["tests.e2e.test_hooks:of_a_module"]
+    with pytest.raises(ValueError, match="hooks are for routes to a service"):
+        RouteSettings.model_validate({"path": "/", "respond": {"status": 200}, "hooks": hooks})

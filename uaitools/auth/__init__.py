@@ -7,6 +7,7 @@ A request's way, file by file:
     keys           API keys: their format, and the set of a key file
     jwt            tokens of other issuers, verified (jws: signatures, claims: the payload)
     jwks           their public keys, fetched from a URL and kept fresh
+    public_key     the key of a PEM file
     service_token  principal tokens: whom the gateway vouches for, to the services behind it
     principal      who it is: id, scopes, roles
     errors         401 and 403 with their challenge (RFC 6750)

@@ -204,6 +204,7 @@ class Authenticator:
         self._tokens = ServiceTokens(secret.get_secret_value().encode()) if secret else None
         self._key_file, self._key_sets, self._verifier = key_file, key_sets, verifier
         self.enabled = config.enabled
+        self.config = config
 
     def _changed(self) -> None:
         """Other keys are in force: judge everything anew."""

@@ -37,7 +37,7 @@ class Limits:
     def __init__(
         self, config: LimitsConfig, *, redis_url: str | None = None, workers: int = 1
     ) -> None:
-        self._config = config
+        self.config = config
         self._table = Table(config.slots, workers)
         self._take = self._table.take
         self._remote: Remote | None = None
@@ -69,7 +69,7 @@ class Limits:
 
     def configure(self, config: LimitsConfig) -> None:
         """Go on with other settings, all but the number of slots."""
-        self._config = config
+        self.config = config
         if self._remote is not None:
             self._remote.configure(timeout=config.timeout, probe=config.probe, batch=config.batch)
 
@@ -106,7 +106,10 @@ class Limits:
         return limit.admitted(left, at) if left >= 0 else limit.refused(-left)
 
     async def wait(self, limits: Sequence[Limit], keys: Sequence[bytes]) -> Verdict:
-        """The verdict for a call for which `check` has none. Takes no longer than the timeout."""
+        """The verdict for a call for which `check` has none.
+
+        Takes a round trip a limit, each no longer than the timeout.
+        """
         try:
             return await self._wait(limits, keys)
         except Busy:
@@ -212,7 +215,7 @@ class Limits:
         return _strictest(limits, left, charged)
 
     def _without_redis(self, limits: Sequence[Limit], keys: Sequence[bytes], at: int) -> Verdict:
-        match self._config.on_error:
+        match self.config.on_error:
             case "open":
                 return _PASS
             case "closed" if limits:
@@ -221,7 +224,7 @@ class Limits:
 
     def _unknown(self, limits: Sequence[Limit]) -> Verdict:
         """Nothing can be said, so nothing may pass: 503."""
-        return Verdict(b"", limits[0], self._config.probe, status=503)
+        return Verdict(b"", limits[0], self.config.probe, status=503)
 
 
 def _marks(limits: Sequence[Limit], keys: Sequence[bytes]) -> list[int]:

@@ -267,12 +267,12 @@ class Remote:
         self._asks.clear()
 
     async def _disconnect(self) -> None:
-        client, self._client = self._client, None
         self._script = ""
-        if client is not None:
+        if self._client is not None:
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(self._timeout):
-                    await client.aclose()
+                    await self._client.aclose()
+            self._client = None  # not when this is cancelled: then `stop` closes it
 
 
 def _fail(asks: Iterable[_Ask]) -> None:

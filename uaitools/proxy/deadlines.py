@@ -1,4 +1,4 @@
-"""The requests that have to be over by a certain time, whatever they wait for.
+"""The requests and hooks that have to be over by a certain time, whatever they wait for.
 
 A request without such a time is never in here and pays an attribute test. One that has it costs
 an entry, looked at with the sweep: a timer would cost 2 us, and most of them would be cancelled.
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Bounded(Protocol):
-    """An exchange with a deadline for the whole of it."""
+    """An exchange with a deadline for the whole of it, or the hooks of one."""
 
     def overdue(self, now: float) -> None:
         """The deadline has passed."""

@@ -210,7 +210,7 @@ class HandlerClient:
         response.headers["X-Request-Id"] = self._request_id.decode()
         return response
 
-    # -- the exchange's side, see exchange.Client -------------------------------------------
+    # -- the exchange's side, see client.Client -------------------------------------------
 
     def respond(
         self,

@@ -163,9 +163,6 @@ def _continued_trace(values: list[bytes]) -> tuple[bytes | None, bytes]:
     return None, _BEGUN
 
 
-NOTHING: Final = Trust([], trusted=False)  # of a head without any such field
-
-
 def framing(
     head: ResponseHead, request: RequestHead, *, bodiless: bool, keep: bool
 ) -> tuple[bytes, bool, bool]:

@@ -29,6 +29,9 @@ _LIMITED: Final = Family("proxy_limited_total", "counter", "Requests over a limi
 _ROUND_TRIPS: Final = Family(
     "proxy_limit_round_trips_total", "counter", "Questions to Redis about limits."
 )
+_DEPENDENCY: Final = Family(
+    "proxy_dependency_up", "gauge", "Workers that can reach what they depend on, Redis for example."
+)
 _HANDSHAKES: Final = Family(
     "proxy_tls_handshake_failures_total", "counter", "TLS handshakes that came to nothing."
 )
@@ -98,6 +101,8 @@ def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
     for limit, count in gateway.refusals.items():
         yield Sample(_LIMITED, (("limit", limit),), count)
     yield Sample(_ROUND_TRIPS, (), gateway.limits.round_trips)
+    for name, works in gateway.limits.dependencies.items():
+        yield Sample(_DEPENDENCY, (("name", name),), int(works))
     yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
         yield Sample(_MALFORMED, (("status", str(status)),), count)

@@ -7,6 +7,7 @@
     sticky      signed tokens that bring a client back to its endpoint
     limits      how much may pass: rates and calendar quotas, and how they are written
     periods     the hours, days and months of quotas
+    concurrency how many calls may be under way at once
     slots       the table of what limits remember, over shared or private memory
     retry       whether a failed call may be tried again, and when
 

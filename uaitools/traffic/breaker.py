@@ -50,7 +50,8 @@ class Cause(enum.Enum):
     OPERATOR = "operator"
 
 
-OUT: Final = frozenset((State.EJECTED, State.PROBING))  # the states without a share
+# The states without a share that end by themselves; a drained endpoint waits for its operator.
+OUT: Final = frozenset((State.EJECTED, State.PROBING))
 # In a panic these may be readmitted; an endpoint that failed call after call may not.
 READMISSIBLE: Final = frozenset((Cause.RATIO, Cause.CHECK, Cause.REGISTRY))
 

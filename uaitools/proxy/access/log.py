@@ -2,7 +2,7 @@
 
 What is the same for equal heads is turned into JSON once and kept with their plan, so that a line
 costs one formatting of a few numbers. Whatever a client sends, a line is valid JSON in UTF-8, has
-no line break within and is at most access_writer.LINE_LIMIT bytes long.
+no line break within and is at most writer.LINE_LIMIT bytes long.
 """
 
 from __future__ import annotations

@@ -167,7 +167,15 @@ class Api:
         return sorted(map(orjson.loads, answers), key=lambda one: int(one["pid"]))
 
     async def _configuration(self, _request: web.Request) -> models.Configuration:
-        return models.Configuration(proxy=redacted(self._gateway.config.model_dump(mode="json")))
+        gateway = self._gateway
+        tables = {
+            "proxy": gateway.config,
+            "auth": gateway.authenticator.config,
+            "limits": gateway.limits.config,
+        }
+        return models.Configuration.model_validate(
+            {name: redacted(table.model_dump(mode="json")) for name, table in tables.items()}
+        )
 
     # -- orders -----------------------------------------------------------------------------
 

@@ -109,9 +109,11 @@ class Connections(_Said):
 
 
 class Configuration(_Said):
-    """The configuration in force, its secrets replaced by asterisks."""
+    """The tables of the configuration in force, secrets replaced by asterisks."""
 
     proxy: dict[str, Any]
+    auth: dict[str, Any]
+    limits: dict[str, Any]
 
 
 class Accepted(_Said):

@@ -118,6 +118,12 @@ class RouteSettings(Model):
         return hooks
 
     @model_validator(mode="after")
+    def _hooks_of_a_service(self) -> Self:
+        if self.hooks and not self.service_names:
+            raise ValueError("hooks are for routes to a service; this one answers by itself")
+        return self
+
+    @model_validator(mode="after")
     def _scopes_of_somebody(self) -> Self:
         if self.auth == "none" and (self.scopes or self.roles):
             raise ValueError('scopes and roles need auth = "required" or "optional"')
