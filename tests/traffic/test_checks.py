@@ -1,5 +1,6 @@
 from itertools import groupby
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,7 +67,7 @@ def test_checks_vary_by_their_jitter_around_the_interval(
     assert NOW <= record.due <= NOW + spread
 
     record.schedule(policy, NOW, lambda: uniform)
-    assert -1e-6 <= record.due - NOW - (policy.interval - spread) <= 2 * spread + 1e-6
+    assert record.due - NOW == pytest.approx(policy.interval + spread * (2 * uniform - 1), abs=1e-6)
 
 
 def test_without_jitter_the_interval_is_exact_and_the_first_check_at_once() -> None:
