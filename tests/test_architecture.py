@@ -66,11 +66,21 @@ PURE_IN_AUTH = (
     "service_token.py",
 )
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
+PURE_IN_REGISTRY = (
+    "entry.py",
+    "errors.py",
+    "evidence.py",
+    "model.py",
+    "service.py",
+    "table.py",
+    "watchers.py",
+)
 PURE = [
     *ROOT.glob("traffic/**/*.py"),
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
+    *(ROOT / "registry" / file for file in PURE_IN_REGISTRY),
 ]
 IMPURE = frozenset(
     {"aiohttp", "asyncio", "datetime", "select", "selectors", "socket", "ssl", "time", "uvloop"}

@@ -3,12 +3,12 @@
 The components, each a package and a program (`python -m uaitools.proxy`):
 
     proxy       API gateway: routing, balancing, pooled upstreams, circuit breakers, streaming
+    registry    service discovery: its table, which is no program yet
 
 What they stand on, one concept a file:
 
-    config      TOML file < environment < flags -> the components' frozen models
-    problems    what is wrong with a configuration, in words
-    addresses   where to listen, HOST:PORT; secret, a setting shown to nobody
+    config      TOML file < environment < flags -> frozen models; `problems` of one, in words
+    addresses   where to listen, HOST:PORT; `secret`, a setting; `files`, read off the loop
     errors      ServiceError, and its JSON on the wire
     log         one JSON line an event on standard error
     metrics     hot-path integers, read at scrape time, summed over worker processes
@@ -20,8 +20,8 @@ What they stand on, one concept a file:
     web         the aiohttp application of every component: /health, /metrics, errors, auth, limits
     traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, limits)
 
-Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock
-(tests/test_architecture.py). Nothing is imported here, so that one component loads no other.
+Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock.
+Nothing is imported here, so that one component loads no other.
 """
 
 __version__ = "0.1.0"

@@ -1,0 +1,132 @@
+"""The instances of one service, and its changes in their order."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from uaitools.registry.entry import Entry
+from uaitools.registry.evidence import State
+from uaitools.registry.watchers import Watchers
+
+DELTAS: Final = 256  # kept; who is further behind lists again
+
+
+class Cause(enum.StrEnum):
+    """Why an instance is not there any more, or why a list is empty."""
+
+    DEREGISTERED = "deregistered"  # at its own wish
+    EXPIRED = "expired"  # it was critical for too long
+    UNKNOWN = "unknown"  # nobody has ever registered here
+    RESET = "backend reset"  # this registry has begun anew: ask again in a while
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All instances of a service, those to prefer first.
+
+    authoritative: an empty one may be believed: everybody has left by itself, or nobody was ever
+    here. If not, keep what you knew. cause: why it is empty, None when it is not.
+    """
+
+    revision: int
+    entries: tuple[Entry, ...]
+    authoritative: bool
+    cause: Cause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One change. entry: the instance as it is now, None when it is gone, because of `cause`."""
+
+    revision: int
+    id: str
+    entry: Entry | None
+    cause: Cause | None = None
+
+
+class Service:
+    """What watchers of one service can see. revision: of the last change, 0 before the first."""
+
+    __slots__ = ("_deltas", "_entries", "gone", "name", "revision", "watchers")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.revision = 0
+        self.gone: Cause | None = None  # why the last one left, the most doubtful since the first
+        self.watchers = Watchers()
+        self._entries: dict[str, Entry] = {}
+        self._deltas: deque[Delta] = deque(maxlen=DELTAS)
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} revision={self.revision} instances={len(self)}>"
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def of(self, zone: str | None) -> Iterator[Entry]:
+        """The instances in a zone, all of them for None."""
+        return (e for e in self._entries.values() if zone is None or e.instance.zone == zone)
+
+    def put(self, entry: Entry) -> None:
+        """An instance is new, or has changed."""
+        if not self._entries:
+            self.gone = None
+        self._entries[entry.instance.id] = entry
+        self._note(entry.instance.id, entry, None)
+        entry.revision = self.revision
+
+    def remove(self, entry: Entry, cause: Cause) -> None:
+        """An instance has gone."""
+        del self._entries[entry.instance.id]
+        if self.gone is not Cause.EXPIRED:
+            self.gone = cause
+        self._note(entry.instance.id, None, cause)
+
+    def listing(self, *, fresh: bool) -> Listing:
+        """Who is there. fresh: this registry has begun anew, and not heard everybody yet."""
+        entries = tuple(sorted(self._entries.values(), key=_preference))
+        if entries:
+            return Listing(self.revision, entries, not fresh, None)
+        cause = Cause.RESET if fresh else self.gone or Cause.UNKNOWN
+        believed = cause in (Cause.DEREGISTERED, Cause.UNKNOWN)
+        return Listing(self.revision, (), believed, cause)
+
+    def since(self, revision: int) -> list[Delta] | None:
+        """The changes after a revision; None when they are not known any more: list instead."""
+        if revision == self.revision:
+            return []
+        if revision > self.revision or not self._deltas or self._deltas[0].revision > revision + 1:
+            return None
+        return [delta for delta in self._deltas if delta.revision > revision]
+
+    def _note(self, name: str, entry: Entry | None, cause: Cause | None) -> None:
+        self.revision += 1
+        self._deltas.append(Delta(self.revision, name, entry, cause))
+
+
+# The order in which instances are to be used.
+_ORDER: Final = {
+    state: place
+    for place, state in enumerate(
+        (
+            State.PASSING,
+            State.DEGRADED,
+            State.SUSPECT,
+            State.STARTING,
+            State.DRAINING,
+            State.MAINTENANCE,
+            State.CRITICAL,
+        )
+    )
+}
+
+
+def _preference(entry: Entry) -> tuple[int, str]:
+    return _ORDER[entry.state], entry.instance.id

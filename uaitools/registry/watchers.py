@@ -1,0 +1,64 @@
+"""Who watches a service, and which of its revisions they have applied.
+
+An instance may stop once nobody sends it anything new and nothing is under way: that is so when
+every live watcher has applied the revision that says it drains, and it has nothing in flight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+LIVE: Final = 45.0  # seconds after its last word in which a watcher counts
+MOST: Final = 10_000  # watchers of one service that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a drain is. behind: watchers that may still send; in_flight: requests under way.
+
+    overdue: its deadline has passed.
+    """
+
+    behind: tuple[str, ...]
+    in_flight: int
+    overdue: bool
+
+    @property
+    def safe(self) -> bool:
+        """The instance may stop."""
+        return not self.behind and not self.in_flight
+
+
+class Watchers:
+    """The watchers of one service, by the names that they give themselves."""
+
+    __slots__ = ("_applied",)
+
+    def __init__(self) -> None:
+        self._applied: dict[str, tuple[int, float]] = {}  # revision, when
+
+    def __repr__(self) -> str:
+        return f"<Watchers known={len(self._applied)}>"
+
+    def acknowledge(self, watcher: str, revision: int, now: float) -> None:
+        """A watcher has applied a revision, or only shows that it lives.
+
+        It never goes back, whatever the order in which its messages come.
+        """
+        before, _ = self._applied.pop(watcher, (0, 0.0))
+        self._applied[watcher] = (max(before, revision), now)
+        if len(self._applied) > MOST:
+            del self._applied[next(iter(self._applied))]  # who has been silent longest
+
+    def leave(self, watcher: str) -> None:
+        """A watcher says that it watches no more."""
+        self._applied.pop(watcher, None)
+
+    def live(self, now: float) -> list[str]:
+        """Who counts."""
+        return [name for name, (_, at) in self._applied.items() if now - at < LIVE]
+
+    def behind(self, revision: int, now: float) -> tuple[str, ...]:
+        """The live ones that have not applied `revision` yet."""
+        return tuple(name for name in self.live(now) if self._applied[name][0] < revision)
