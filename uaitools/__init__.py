@@ -8,7 +8,7 @@ The components, each a package and a program (`python -m uaitools.proxy`):
 What they stand on, one concept a file:
 
     config      TOML file < environment < flags -> frozen models; `problems` of one, in words
-    addresses   where to listen, HOST:PORT; `secret`, a setting; `files`, read off the loop
+    addresses   where to listen; `ip`, of clients; `secret`, a setting; `files`, off the loop
     errors      ServiceError, and its JSON on the wire
     log         one JSON line an event on standard error
     metrics     hot-path integers, read at scrape time, summed over worker processes

@@ -14,6 +14,7 @@ PEERS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
         ("11.1.2.3", b"11.1.2.3", False),
         ("2001:0db8::0:1", b"2001:db8::1", True),
         ("fe80::1%eth0", b"fe80::1", False),
+        ("::ffff:10.1.2.3", b"10.1.2.3", True),  # as a listener for both sees it
     ],
 )
 def test_a_peer_is_known_by_its_address(host: str, address: bytes, *, trusted: bool) -> None:
@@ -43,6 +44,8 @@ def test_what_is_remembered_is_bounded() -> None:
         ("192.0.2.1, 10.0.0.1", "192.0.2.1"),
         ("203.0.113.9, 192.0.2.1, 10.0.0.1", "192.0.2.1"),  # 203.0.113.9 is anybody's invention
         ("10.0.0.2, 10.0.0.1", "10.0.0.2"),
+        ("192.0.2.1, ::ffff:10.0.0.1", "192.0.2.1"),
+        ("192.0.2.1:1234, [2001:db8::1]:80", "192.0.2.1"),
         ("unknown, 10.0.0.1", "10.0.0.1"),
         ("192.0.2.1, unknown", ""),
         ("", ""),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address
 from typing import Final
+
+from uaitools.ip import client_ip
 
 HEADER: Final = "header:"
 _LONGEST: Final = 64  # bytes of a value that are kept as they are
@@ -61,11 +63,9 @@ def address_key(address: str) -> bytes:
     socket) is one client.
     """
     try:
-        ip = ip_address(address.partition("%")[0])
+        ip = client_ip(address)
     except ValueError:
         return b"u" + _bounded(address.encode("utf-8", "surrogatepass"))
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
     return b"4" + ip.packed if isinstance(ip, IPv4Address) else b"6" + ip.packed[:8]
 
 

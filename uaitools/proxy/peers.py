@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
+
+from uaitools.ip import client_ip
 
 ADDRESSES: Final = 4096  # remembered
 
@@ -28,7 +30,7 @@ class Peers:
         """
         known = self._known.get(host)
         if known is None:
-            address = ip_address(host.partition("%")[0])
+            address = client_ip(host)
             trusted = any(address in network for network in self._trusted)
             known = (str(address).encode(), trusted)
             if len(self._known) >= ADDRESSES:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
+
+from uaitools.ip import client_ip
 
 ADDRESSES: Final = 4096  # whose verdict is remembered
 
@@ -39,13 +41,7 @@ class Networks:
     def _judge(self, text: bytes) -> bool:
         if not text:
             return not self._allow
-        address = plain(ip_address(text.decode()))
+        address = client_ip(text.decode())
         if any(address in network for network in self._deny):
             return False
         return not self._allow or any(address in network for network in self._allow)
-
-
-def plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside an IPv4-mapped IPv6 one (RFC 4291 2.5.5.2), else the same."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return address if mapped is None else mapped
