@@ -10,8 +10,10 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,8 +59,9 @@ def cores() -> tuple[int, int]:
 
 
 def stay_on_load_core() -> None:
-    """Pin this process to the core of the load."""
+    """Pin this process to the core of the load, and let SIGTERM end what it has started."""
     os.sched_setaffinity(0, {cores()[1]})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def raise_file_limit() -> int:
