@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 import pytest
-import structlog
 
+from tests.peers.logs import restored_log
 from uaitools import log
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -20,14 +20,8 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Undo what `configure` changes in the process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with restored_log():
+        yield
 
 
 @pytest.fixture

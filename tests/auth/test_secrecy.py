@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import structlog
 from aiohttp import web
 from aiohttp.pytest_plugin import AiohttpClient
 
 from tests.auth.issuers import AUDIENCE, SECRET, SERVICE_SECRET, claims, forged, hs256, signed
+from tests.peers.logs import restored_log
 from uaitools import log
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
@@ -27,14 +26,8 @@ from uaitools.web import Health, application
 
 @pytest.fixture
 def _restored_log() -> Iterator[None]:
-    """Undo what `log.configure` changes in the process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with restored_log():
+        yield
 
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import ClientPayloadError, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.peers.gateways import config, eventually, gateway, pool_of, service_of
-from tests.peers.scripted import OK, answer, answering, upstream
-from tests.peers.wire import Message, Wire, connect
+from tests.peers.gateways import ask, config, eventually, gateway, pool_of, service_of
+from tests.peers.scripted import OK, answer, answering, hang, upstream
+from tests.peers.wire import Wire, connect
 from uaitools.proxy import ReverseProxy
 from uaitools.proxy.gateway import Gateway
 from uaitools.traffic.breaker import State
@@ -32,19 +32,6 @@ def route(**settings: object) -> list[dict[str, object]]:
 
 def within(milliseconds: int, raw: bytes = GET) -> bytes:
     return raw.replace(b"Host: a\r\n", b"Host: a\r\nX-Request-Timeout: %d\r\n" % milliseconds)
-
-
-async def ask(proxy: Gateway, raw: bytes = GET) -> Message:
-    wire = await connect(proxy.address.port)
-    wire.send(raw)
-    answered = await wire.message()
-    wire.close()
-    return answered
-
-
-async def hang(wire: Wire) -> None:
-    await wire.head()
-    await wire.rest()
 
 
 async def nothing_left(proxy: Gateway) -> None:

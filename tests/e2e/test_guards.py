@@ -15,7 +15,7 @@ import pytest
 
 from tests.auth.issuers import AUDIENCE, ISSUER, SECRET, SERVICE_SECRET, KeyServer, jwk, signed
 from tests.peers.gateways import config, eventually, gateway, pool_of, service_of
-from tests.peers.scripted import Answering, answering, upstream
+from tests.peers.scripted import Answering, answering, hang, upstream
 from tests.peers.wire import Message, Wire, connect
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.keyfile import change
@@ -411,11 +411,6 @@ async def test_what_can_be_answered_at_once_makes_no_task(keys: Keys) -> None:
 
 
 # -- how many at once -----------------------------------------------------------------------
-
-
-async def hang(wire: Wire) -> None:
-    await wire.head()
-    await wire.rest()
 
 
 async def test_one_caller_has_so_many_requests_under_way() -> None:

@@ -5,22 +5,14 @@ from email.utils import formatdate
 
 import pytest
 
-from tests.peers.gateways import config, eventually, gateway, pool_of, service_of
+from tests.peers.gateways import ask, config, eventually, gateway, pool_of, service_of
 from tests.peers.scripted import OK, answer, answering
-from tests.peers.wire import Message, connect
+from tests.peers.wire import connect
 from uaitools.proxy.gateway import Gateway
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 KEYED = POST.replace(b"\r\n\r\n", b"\r\nIdempotency-Key: 1\r\n\r\n")
-
-
-async def ask(proxy: Gateway, raw: bytes = GET) -> Message:
-    wire = await connect(proxy.address.port)
-    wire.send(raw)
-    answered = await wire.message()
-    wire.close()
-    return answered
 
 
 def busy(status: int, retry_after: str = "") -> bytes:

@@ -8,29 +8,15 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.peers.gateways import config, eventually, gateway, pool_of, service_of
-from tests.peers.scripted import OK, Scripted, answer, answering, upstream
+from tests.peers.gateways import ask, config, eventually, gateway, pool_of, service_of
+from tests.peers.scripted import OK, Scripted, answer, answering, hang, upstream
 from tests.peers.servers import free_port
-from tests.peers.wire import Message, Wire, connect
-from uaitools.proxy.gateway import Gateway
+from tests.peers.wire import Wire, connect
 from uaitools.traffic.breaker import State
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 KEYED = POST.replace(b"\r\n\r\n", b"\r\nIdempotency-Key: 1\r\n\r\n")
-
-
-async def ask(proxy: Gateway, raw: bytes = GET) -> Message:
-    wire = await connect(proxy.address.port)
-    wire.send(raw)
-    answered = await wire.message()
-    wire.close()
-    return answered
-
-
-async def hang(wire: Wire) -> None:
-    await wire.head()
-    await wire.rest()
 
 
 # -- kinds of endpoints ---------------------------------------------------------------------

@@ -8,12 +8,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+from tests.peers.wire import Message, connect
 from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.service import Service
 
 SERVICE = "api"
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def config(
@@ -81,3 +83,12 @@ async def settled(condition: Callable[[], Awaitable[bool]], patience: float = 10
     while not await condition():
         assert time.monotonic() < deadline, "it did not become true"
         await asyncio.sleep(0.005)
+
+
+async def ask(proxy: Gateway, raw: bytes = GET) -> Message:
+    """One request on a connection of its own."""
+    wire = await connect(proxy.address.port)
+    wire.send(raw)
+    answered = await wire.message()
+    wire.close()
+    return answered

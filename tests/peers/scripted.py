@@ -160,3 +160,9 @@ def answer(
     """The bytes of a response; headers: lines with CR LF."""
     framing = b"Content-Length: %d\r\n" % len(body) if length else b""
     return b"HTTP/1.1 %b\r\n%b%b\r\n%b" % (status, headers, framing, body)
+
+
+async def hang(wire: Wire) -> None:
+    """Read a request, and never answer."""
+    await wire.head()
+    await wire.rest()

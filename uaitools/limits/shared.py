@@ -85,18 +85,20 @@ class Table:
         return self._slots.live(now)
 
     def _take_locked(self, charge: Charge, mark: int, now: int) -> int:
-        lock = self._lock
-        try:
-            flock(lock, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            self._contend()
+        self._acquire()
         try:
             return self._slots.take(charge, mark, now)
         finally:
-            flock(lock, LOCK_UN)
+            flock(self._lock, LOCK_UN)
+
+    def _acquire(self) -> None:
+        """Take the lock, which is mostly free. Raises Busy."""
+        try:
+            flock(self._lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            self._contend()
 
     def _contend(self) -> None:
-        """Wait for the lock. Raises Busy."""
         now = time.monotonic()
         deadline = now + _PATIENCE
         while self._stuck <= now < deadline:
@@ -116,15 +118,11 @@ class Table:
         """See SlotTable.take_all. Raises Busy."""
         if not self._shared:
             return self._slots.take_all(charges, marks, now)
-        lock = self._lock
-        try:
-            flock(lock, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            self._contend()
+        self._acquire()
         try:
             return self._slots.take_all(charges, marks, now)
         finally:
-            flock(lock, LOCK_UN)
+            flock(self._lock, LOCK_UN)
 
     def begin_period(self, quota: Quota, charge: QuotaCharge, now: int) -> None:
         """Move a quota's charge on to the period that holds `now`.
