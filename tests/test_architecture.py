@@ -67,11 +67,19 @@ PURE_IN_AUTH = (
 )
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE_IN_REGISTRY = (
+    "bells.py",
+    "clock.py",
     "entry.py",
     "errors.py",
+    "events.py",
     "evidence.py",
+    "leases.py",
     "model.py",
+    "protection.py",
     "service.py",
+    "sightings.py",
+    "snapshot.py",
+    "store/port.py",
     "table.py",
     "watchers.py",
 )

@@ -1,12 +1,21 @@
 """Service discovery: who is there, how they are, and who has to know of a change.
 
-Pure so far, with `now` as an argument:
+Pure, with `now` as an argument; from what is said to what follows:
 
-    model      an instance as it has said of itself
-    evidence   what its witnesses say, and which state follows
-    entry      one registration: its witnesses, its state, its history
-    service    the instances of one service, its revision and its deltas
-    watchers   which revision each watcher has applied: when a drain is safe
-    table      all of it: messages, the passing of time, protection of fleets that go silent
-    errors     why a message cannot be followed
+    model       an instance as it has said of itself
+    events      everything that may happen, one value each
+    evidence    what witnesses say, and which state follows
+    entry       one registration: its witnesses, its state, its history
+    service     the instances of one service, its revision and its deltas
+    table       all registrations: applies events, lets time pass
+    snapshot    a table written down
+    leases      until when each is believed to live; protection: when silence is not believed
+    sightings   what proxies have seen; watchers: what they have applied
+    clock       time passes only while it is watched
+    errors      why a message cannot be followed
+
+With I/O:
+
+    store/      brings events into one order and keeps them: a file, or a Redis that many share
+    registry    messages and time in, changes out; bells: who wants to know
 """

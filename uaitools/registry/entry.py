@@ -2,81 +2,71 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
+from uaitools.registry.events import Beat, Checked, Drain, Maintain, Observed, Silence
 from uaitools.registry.evidence import Damper, Judgement, State, Testimony, Word, judge
-from uaitools.registry.model import Check, Instance, Load
-from uaitools.traffic.checks import CheckPolicy, CheckRecord
+from uaitools.registry.model import Instance, Load
 
 HISTORY: Final = 32  # changes of state that are remembered
 OBSERVED: Final = 30.0  # seconds for which proxies' word is good
+LOOK: Final = 5.0  # seconds after which a protected one is looked at again
+FORGOTTEN: Final = 86_400.0  # seconds of silence after which one in maintenance is removed
 _HEALTHY: Final = frozenset((State.PASSING, State.DEGRADED))
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A change of state. at: monotonic."""
+    """A change of state. at: when, in the table's time."""
 
     at: float
     state: State
     cause: str
 
 
-class Probe:
-    """One check of an instance, and what it has heard so far."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What proxies have seen of an instance. until: when it says nothing any more."""
 
-    __slots__ = ("check", "policy", "record", "weak")
+    word: Word
+    reason: str
+    until: float
 
-    def __init__(self, check: Check, now: float) -> None:
-        self.check = check
-        self.policy = CheckPolicy(
-            check.interval, check.timeout, check.jitter, check.rise, check.fall
-        )
-        self.record = CheckRecord(self.policy, now)
-        self.weak = False  # the last answer was 429
 
-    def __repr__(self) -> str:
-        return f"<Probe {self.check.kind} {self.record!r}>"
-
-    def testimony(self) -> Testimony:
-        """What this check says."""
-        kind, record = self.check.kind, self.record
-        if record.down:
-            return Testimony(Word.BAD, f"the {kind} check fails: {record.last or 'it passed once'}")
-        if not record.passes:
-            return Testimony(Word.NOTHING, f"the {kind} check has not passed yet")
-        if self.weak:
-            return Testimony(Word.WEAK, f"the {kind} check is told to ask less")
-        return Testimony(Word.GOOD, f"the {kind} check passes")
+NOTHING_SEEN: Final = Sight(Word.NOTHING, "", 0.0)
+Happening = Beat | Silence | Checked | Observed | Maintain | Drain
+_NOT_YET: Final = "has not passed yet"
 
 
 class Entry:
-    """The state of one registration. Times are monotonic.
+    """The state of one registration. Times are the table's.
 
-    registered: when. seen: the last heartbeat, None before the first. since: when `state` began.
-    maintenance: why it is taken out, or None. drained_by: until when a drain is waited for, None
-    when it does not drain. protected: why silence is not held against it, '' if it is. due: when
-    the table looks at it next. revision: of its service, at which it became what it is.
+    registered: when. heard: None before the first heartbeat, False once it is silent. heard_at:
+    when that began. said: what each of its checks says. load: as told at load_at. since:
+    when `state` began. maintenance: why it is taken out, or None. drained_by: until when a drain
+    is waited for, None when it does not drain. protected: why silence is not held against it, ''
+    if it is. due: when the table looks at it next. revision: of its service, at which it became
+    what it is.
     """
 
     __slots__ = (
-        "_bad_until",
-        "_damper",
-        "_seen_bad",
         "cause",
+        "damper",
         "drained_by",
         "due",
+        "heard",
+        "heard_at",
         "history",
         "instance",
         "load",
+        "load_at",
         "maintenance",
-        "probes",
         "protected",
         "registered",
         "revision",
-        "seen",
+        "said",
+        "sight",
         "since",
         "state",
     )
@@ -84,75 +74,111 @@ class Entry:
     def __init__(self, instance: Instance, now: float) -> None:
         self.instance = instance
         self.registered = now
-        self.seen: float | None = None
+        self.heard: bool | None = None
+        self.heard_at = now
         self.load = Load()
-        self.probes = [Probe(check, now) for check in instance.checks]
+        self.load_at: float | None = None
+        self.said = [Testimony(Word.NOTHING, _NOT_YET) for _ in instance.checks]
+        self.sight = NOTHING_SEEN
         self.maintenance: str | None = None
         self.drained_by: float | None = None
         self.protected = ""
         self.due: float | None = None
         self.revision = 0
-        self._damper = Damper()
-        self._bad_until = 0.0
-        self._seen_bad = ""
+        self.damper = Damper()
         self.state = State.STARTING
         self.cause = "registered"
         self.since = now
-        self.history: deque[Moment] = deque([Moment(now, self.state, self.cause)], HISTORY)
+        self.history = [Moment(now, self.state, self.cause)]
 
     def __repr__(self) -> str:
         return f"<Entry {self.instance.name}/{self.instance.id} {self.state}>"
 
+    def follow(self, earlier: Entry, now: float) -> None:
+        """Take the place of an earlier registration of the same id.
+
+        An operator's word stands, and going to and fro by restarting is going to and fro.
+        """
+        self.history = earlier.history
+        self._note(now, State.STARTING, "registered anew")
+        self.damper = earlier.damper
+        self.maintenance = earlier.maintenance
+        if earlier.state in _HEALTHY:
+            self.damper.fall(now)
+
     # -- what witnesses say -----------------------------------------------------------------
 
-    def heard(self, now: float, load: Load | None) -> None:
-        """A heartbeat has come."""
-        self.seen = now
-        self.protected = ""
-        if load is not None:
-            self.load = load
-
-    def observed(self, reason: str, now: float) -> None:
-        """Proxies have seen it fail; '' when they have seen it work."""
-        self._seen_bad = reason
-        self._bad_until = now + OBSERVED if reason else 0.0
+    def happen(self, event: Happening, now: float) -> None:
+        """Somebody has said something about it; `settle` draws the conclusion."""
+        match event:
+            case Beat(load=load):
+                self._hear(heard=True, now=now)
+                self.protected = ""
+                if load is not None:
+                    self.load = load
+                    self.load_at = now
+            case Silence(protected=protected):
+                self._hear(heard=False, now=now)
+                self.protected = protected
+            case Checked(number=number, word=word, reason=reason):
+                self.said[number] = Testimony(word, reason)
+            case Observed(word=word, reason=reason):
+                self.sight = Sight(word, reason, now + OBSERVED)
+            case Maintain(reason=why):
+                self.maintenance = why
+            case Drain(within=within):
+                self.drained_by = None if within is None else now + within
+            case _:
+                assert_never(event)
 
     @property
-    def expires(self) -> float | None:
-        """When silence counts against it; None where no heartbeats are expected."""
-        ttl = self.instance.ttl
-        last = self.seen if self.seen is not None else self.registered
-        return last + ttl if ttl else None
+    def reported(self) -> bool:
+        """It has said how much it has to do since its state began."""
+        return self.load_at is not None and self.load_at > self.since
 
-    def silent_for(self, now: float) -> float:
-        """The part of its ttl for which nothing was heard; above 1 it has expired."""
-        expires = self.expires
-        return 0.0 if expires is None else 1.0 - (expires - now) / self.instance.ttl
+    @property
+    def in_flight(self) -> int | None:
+        """Requests that it has under way; 0 for one that never says.
+
+        None when it drains and has not said so since: what it said before is no longer true.
+        """
+        if self.state is State.DRAINING and self.load_at is not None and not self.reported:
+            return None
+        return self.load.in_flight
+
+    def _hear(self, *, heard: bool, now: float) -> None:
+        if self.heard is not heard:
+            self.heard = heard
+            self.heard_at = now
 
     def testimonies(self, now: float) -> list[Testimony]:
         """What all who may know something say."""
-        found = [probe.testimony() for probe in self.probes]
-        expires = self.expires
-        if expires is not None and now >= expires:
-            found.append(Testimony(Word.BAD, f"no heartbeat for {self.instance.ttl:g} s"))
-        elif expires is not None and self.seen is not None:
+        found = [
+            Testimony(said.word, f"the {check.kind} check {said.reason}")
+            for check, said in zip(self.instance.checks, self.said, strict=True)
+        ]
+        if self.heard is False:
+            reason = f"no heartbeat for {self.instance.ttl:g} s"
+            if self.protected:
+                found.append(Testimony(Word.DOUBTFUL, f"{reason}: {self.protected}"))
+            else:
+                found.append(Testimony(Word.BAD, reason))
+        elif self.heard:
             found.append(Testimony(Word.GOOD, "heartbeats come"))
-        if now < self._bad_until:
-            found.append(Testimony(Word.BAD, f"proxies see {self._seen_bad}"))
+        if now < self.sight.until:
+            found.append(Testimony(self.sight.word, f"proxies see {self.sight.reason}"))
         return found
 
     # -- what follows -----------------------------------------------------------------------
 
     def judgement(self, now: float) -> Judgement:
-        """The state as of now, without the instance's standing at the moment."""
+        """The state as of now."""
         if self.maintenance is not None:
             return Judgement(State.MAINTENANCE, self.maintenance)
         if self.drained_by is not None:
             return Judgement(State.DRAINING, "it is being drained")
         found = judge(self.testimonies(now))
-        if found.state is State.CRITICAL and self.protected and now >= self._bad_until:
-            return Judgement(State.SUSPECT, f"{found.cause}; {self.protected}")
-        if found.state in _HEALTHY and self._damper.damped(now):
+        if found.state in _HEALTHY and self.damper.damped(now):
             return Judgement(State.SUSPECT, f"it goes to and fro; {found.cause}")
         return found
 
@@ -163,23 +189,35 @@ class Entry:
         if found.state is self.state:
             return False
         if self.state in _HEALTHY and found.state in (State.SUSPECT, State.CRITICAL):
-            self._damper.fall(now)
-            found = self.judgement(now)
+            self.damper.fall(now)
         self.state = found.state
         self.since = now
-        self.history.append(Moment(now, found.state, found.cause))
+        self._note(now, found.state, found.cause)
         return True
 
-    def next_look(self, now: float, removal: float) -> float | None:
-        """When time alone may change its state; None if it may not."""
-        times = [self._bad_until] if now < self._bad_until else []
-        expires = self.expires
-        if expires is not None and expires > now:
-            times.append(expires)
+    def removed_at(self, removal: float) -> float | None:
+        """When it is taken out of the list, if nothing happens; None if it is not.
+
+        removal: seconds that an instance may be critical.
+        """
         if self.state is State.CRITICAL:
-            times.append(self.since + removal)
-        elif self.state is State.SUSPECT:
-            times.append(now + 5.0)  # for a damped or protected one to be believed again
-        if self.drained_by is not None and self.drained_by > now:
-            times.append(self.drained_by)
-        return min(times, default=None)
+            return self.since + removal
+        if self.heard is False and self.state is State.DRAINING:
+            return self.heard_at + removal
+        if self.heard is False and self.state is State.MAINTENANCE:
+            return self.heard_at + FORGOTTEN
+        return None
+
+    def next_look(self, now: float, removal: float) -> float | None:
+        """When time alone may change it next; None if it may not."""
+        times = [self.sight.until, self.damper.until]
+        if self.protected:
+            times.append(now + LOOK)
+        removed = self.removed_at(removal)
+        if removed is not None:
+            times.append(removed)
+        return min((at for at in times if at > now), default=None)
+
+    def _note(self, now: float, state: State, cause: str) -> None:
+        self.history.append(Moment(now, state, cause))
+        del self.history[:-HISTORY]

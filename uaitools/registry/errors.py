@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from uaitools.errors import ServiceError
 
-_SERVICE = "registry"
+SERVICE = "registry"
 
 
 class Unknown(ServiceError):
     """There is no instance with that id: register it (404)."""
 
-    status: ClassVar[int] = 404
-
     def __init__(self, name: str) -> None:
-        super().__init__(
-            self.status, f"no instance has the id {name!r}; register it again", _SERVICE
-        )
+        super().__init__(404, f"no instance has the id {name!r}; register it again", SERVICE)
 
 
 class Stale(ServiceError):
     """The message is about an earlier registration of that id (409)."""
 
-    status: ClassVar[int] = 409
-
     def __init__(self, name: str, generation: int) -> None:
-        super().__init__(
-            self.status,
-            f"{name!r} has been registered anew; its generation is {generation}",
-            _SERVICE,
-        )
+        message = f"{name!r} has been registered anew; its generation is {generation}"
+        super().__init__(409, message, SERVICE)
+
+
+class Full(ServiceError):
+    """There are as many instances as there may be (507)."""
+
+    def __init__(self, most: int) -> None:
+        message = f"there are {most} instances, which is the limit; raise registry.instances"
+        super().__init__(507, message, SERVICE)
+
+
+class Unavailable(ServiceError):
+    """What is shared with other registries cannot be changed now (503)."""
+
+    def __init__(self, reason: str) -> None:
+        message = f"the change could not be stored: {reason}; try again"
+        super().__init__(503, message, SERVICE, retry_after=1)

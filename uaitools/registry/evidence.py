@@ -15,6 +15,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log2
 from typing import Final
 
 
@@ -39,6 +40,7 @@ class Word(enum.Enum):
     NOTHING = "nothing"
     GOOD = "good"
     WEAK = "weak"
+    DOUBTFUL = "doubtful"  # bad, but perhaps rather our own fault
     BAD = "bad"
 
 
@@ -60,55 +62,53 @@ class Judgement:
 
 def judge(witnesses: Iterable[Testimony]) -> Judgement:
     """The state that follows from what all witnesses say."""
-    known = [one for one in witnesses if one.word is not Word.NOTHING]
-    bad = [one.reason for one in known if one.word is Word.BAD]
-    fine = [one.reason for one in known if one.word is not Word.BAD]
-    if not known:
-        return Judgement(State.STARTING, "nothing is known yet")
-    if bad and fine:
-        return Judgement(State.SUSPECT, f"{', '.join(bad)}, but {', '.join(fine)}")
+    reasons: dict[Word, list[str]] = {word: [] for word in Word}
+    for one in witnesses:
+        reasons[one.word].append(one.reason)
+    bad, doubtful, weak = reasons[Word.BAD], reasons[Word.DOUBTFUL], reasons[Word.WEAK]
+    fine = weak + reasons[Word.GOOD]
+    if fine and (bad or doubtful):
+        return Judgement(State.SUSPECT, f"{', '.join(bad + doubtful)}, but {', '.join(fine)}")
     if bad:
-        return Judgement(State.CRITICAL, ", ".join(bad))
-    weak = [one.reason for one in known if one.word is Word.WEAK]
+        return Judgement(State.CRITICAL, ", ".join(bad + doubtful))
+    if doubtful:
+        return Judgement(State.SUSPECT, ", ".join(doubtful))
     if weak:
         return Judgement(State.DEGRADED, ", ".join(weak))
-    return Judgement(State.PASSING, ", ".join(fine))
+    if fine:
+        return Judgement(State.PASSING, ", ".join(fine))
+    return Judgement(State.STARTING, "nothing is known yet")
 
 
 class Damper:
     """Hysteresis against flapping, after RFC 2439 (route flap damping).
 
     Each fall from a good state costs a penalty of 1, which halves every HALF_LIFE seconds. Above
-    SUPPRESS the instance is damped, until the penalty is below REUSE.
+    SUPPRESS the instance is damped, until the penalty is below REUSE. until: when that is; 0 when
+    it is not damped.
     """
 
     HALF_LIFE: Final = 60.0
     SUPPRESS: Final = 2.5
     REUSE: Final = 1.0
 
-    __slots__ = ("_at", "_damped", "_penalty")
+    __slots__ = ("at", "until", "value")
 
-    def __init__(self) -> None:
-        self._penalty = 0.0
-        self._at = 0.0
-        self._damped = False
+    def __init__(self, value: float = 0.0, at: float = 0.0, until: float = 0.0) -> None:
+        self.value = value  # the penalty at `at`
+        self.at = at
+        self.until = until
 
     def __repr__(self) -> str:
-        return f"<Damper penalty={self._penalty:.2f} damped={self._damped}>"
+        return f"<Damper penalty={self.value:.2f} until={self.until:.0f}>"
 
     def fall(self, now: float) -> None:
         """The instance has left a good state."""
-        self._penalty = self.penalty(now) + 1.0
-        self._at = now
-        if self._penalty > self.SUPPRESS:
-            self._damped = True
-
-    def penalty(self, now: float) -> float:
-        """What is left of it."""
-        return self._penalty * float(0.5 ** ((now - self._at) / self.HALF_LIFE))
+        self.value = self.value * 0.5 ** ((now - self.at) / self.HALF_LIFE) + 1.0
+        self.at = now
+        if self.value > self.SUPPRESS or now < self.until:
+            self.until = now + self.HALF_LIFE * log2(self.value / self.REUSE)
 
     def damped(self, now: float) -> bool:
         """Whether a good state is not believed yet."""
-        if self._damped and self.penalty(now) < self.REUSE:
-            self._damped = False
-        return self._damped
+        return now < self.until

@@ -16,7 +16,8 @@ class Check:
     """A question that the registry asks an instance now and then.
 
     kind: what counts as an answer. path: asked for by http and websocket. interval, timeout:
-    seconds. rise, fall: results in a row that change the verdict.
+    seconds. jitter: the part of the interval by which it varies. rise, fall: results in a row that
+    change the verdict.
     """
 
     kind: Literal["http", "tcp", "websocket"] = "http"

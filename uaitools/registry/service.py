@@ -10,7 +10,6 @@ from typing import Final
 
 from uaitools.registry.entry import Entry
 from uaitools.registry.evidence import State
-from uaitools.registry.watchers import Watchers
 
 DELTAS: Final = 256  # kept; who is further behind lists again
 
@@ -51,13 +50,12 @@ class Delta:
 class Service:
     """What watchers of one service can see. revision: of the last change, 0 before the first."""
 
-    __slots__ = ("_deltas", "_entries", "gone", "name", "revision", "watchers")
+    __slots__ = ("_deltas", "_entries", "gone", "name", "revision")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, revision: int = 0) -> None:
         self.name = name
-        self.revision = 0
+        self.revision = revision
         self.gone: Cause | None = None  # why the last one left, the most doubtful since the first
-        self.watchers = Watchers()
         self._entries: dict[str, Entry] = {}
         self._deltas: deque[Delta] = deque(maxlen=DELTAS)
 
@@ -73,6 +71,10 @@ class Service:
     def of(self, zone: str | None) -> Iterator[Entry]:
         """The instances in a zone, all of them for None."""
         return (e for e in self._entries.values() if zone is None or e.instance.zone == zone)
+
+    def restore(self, entry: Entry) -> None:
+        """Put back an instance as it was; nothing has changed."""
+        self._entries[entry.instance.id] = entry
 
     def put(self, entry: Entry) -> None:
         """An instance is new, or has changed."""

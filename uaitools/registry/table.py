@@ -1,8 +1,8 @@
 """The table of registrations: who is there, how they are, and what changes when. Pure.
 
-Every message and every passing of time goes through one Table. Each change that a watcher can see
-raises the revision of its service, and of no other, and is kept there as a delta. `now` is
-monotonic seconds; generations and revisions are counted here and never reused.
+Every change goes through `Table.apply`, one event after the other, each with its time. A change
+that a watcher can see raises the revision of its service, and of no other, and is kept there as a
+delta. Time passes the same however often one looks: the same events make the same table.
 """
 
 from __future__ import annotations
@@ -10,226 +10,252 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, assert_never
 
 from uaitools.registry.entry import Entry
-from uaitools.registry.errors import Stale, Unknown
-from uaitools.registry.evidence import State
-from uaitools.registry.model import Instance, Load
+from uaitools.registry.errors import Full, Stale, Unknown
+from uaitools.registry.events import (
+    Beat,
+    Change,
+    Checked,
+    Deregister,
+    Drain,
+    Event,
+    Maintain,
+    Observed,
+    Pass,
+    Register,
+    Silence,
+)
+from uaitools.registry.model import Instance
+from uaitools.registry.protection import PROTECTION, protection
 from uaitools.registry.service import Cause, Listing, Service
-from uaitools.registry.watchers import Progress
 
-# More of a fleet than this going silent together is rather our own fault than theirs.
-SHARE: Final = 0.15
-LEAST: Final = 3
-SMALL: Final = 5  # a fleet of fewer has no such protection
-LATE: Final = 0.5  # the part of its ttl after which an instance is on its way out
-PROTECTION: Final = 600.0  # seconds after which the silent are believed to be gone
+EMPTY: Final = 1000  # services without an instance that are remembered, and why they are empty
 
 
 @dataclass(frozen=True, slots=True)
 class TablePolicy:
-    """removal: seconds that an instance may be critical before it is removed."""
+    """removal: seconds that an instance may be critical. instances: how many there may be."""
 
     removal: float = 60.0
+    instances: int = 50_000
+
+
+DEFAULTS: Final = TablePolicy()
 
 
 class Table:
-    """All registrations. epoch: another one means that history was lost: list again.
+    """All registrations.
 
-    first: the generation of the first registration; above every one that was given before.
-    fresh_until: until when it may not have heard everybody yet, after a restart.
+    epoch: another one means that history was lost: list again. fresh_until: until when it has not
+    heard everybody yet, after beginning anew. now: the time of the last event. touched: services
+    that have changed; emptied by who tells their watchers.
     """
 
     def __init__(
         self,
         epoch: str,
-        first: int = 1,
         *,
+        now: float = 0.0,
         fresh_until: float = 0.0,
-        policy: TablePolicy = TablePolicy(),
+        policy: TablePolicy = DEFAULTS,
     ) -> None:
         self.epoch = epoch
-        self._fresh_until = fresh_until
+        self.now = now
+        self.fresh_until = fresh_until
         self.policy = policy
         self.services: dict[str, Service] = {}
-        self._entries: dict[str, Entry] = {}
-        self._next = first
+        self.entries: dict[str, Entry] = {}
+        self.touched: set[str] = set()
+        self.generation = 0  # the highest that was given
+        self.floor = 0  # the highest revision of a service that was forgotten
+        self._empty: dict[str, None] = {}  # in the order in which they became so
         self._due: list[tuple[float, str, int]] = []
 
     def __repr__(self) -> str:
         return f"<Table epoch={self.epoch} instances={len(self)} services={len(self.services)}>"
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
-
-    def get(self, name: str) -> Entry:
-        """The instance with that id. Raises Unknown."""
-        entry = self._entries.get(name)
-        if entry is None:
-            raise Unknown(name)
-        return entry
+        return iter(self.entries.values())
 
     # -- questions --------------------------------------------------------------------------
 
-    def listing(self, service: str, now: float) -> Listing:
-        """Who is there of a service."""
-        known = self.services.get(service)
-        if known is None:
-            known = Service(service)
-        return known.listing(fresh=now < self._fresh_until)
-
-    def acknowledge(self, service: str, watcher: str, revision: int, now: float) -> None:
-        """A watcher has applied a revision of a service; nobody watches what there is not."""
-        if service in self.services:
-            self.services[service].watchers.acknowledge(watcher, revision, now)
-
-    def progress(self, name: str, now: float) -> Progress:
-        """How far the drain of an instance is. Raises Unknown."""
-        entry = self.get(name)
-        watchers = self._service(entry).watchers
-        behind = watchers.behind(entry.revision, now)
-        overdue = entry.drained_by is not None and now >= entry.drained_by
-        return Progress(behind, entry.load.in_flight, overdue)
-
-    # -- messages ---------------------------------------------------------------------------
-
-    def register(self, wanted: Instance, now: float) -> Entry:
-        """Put an instance in, or in place of the one with its id; its generation is set here.
-
-        The same again, as clients send it now and then, is no more than a heartbeat.
-        """
-        old = self._entries.get(wanted.id)
-        if old is not None and replace(wanted, generation=old.instance.generation) == old.instance:
-            old.heard(now, None)
-            self._settle(old, now)
-            return old
-        if old is not None and old.instance.name != wanted.name:
-            self._drop(old, Cause.DEREGISTERED)
-        entry = Entry(replace(wanted, generation=self._next), now)
-        self._next += 1
-        self._entries[wanted.id] = entry
-        service = self.services.setdefault(wanted.name, Service(wanted.name))
-        service.put(entry)
-        self._look_later(entry, now)
-        return entry
-
-    def heartbeat(self, name: str, generation: int, load: Load | None, now: float) -> Entry:
-        """An instance is alive. Raises Unknown and Stale."""
-        entry = self._current(name, generation)
-        entry.heard(now, load)
-        self._settle(entry, now)
-        return entry
-
-    def deregister(self, name: str, generation: int | None) -> None:
-        """Take an instance out, at its own wish. Raises Unknown and Stale."""
-        self._drop(self._current(name, generation), Cause.DEREGISTERED)
-
-    def change(self, name: str, **fields: object) -> Entry:
-        """Give an instance another weight, tags or meta. Raises Unknown."""
-        entry = self.get(name)
-        changed = replace(entry.instance, **fields)  # type: ignore[arg-type]
-        if changed != entry.instance:
-            entry.instance = changed
-            self._service(entry).put(entry)
-        return entry
-
-    def maintain(self, name: str, reason: str | None, now: float) -> Entry:
-        """Take an instance out until further notice, or let it in again. Raises Unknown."""
-        entry = self.get(name)
-        entry.maintenance = reason
-        self._settle(entry, now)
-        return entry
-
-    def drain(self, name: str, deadline: float, now: float) -> Entry:
-        """Have nothing new sent to an instance. Raises Unknown."""
-        entry = self.get(name)
-        entry.drained_by = deadline
-        self._settle(entry, now)
-        return entry
-
-    def checked(
-        self, name: str, generation: int, number: int, failure: str, now: float, *, weak: bool
-    ) -> None:
-        """What a check has heard: '' or why it failed. weak: 429. Raises Unknown and Stale."""
-        entry = self._current(name, generation)
-        probe = entry.probes[number]
-        probe.weak = weak
-        probe.record.note(failure, probe.policy, now)
-        self._settle(entry, now)
-
-    def observed(self, name: str, reason: str, now: float) -> None:
-        """What proxies see of an instance: '' or what is wrong with it. Raises Unknown."""
-        entry = self.get(name)
-        entry.observed(reason, now)
-        self._settle(entry, now)
-
-    # -- time -------------------------------------------------------------------------------
-
-    def next_due(self) -> float | None:
-        """When `advance` has something to do next."""
-        return self._due[0][0] if self._due else None
-
-    def advance(self, now: float) -> None:
-        """Let time pass: judge whoever it may have changed, remove who has been gone for long."""
-        silent: dict[tuple[str, str | None], int] = {}
-        while self._due and self._due[0][0] <= now:
-            _, name, generation = heapq.heappop(self._due)
-            entry = self._entries.get(name)
-            if entry is None or entry.instance.generation != generation:
-                continue
-            removal = entry.since + self.policy.removal
-            if entry.state is State.CRITICAL and now >= removal:
-                self._drop(entry, Cause.EXPIRED)
-                continue
-            self._protect(entry, now, silent)
-            self._settle(entry, now)
-
-    def _protect(self, entry: Entry, now: float, silent: dict[tuple[str, str | None], int]) -> None:
-        """Hold silence against nobody when too many went silent together."""
-        entry.protected = ""
-        if entry.silent_for(now) < 1.0:
-            return
-        expires = entry.expires
-        assert expires is not None
-        if now - expires > PROTECTION:
-            return
-        service = self._service(entry)
-        for zone in (None, entry.instance.zone):
-            key = (service.name, zone)
-            if key not in silent:
-                silent[key] = sum(other.silent_for(now) > LATE for other in service.of(zone))
-            size = sum(1 for _ in service.of(zone))
-            if size >= SMALL and silent[key] >= LEAST and silent[key] > SHARE * size:
-                where = f"zone {zone}" if zone else "the service"
-                entry.protected = f"{silent[key]} of {size} in {where} went silent together"
-                return
-
-    # -- inside -----------------------------------------------------------------------------
-
-    def _current(self, name: str, generation: int | None) -> Entry:
-        entry = self.get(name)
+    def get(self, name: str, generation: int | None = None) -> Entry:
+        """The instance with that id. Raises Unknown, and Stale when it has another generation."""
+        entry = self.entries.get(name)
+        if entry is None:
+            raise Unknown(name)
         if generation is not None and generation != entry.instance.generation:
             raise Stale(name, entry.instance.generation)
         return entry
 
-    def _service(self, entry: Entry) -> Service:
-        return self.services[entry.instance.name]
+    def same(self, wanted: Instance) -> Entry | None:
+        """The registration that says the same as `wanted`, whatever its generation."""
+        entry = self.entries.get(wanted.id)
+        if entry is None:
+            return None
+        had = entry.instance
+        return entry if replace(wanted, generation=had.generation) == had else None
+
+    def listing(self, service: str) -> Listing:
+        """Who is there of a service."""
+        known = self.services.get(service)
+        if known is None:
+            known = Service(service)
+        return known.listing(fresh=self.now < self.fresh_until)
+
+    def next_due(self) -> float | None:
+        """When time has something to do next."""
+        return self._due[0][0] if self._due else None
+
+    def remember(self, service: Service) -> None:
+        """Put back a service as a snapshot has it, before its instances."""
+        self.services[service.name] = service
+        self._empty[service.name] = None
+
+    def restore(self, entry: Entry) -> None:
+        """Put back an instance as a snapshot has it."""
+        self.entries[entry.instance.id] = entry
+        self._service(entry).restore(entry)
+        self._empty.pop(entry.instance.name, None)
+        if entry.due is not None:
+            heapq.heappush(self._due, (entry.due, entry.instance.id, entry.instance.generation))
+
+    # -- events -----------------------------------------------------------------------------
+
+    def apply(self, event: Event, now: float) -> Entry | None:
+        """Let time pass until `now`, then have an event happen; the instance that it was about.
+
+        Raises Unknown, Stale and Full, and then nothing has happened but time.
+        """
+        self._advance(now)
+        match event:
+            case Register(instance):
+                return self._register(instance)
+            case Deregister(name, generation):
+                self._drop(self.get(name, generation), Cause.DEREGISTERED)
+                return None
+            case Change():
+                return self._change(event)
+            case Pass():
+                return None
+            case Maintain() | Drain():
+                entry = self.get(event.id)
+            case Beat() | Silence() | Checked() | Observed():
+                entry = self.get(event.id, event.generation)
+            case _:
+                assert_never(event)
+        entry.happen(event, now)
+        self._settle(entry, now)
+        return entry
+
+    def _register(self, wanted: Instance) -> Entry:
+        old = self.entries.get(wanted.id)
+        if old is None and len(self.entries) >= self.policy.instances:
+            raise Full(self.policy.instances)
+        self.generation = max(self.generation, wanted.generation)
+        same = self.same(wanted)
+        if same is not None:
+            same.happen(Beat(wanted.id, same.instance.generation), self.now)
+            self._settle(same, self.now)
+            return same
+        entry = Entry(wanted, self.now)
+        if old is not None:
+            entry.follow(old, self.now)
+            if old.instance.name != wanted.name:
+                self._drop(old, Cause.DEREGISTERED)
+        self.entries[wanted.id] = entry
+        service = self.services.get(wanted.name)
+        if service is None:
+            service = self.services[wanted.name] = Service(wanted.name, self.floor)
+        self._empty.pop(wanted.name, None)
+        entry.settle(self.now)
+        self._put(entry)
+        self._look_later(entry)
+        return entry
+
+    def _change(self, event: Change) -> Entry:
+        entry = self.get(event.id)
+        had = entry.instance
+        changed = replace(
+            had,
+            weight=had.weight if event.weight is None else event.weight,
+            tags=had.tags if event.tags is None else frozenset(event.tags),
+            meta=had.meta if event.meta is None else event.meta,
+        )
+        if changed != had:
+            entry.instance = changed
+            self._put(entry)
+        return entry
+
+    # -- time -------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> None:
+        """Let time pass: judge whoever it may have changed, remove who has been gone for long.
+
+        Each at its own time, so that it does not matter how often one looks.
+        """
+        while self._due and self._due[0][0] <= now:
+            at, name, generation = heapq.heappop(self._due)
+            entry = self.entries.get(name)
+            if entry is None or entry.instance.generation != generation or entry.due != at:
+                continue
+            self.now = at
+            entry.due = None
+            removed = entry.removed_at(self.policy.removal)
+            if removed is not None and removed <= at:
+                self._drop(entry, Cause.EXPIRED)
+                continue
+            if entry.protected:
+                self._protect_again(entry)
+            self._settle(entry, at)
+        self.now = now
+
+    def _protect_again(self, entry: Entry) -> None:
+        """Believe the silence of an instance once others are no longer silent with it."""
+        silent_for = self.now - entry.heard_at
+        if silent_for > PROTECTION:
+            entry.protected = ""
+        elif silent_for > entry.instance.ttl:  # by then the others have fallen silent, too
+            fleet = [(e.instance.zone, e.heard is False) for e in self._service(entry)]
+            entry.protected = protection(entry.instance.zone, fleet)
 
     def _settle(self, entry: Entry, now: float) -> None:
         if entry.settle(now):
-            self._service(entry).put(entry)
-        self._look_later(entry, now)
+            self._put(entry)
+        self._look_later(entry)
 
-    def _look_later(self, entry: Entry, now: float) -> None:
-        due = entry.next_look(now, self.policy.removal)
-        if due is not None and (entry.due is None or due < entry.due or entry.due <= now):
+    def _look_later(self, entry: Entry) -> None:
+        due = entry.next_look(self.now, self.policy.removal)
+        if due != entry.due:
             entry.due = due
-            heapq.heappush(self._due, (due, entry.instance.id, entry.instance.generation))
+            if due is not None:
+                heapq.heappush(self._due, (due, entry.instance.id, entry.instance.generation))
+
+    # -- services ---------------------------------------------------------------------------
+
+    def _service(self, entry: Entry) -> Service:
+        return self.services[entry.instance.name]
+
+    def _put(self, entry: Entry) -> None:
+        self._service(entry).put(entry)
+        self.touched.add(entry.instance.name)
 
     def _drop(self, entry: Entry, cause: Cause) -> None:
-        del self._entries[entry.instance.id]
-        self._service(entry).remove(entry, cause)
+        del self.entries[entry.instance.id]
+        service = self._service(entry)
+        service.remove(entry, cause)
+        self.touched.add(service.name)
+        if not service:
+            self._empty[service.name] = None
+            if len(self._empty) > EMPTY:
+                self._forget(next(iter(self._empty)))
+
+    def _forget(self, name: str) -> None:
+        """Remember nothing of a service; a later one of that name goes on above its revision."""
+        del self._empty[name]
+        self.floor = max(self.floor, self.services.pop(name).revision)

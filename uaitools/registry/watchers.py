@@ -6,6 +6,7 @@ every live watcher has applied the revision that says it drains, and it has noth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,19 +16,20 @@ MOST: Final = 10_000  # watchers of one service that are remembered
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a drain is. behind: watchers that may still send; in_flight: requests under way.
+    """How far a drain is. behind: watchers that may still send; in_flight: requests under way, None
+    when the instance has not said so since it began.
 
     overdue: its deadline has passed.
     """
 
     behind: tuple[str, ...]
-    in_flight: int
+    in_flight: int | None
     overdue: bool
 
     @property
     def safe(self) -> bool:
         """The instance may stop."""
-        return not self.behind and not self.in_flight
+        return not self.behind and self.in_flight == 0
 
 
 class Watchers:
@@ -40,6 +42,9 @@ class Watchers:
 
     def __repr__(self) -> str:
         return f"<Watchers known={len(self._applied)}>"
+
+    def __len__(self) -> int:
+        return len(self._applied)
 
     def acknowledge(self, watcher: str, revision: int, now: float) -> None:
         """A watcher has applied a revision, or only shows that it lives.
@@ -55,10 +60,19 @@ class Watchers:
         """A watcher says that it watches no more."""
         self._applied.pop(watcher, None)
 
-    def live(self, now: float) -> list[str]:
-        """Who counts."""
-        return [name for name, (_, at) in self._applied.items() if now - at < LIVE]
+    def expire(self, now: float) -> None:
+        """Forget who has been silent for too long."""
+        for name in [name for name, (_, at) in self._applied.items() if now - at >= LIVE]:
+            del self._applied[name]
 
     def behind(self, revision: int, now: float) -> tuple[str, ...]:
         """The live ones that have not applied `revision` yet."""
-        return tuple(name for name in self.live(now) if self._applied[name][0] < revision)
+        return behind(((name, *known) for name, known in self._applied.items()), revision, now)
+
+
+def behind(
+    watchers: Iterable[tuple[str, int, float]], revision: int, now: float
+) -> tuple[str, ...]:
+    """Of watchers with the revision they applied and when they last spoke: who is late."""
+    late = (name for name, applied, at in watchers if now - at < LIVE and applied < revision)
+    return tuple(sorted(late))

@@ -1,0 +1,243 @@
+"""The registry: messages and time in, changes of the table out. What servers and tests stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from uaitools.log import get_logger
+from uaitools.registry.bells import Bells
+from uaitools.registry.entry import OBSERVED, Entry
+from uaitools.registry.errors import Unavailable
+from uaitools.registry.events import (
+    Beat,
+    Change,
+    Deregister,
+    Drain,
+    Event,
+    Maintain,
+    Observed,
+    Pass,
+    Register,
+)
+from uaitools.registry.evidence import State, Word
+from uaitools.registry.leases import news, silences
+from uaitools.registry.model import Instance, Load
+from uaitools.registry.sightings import Observation, Sightings
+from uaitools.registry.store.port import Store
+from uaitools.registry.table import Table
+from uaitools.registry.watchers import Progress
+from uaitools.tasks import spawn
+
+TICK: Final = 1.0  # seconds
+# States in which it counts that somebody sees an instance work.
+DOUBTED: Final = (State.SUSPECT, State.CRITICAL)
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened here, for metrics."""
+
+    heartbeats: int = 0
+    events: int = 0
+    unstored: int = 0
+
+
+class Registry:
+    """A registry over a store.
+
+        async with Registry(EmbeddedStore(directory)) as registry:
+            entry = await registry.register(instance)
+
+    bells: wakes who waits for changes of a service.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.bells = Bells()
+        self.counts = Counts()
+        self._sightings = Sightings()
+        self._task: asyncio.Task[None] | None = None
+        store.changed = self._changed
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.store!r} {self.bells!r}>"
+
+    @property
+    def table(self) -> Table:
+        """All registrations as of now."""
+        return self.store.table
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up where the store stopped, and let time pass. Raises StoreError."""
+        await self.store.start()
+        self._task = spawn(self._tick_for_ever(), name="registry ticks")
+
+    async def stop(self) -> None:
+        """Let time stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.store.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    # -- messages of instances --------------------------------------------------------------
+
+    async def register(self, wanted: Instance) -> tuple[Entry, bool]:
+        """Put an instance in, or in place of the one with its id; whether that is new.
+
+        The same again, as clients send it now and then, is no more than a heartbeat. Raises Full
+        and Unavailable.
+        """
+        same = self.table.same(wanted)
+        if same is not None:
+            return await self.heartbeat(wanted.id, same.instance.generation, None), False
+        return await self._append(Register(wanted)), True
+
+    async def heartbeat(self, name: str, generation: int, load: Load | None) -> Entry:
+        """An instance is alive. Raises Unknown, Stale and Unavailable."""
+        entry = self.table.get(name, generation)
+        lease = self.store.renew(entry)
+        self.counts.heartbeats += 1
+        lease.load = load if load is not None else lease.load
+        if entry.heard is not True or _worth_telling(entry, load):
+            await self._append(Beat(name, generation, load))
+        return entry
+
+    async def deregister(self, name: str, generation: int | None) -> None:
+        """Take an instance out, at its own wish. Raises Unknown, Stale and Unavailable."""
+        self.table.get(name, generation)
+        await self.store.append(Deregister(name, generation))
+
+    # -- messages of operators --------------------------------------------------------------
+
+    async def change(
+        self,
+        name: str,
+        *,
+        weight: int | None = None,
+        tags: Iterable[str] | None = None,
+        meta: Mapping[str, str] | None = None,
+    ) -> Entry:
+        """Give an instance another weight, tags or meta. Raises Unknown and Unavailable."""
+        self.table.get(name)
+        kept = None if tags is None else tuple(sorted(tags))
+        return await self._append(Change(name, weight, kept, meta))
+
+    async def maintain(self, name: str, reason: str | None) -> Entry:
+        """Take an instance out until further notice, or let it in again. Raises as `change`."""
+        entry = self.table.get(name)
+        return entry if entry.maintenance == reason else await self._append(Maintain(name, reason))
+
+    async def drain(self, name: str, within: float | None) -> Entry:
+        """Have nothing new sent to an instance; None: have it sent again. Raises as `change`.
+
+        within: seconds after which the drain counts as overdue.
+        """
+        entry = self.table.get(name)
+        if within is None and entry.drained_by is None:
+            return entry
+        return await self._append(Drain(name, within))
+
+    async def progress(self, name: str) -> Progress:
+        """How far the drain of an instance is. Raises Unknown."""
+        entry = self.table.get(name)
+        behind = await self.store.behind(entry.instance.name, entry.revision)
+        overdue = entry.drained_by is not None and self.store.now() >= entry.drained_by
+        return Progress(behind, entry.in_flight, overdue)
+
+    # -- messages of watchers ---------------------------------------------------------------
+
+    async def observe(self, witness: str, observations: Iterable[Observation]) -> None:
+        """What a proxy has seen since it last said so; of instances that are gone, nothing.
+
+        Raises Unavailable.
+        """
+        now = self.store.now()
+        for one in observations:
+            entry = self.table.entries.get(one.id)
+            if entry is None or entry.instance.generation != one.generation:
+                continue
+            others = [e.instance.id for e in self.table.services[entry.instance.name]]
+            others.remove(one.id)
+            said = self._sightings.note(one, witness, others, now)
+            if _worth_keeping(entry, said.word, now):
+                await self._append(Observed(one.id, one.generation, said.word, said.reason))
+
+    # -- time -------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Judge whoever was silent for too long, and let time do what is due."""
+        store = self.store
+        self._sightings.keep(self.table.entries)
+        overdue = news(self.table, await store.beat())
+        if overdue:
+            names = {self.table.entries[name].instance.name for name, _ in overdue}
+            concerned = [e.instance.id for name in names for e in self.table.services[name]]
+            left = await store.left(concerned)
+            for event in silences(self.table, news(self.table, overdue), left):
+                await store.append(event)
+        due = self.table.next_due()
+        if due is not None and due <= store.now():
+            await store.append(Pass())
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                await self.tick()
+            except Unavailable:
+                self.counts.unstored += 1  # the store has said why, and is asked again
+            except Exception:
+                # Instances would never expire again: better to go on and say so each time.
+                _log.exception("a tick failed")
+
+    # -- inside -----------------------------------------------------------------------------
+
+    async def _append(self, event: Event) -> Entry:
+        entry = await self.store.append(event)
+        assert entry is not None
+        return entry
+
+    def _changed(self) -> None:
+        self.counts.events += 1
+        touched = self.table.touched
+        if touched:
+            self.table.touched = set()
+            self.bells.ring(touched)
+
+
+def _worth_keeping(entry: Entry, word: Word, now: float) -> bool:
+    """Whether what proxies say changes anything, or is about to be forgotten."""
+    standing = entry.sight.word if now < entry.sight.until else Word.NOTHING
+    if word is Word.NOTHING:
+        return False
+    if word is standing:
+        return entry.sight.until - now < OBSERVED / 2 and (
+            word is not Word.GOOD or entry.state in DOUBTED
+        )
+    return word is not Word.GOOD or standing is not Word.NOTHING or entry.state in DOUBTED
+
+
+def _worth_telling(entry: Entry, load: Load | None) -> bool:
+    """Whether others must know of a load: somebody waits until nothing is under way."""
+    if load is None or entry.state is not State.DRAINING:
+        return False
+    return load != entry.load or not entry.reported

@@ -1,0 +1,183 @@
+"""The store of a registry that is alone: its memory, and a journal to begin again from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, time
+from typing import Final
+from uuid import uuid4
+
+from uaitools.files import in_thread
+from uaitools.log import get_logger
+from uaitools.registry.clock import WatchedClock
+from uaitools.registry.entry import Entry
+from uaitools.registry.errors import Full, Stale, Unavailable, Unknown
+from uaitools.registry.events import Event, Register, decode, encode
+from uaitools.registry.leases import Lease, Leases
+from uaitools.registry.snapshot import dump, load
+from uaitools.registry.store.journal import Journal
+from uaitools.registry.store.port import StoreError
+from uaitools.registry.table import DEFAULTS, Table, TablePolicy
+from uaitools.registry.watchers import Watchers
+
+# Seconds after which everybody who lives has been heard of: clients register again every minute.
+FRESH: Final = 75.0
+FILE: Final = "registry.journal"
+_log = get_logger(__name__)
+
+
+class EmbeddedStore:
+    """The table of this process. directory: where its journal is; None to keep nothing.
+
+    A Store. clock: monotonic seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        policy: TablePolicy = DEFAULTS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._directory = directory
+        self._policy = policy
+        self._monotonic = clock
+        self._clock = WatchedClock(time(), clock())
+        self._journal: Journal | None = None
+        self._leases = Leases()
+        self._watchers: dict[str, Watchers] = {}
+        self.table = Table("", policy=policy)
+        self.changed: Callable[[], None] = lambda: None
+        self.failing = ""
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedStore {self.table!r} {self._leases!r}>"
+
+    async def start(self) -> None:
+        """See Store.start."""
+        now = time()
+        table = Table(uuid4().hex, now=now, fresh_until=now + FRESH, policy=self._policy)
+        if self._directory is not None:
+            journal = Journal(self._directory / FILE, lambda: dump(self.table))
+            try:
+                table = self._replayed(journal, table)
+            except StoreError:
+                journal.close()
+                raise
+            self._journal = journal
+        self.table = table
+        # Never back: the machine's clock may have been set back since.
+        self._clock = WatchedClock(max(now, table.now), self._monotonic())
+        for entry in table:
+            if entry.heard is not False:
+                self.renew(entry)  # everybody gets one ttl to be heard
+        if self._journal is not None:
+            try:
+                self._journal.begin()
+            except OSError as error:
+                self._journal.close()
+                raise StoreError(f"the journal cannot be written: {error.strerror}") from error
+
+    def _replayed(self, journal: Journal, empty: Table) -> Table:
+        found = journal.read()
+        if found is None:
+            return empty
+        snapshot, events = found
+        try:
+            table = load(snapshot, self._policy)
+            for document in events:
+                at = document.pop("at")
+                with suppress(Unknown, Stale, Full):  # it came to nothing the first time, too
+                    table.apply(decode(document), at)
+        except (ValueError, KeyError) as error:
+            raise StoreError(f"{journal!r} is damaged: {error}; move it away") from error
+        _log.info("registrations restored", instances=len(table), events=len(events))
+        return table
+
+    async def stop(self) -> None:
+        """See Store.stop."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def now(self) -> float:
+        """See Store.now."""
+        return self._clock.read(self._monotonic())
+
+    async def append(self, event: Event) -> Entry | None:
+        """See Store.append."""
+        now = self.now()
+        if isinstance(event, Register):
+            generation = self.table.generation + 1
+            event = Register(replace(event.instance, generation=generation))
+        self._write(event, now)
+        entry = self.table.apply(event, now)
+        if isinstance(event, Register):
+            assert entry is not None
+            self.renew(entry)
+        self.changed()
+        return entry
+
+    def _write(self, event: Event, now: float) -> None:
+        if self._journal is None:
+            return
+        try:
+            self._journal.append({"at": now, **encode(event)})
+        except OSError as error:
+            self._fail(error)
+            raise Unavailable(error.strerror or str(error)) from error
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failing:
+            _log.error("the journal cannot be written", reason=error.strerror)
+        self.failing = error.strerror or str(error)
+
+    def renew(self, entry: Entry) -> Lease:
+        """See Store.renew."""
+        instance = entry.instance
+        return self._leases.renew(instance.id, instance.generation, instance.ttl, self.now())
+
+    def lease(self, name: str) -> Lease | None:
+        """See Store.lease."""
+        return self._leases.get(name)
+
+    async def beat(self) -> list[tuple[str, int]]:
+        """See Store.beat."""
+        now = self.now()
+        if self._journal is not None:
+            try:
+                if self._journal.grown or self.failing:
+                    self._journal.begin()
+                await in_thread(self._journal.sync)
+                self.failing = ""
+            except OSError as error:
+                self._fail(error)
+        for name in [name for name, known in self._watchers.items() if not known]:
+            del self._watchers[name]
+        for known in self._watchers.values():
+            known.expire(now)
+        self._leases.keep(self.table.entries)
+        return self._leases.overdue(now)
+
+    async def left(self, names: Collection[str]) -> dict[str, float]:
+        """See Store.left."""
+        return self._leases.left(names, self.now())
+
+    def acknowledge(self, service: str, watcher: str, revision: int) -> None:
+        """See Store.acknowledge."""
+        if service in self.table.services:
+            watchers = self._watchers.setdefault(service, Watchers())
+            watchers.acknowledge(watcher, revision, self.now())
+
+    def leave(self, service: str, watcher: str) -> None:
+        """See Store.leave."""
+        if service in self._watchers:
+            self._watchers[service].leave(watcher)
+
+    async def behind(self, service: str, revision: int) -> tuple[str, ...]:
+        """See Store.behind."""
+        known = self._watchers.get(service)
+        return () if known is None else known.behind(revision, self.now())

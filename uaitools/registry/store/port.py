@@ -1,0 +1,65 @@
+"""What a registry needs of the place where registrations are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from uaitools.registry.entry import Entry
+from uaitools.registry.events import Event
+from uaitools.registry.leases import Lease
+from uaitools.registry.table import Table
+
+
+class Store(Protocol):
+    """Brings events into one order and keeps them.
+
+    table: what follows from all events so far; replaced when history was lost. It is changed by
+    nothing but `append`, here or in another registry. changed: called after each change of the
+    table, in the loop; set by who wants to know. failing: why nothing can be stored now, or ''.
+    """
+
+    table: Table
+    changed: Callable[[], None]
+    failing: str
+
+    async def start(self) -> None:
+        """Take up where the last one stopped. Raises StoreError when that cannot be."""
+
+    async def stop(self) -> None:
+        """Release everything; what was appended is kept."""
+
+    def now(self) -> float:
+        """The table's time: it passes only while it is watched, see WatchedClock."""
+
+    async def append(self, event: Event) -> Entry | None:
+        """Have an event happen, and keep it; what Table.apply returns.
+
+        A Register gets its generation here. Raises what Table.apply raises, and Unavailable when
+        the event could not be kept: then it has not happened.
+        """
+
+    def renew(self, entry: Entry) -> Lease:
+        """A heartbeat of an instance: its lease begins anew."""
+
+    def lease(self, name: str) -> Lease | None:
+        """What is known here of an instance's lease: when it was last heard of."""
+
+    async def beat(self) -> list[tuple[str, int]]:
+        """Called every second: id and generation of instances whose lease is over."""
+
+    async def left(self, names: Collection[str]) -> dict[str, float]:
+        """Seconds that are left of instances' leases."""
+
+    def acknowledge(self, service: str, watcher: str, revision: int) -> None:
+        """A watcher has applied a revision of a service, or shows that it lives."""
+
+    def leave(self, service: str, watcher: str) -> None:
+        """A watcher watches a service no more."""
+
+    async def behind(self, service: str, revision: int) -> tuple[str, ...]:
+        """The live watchers of a service that have not applied a revision."""
+
+
+class StoreError(Exception):
+    """A store cannot be used; the message says why, and what to do."""
