@@ -11,6 +11,7 @@ flag overrides both. What is wrong is reported all at once, each with the place 
 file, a variable or a flag. pydantic-settings does the layering, but not that, and takes 0.13 s.
 """
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -42,7 +43,7 @@ __all__ = [
 
 # Tables that a file may have whichever component reads it. Only those that some component does
 # read: a `[tls]` that is accepted and protects nothing would be worse than an error.
-COMPONENTS = frozenset({"auth", "limits", "proxy"})
+COMPONENTS = frozenset({"auth", "limits", "proxy", "registry"})
 _PREFIX = "UAITOOLS_"
 _UNPREFIXED = ("DATABASE_URL", "REDIS_URL")
 
@@ -68,13 +69,25 @@ class Common(Model):
     """Settings of all components, at the top of the file.
 
     environment: where this runs, in every log line and in /api/status. database_url, redis_url:
-    the engines that hold state instead of the embedded ones.
+    the engines that hold state instead of the embedded ones. data_dir: where those keep files;
+    the user's data directory unless given, /var/lib/uaitools for root.
     """
 
     log_level: log.Level = "info"
     environment: str = "development"
     database_url: str | None = None
     redis_url: str | None = None
+    data_dir: Path | None = None
+
+    @property
+    def data_directory(self) -> Path:
+        """Where components keep files, each in a directory of its own; it may not exist yet."""
+        if self.data_dir is not None:
+            return self.data_dir
+        if os.geteuid() == 0:  # not below a home that nobody else may enter
+            return Path("/var/lib/uaitools")
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+        return Path(base) / "uaitools"
 
     @field_validator("redis_url")
     @classmethod

@@ -18,9 +18,10 @@ are packages with maps of their own, as are `config`, `workers` and `admin`.
 
 Beside it: `gateway` listens and swaps configurations; `clients` and `peers` are whom it serves;
 `directory` keeps services, `checks` ask endpoints how they are, `affinity` ties requests to them,
-`attempts` report how they do. `native` connects our own application, `handler` is the proxy in
-another's. `sweep` is the one clock of all timeouts (`deadlines`, `patience`), `memo` remembers
-heads, `failure`, `ends` and `ejection` name what goes wrong, `series`, `status` and `report` tell.
+`attempts` report how they do. `native` connects our own application, or a component of ours that
+is `mounted`; `handler` is the proxy in another's. `sweep` is the one clock of all timeouts
+(`deadlines`, `patience`), `memo` remembers heads, `failure`, `ends` and `ejection` name what goes
+wrong, `series`, `status` and `report` tell.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.guards.hooks import Forward, Hook, HookAnswer, HookRequest, HookResponse
     from uaitools.proxy.handler import ReverseProxy
+    from uaitools.proxy.mounted import Mounted
     from uaitools.traffic.balancing import (
         ConsistentHash,
         Ewma,
@@ -56,6 +58,7 @@ __all__ = [
     "HookRequest",
     "HookResponse",
     "LeastRequests",
+    "Mounted",
     "ProxyConfig",
     "Random",
     "RetryBudget",
@@ -76,6 +79,7 @@ _HOMES = {
     "HookRequest": "uaitools.proxy.guards.hooks",
     "HookResponse": "uaitools.proxy.guards.hooks",
     "LeastRequests": "uaitools.traffic.balancing",
+    "Mounted": "uaitools.proxy.mounted",
     "ProxyConfig": "uaitools.proxy.config",
     "Random": "uaitools.traffic.balancing",
     "RetryBudget": "uaitools.traffic.retry",

@@ -34,6 +34,7 @@ from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.guards.builder import Guards
 from uaitools.proxy.guards.hooks import Hook
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
+from uaitools.proxy.mounted import Mounted
 from uaitools.proxy.orders import Order
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
@@ -52,7 +53,7 @@ from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
 
 _log = get_logger(__name__)
-_NAME: Final = "proxy"
+_NAME: Final = "proxy"  # unless something else is mounted
 _UNLIMITED: Final = 1 << 30
 _PATIENCE: Final = 86_400.0  # seconds
 # The gateway's own application is never taken out: its 503 is an answer, not a failure.
@@ -74,19 +75,20 @@ class Gateway:
             print(gateway.address)
 
     app: an aiohttp application whose paths, beside /health, /metrics and /api/status, are
-    answered here and win over routes. sockets: listening ones to serve instead of opening
-    `config.listen`. redirect: the same for `config.tls.redirect`. gather: asked for the report of
-    all workers instead of only this process. on_ejection: told of every endpoint that this process
-    takes out. auth: who may come, where routes ask for it; without it everyone may. limits: counts
-    requests, for workers made before they were forked; the gateway starts and stops it. secret:
-    signs the cookies of sticky sessions where the configuration sets none; random when left out.
+    answered here and win over routes, or a whole component. sockets: listening ones to serve
+    instead of opening `config.listen`. redirect: the same for `config.tls.redirect`. gather: asked
+    for the report of all workers instead of only this process. on_ejection: told of every endpoint
+    that this process takes out. auth: who may come, where routes ask for it; without it everyone
+    may. limits: counts requests, for workers made before they were forked; the gateway starts and
+    stops it. secret: signs the cookies of sticky sessions where the configuration sets none; random
+    when left out.
     """
 
     def __init__(
         self,
         config: ProxyConfig,
         *,
-        app: web.Application | None = None,
+        app: web.Application | Mounted | None = None,
         sockets: Sequence[socket.socket] = (),
         redirect: socket.socket | None = None,
         gather: Callable[[], Awaitable[Report]] | None = None,
@@ -95,6 +97,8 @@ class Gateway:
         limits: Limits | None = None,
         secret: bytes | None = None,
     ) -> None:
+        self._mounted = app if isinstance(app, Mounted) else None
+        self.name = self._mounted.name if self._mounted is not None else _NAME
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
         self.opened = False
@@ -113,7 +117,7 @@ class Gateway:
         self._directory = Directory(self._sweep, self.outbox, self.client_of, on_ejection)
         self._secret = secret or token_bytes(32)
         self._peers = Peers(config.trusted_proxies)
-        self.authenticator = Authenticator(auth or AuthConfig(), audience=_NAME)
+        self.authenticator = Authenticator(auth or AuthConfig(), audience=self.name)
         self._generation = -1  # of what the authenticator knows
         self.limits = limits or Limits(LimitsConfig())
         self._guards = Guards(self.limits, self.deadlines)
@@ -122,8 +126,10 @@ class Gateway:
         self.front: Front | None = None  # with [proxy.tls], from the start on
         self._redirect = redirect
         self._metrics = status.registry(self)
+        if self._mounted is not None:
+            self._metrics.add(self._mounted.samples)
         self._runner = web.AppRunner(
-            self._application(app),
+            self._application(app.app if isinstance(app, Mounted) else app),
             handle_signals=False,
             handler_cancellation=True,
             access_log=None,
@@ -133,7 +139,7 @@ class Gateway:
             # Our own paths read no bodies; a mounted application may expect them unpacked.
             auto_decompress=app is not None,
         )
-        self._native = Service(_NAME, _NATIVE_POLICY, monotonic())
+        self._native = Service(self.name, _NATIVE_POLICY, monotonic())
         self.site = Site(Router(()), {}, self._native, self.requests)
 
     def __repr__(self) -> str:
@@ -402,7 +408,7 @@ class Gateway:
             return component.json_response(status.document(await self.gather()))
 
         app = component.application(
-            "proxy",
+            self.name,
             health=self.health,
             snapshot=snapshot,
             app=mounted,
@@ -427,4 +433,6 @@ class Gateway:
             name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)
             for name, service in self.services.items()
         }
-        return component.Health({**available, **self.limits.dependencies}, draining=self.draining)
+        mounted = self._mounted.dependencies() if self._mounted is not None else {}
+        dependencies = {**available, **self.limits.dependencies, **mounted}
+        return component.Health(dependencies, draining=self.draining)

@@ -14,14 +14,18 @@ from uaitools.registry.table import Table
 
 
 class Lease:
-    """One instance's. until: when it is over. load: what it last said of its work, if it does."""
+    """One instance's. until: when it is over. seen: when it was last heard of, or first.
 
-    __slots__ = ("generation", "load", "ttl", "until")
+    load: what it last said of its work, if it does.
+    """
 
-    def __init__(self, generation: int, ttl: float, until: float) -> None:
+    __slots__ = ("generation", "load", "seen", "ttl", "until")
+
+    def __init__(self, generation: int, ttl: float, until: float, seen: float) -> None:
         self.generation = generation
         self.ttl = ttl
         self.until = until
+        self.seen = seen
         self.load: Load | None = None
 
     def __repr__(self) -> str:
@@ -47,9 +51,10 @@ class Leases:
         lease = self._leases.get(name)
         until = now + ttl if ttl else float("inf")
         if lease is None or lease.generation != generation:
-            lease = self._leases[name] = Lease(generation, ttl, until)
+            lease = self._leases[name] = Lease(generation, ttl, until, now)
         else:
             lease.until = until
+            lease.seen = now
         return lease
 
     def get(self, name: str) -> Lease | None:

@@ -100,16 +100,16 @@ class Registry:
 
     # -- messages of instances --------------------------------------------------------------
 
-    async def register(self, wanted: Instance) -> tuple[Entry, bool]:
-        """Put an instance in, or in place of the one with its id; whether that is new.
+    async def register(self, wanted: Instance) -> Entry:
+        """Put an instance in, or in place of the one with its id.
 
         The same again, as clients send it now and then, is no more than a heartbeat. Raises Full
         and Unavailable.
         """
         same = self.table.same(wanted)
         if same is not None:
-            return await self.heartbeat(wanted.id, same.instance.generation, None), False
-        return await self._append(Register(wanted)), True
+            return await self.heartbeat(wanted.id, same.instance.generation, None)
+        return await self._append(Register(wanted))
 
     async def heartbeat(self, name: str, generation: int, load: Load | None) -> Entry:
         """An instance is alive. Raises Unknown, Stale and Unavailable."""

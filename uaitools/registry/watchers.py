@@ -16,10 +16,10 @@ MOST: Final = 10_000  # watchers of one service that are remembered
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a drain is. behind: watchers that may still send; in_flight: requests under way, None
-    when the instance has not said so since it began.
+    """How far a drain is.
 
-    overdue: its deadline has passed.
+    behind: watchers that may still send. in_flight: requests under way, None when the instance has
+    not said so since it began. overdue: its deadline has passed.
     """
 
     behind: tuple[str, ...]

@@ -52,6 +52,7 @@ class EmbeddedStore:
         self.table = Table("", policy=policy)
         self.changed: Callable[[], None] = lambda: None
         self.failing = ""
+        self.current = True  # nobody else changes it
 
     def __repr__(self) -> str:
         return f"<EmbeddedStore {self.table!r} {self._leases!r}>"
@@ -73,7 +74,8 @@ class EmbeddedStore:
         self._clock = WatchedClock(max(now, table.now), self._monotonic())
         for entry in table:
             if entry.heard is not False:
-                self.renew(entry)  # everybody gets one ttl to be heard
+                # Everybody gets one ttl to be heard.
+                self.renew(entry).seen = entry.heard_at
         if self._journal is not None:
             try:
                 self._journal.begin()

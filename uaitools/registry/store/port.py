@@ -17,8 +17,10 @@ class Store(Protocol):
     table: what follows from all events so far; replaced when history was lost. It is changed by
     nothing but `append`, here or in another registry. changed: called after each change of the
     table, in the loop; set by who wants to know. failing: why nothing can be stored now, or ''.
+    current: the table has all that was stored, as far as is known.
     """
 
+    current: bool
     table: Table
     changed: Callable[[], None]
     failing: str

@@ -1,0 +1,28 @@
+"""A component of ours that is reached by a gateway's listener instead of one of its own.
+
+An aiohttp connection costs 10 KB or more and a gateway's 1.4 (docs/measurements.md), and its
+patience, its bounds and its strictness are worth having in front of every server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from uaitools.metrics import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What a gateway serves under its own name.
+
+    name: in errors, /health and metrics, and the audience of principal tokens. app: its paths.
+    dependencies: whether each works, by name. samples: its metrics, beside the gateway's.
+    """
+
+    name: str
+    app: web.Application
+    dependencies: Callable[[], Mapping[str, bool]] = dict
+    samples: Callable[[], Iterable[Sample]] = tuple

@@ -1,0 +1,159 @@
+"""Changes of several services, for one watcher: what it has been told, and what it has not.
+
+A watcher that reads slowly costs no memory: nothing is queued for it but the names of services
+that have changed, and when it reads again it gets what is new then, or a list where changes that
+it has missed are no longer known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+
+from uaitools.registry.api.documents import Documents
+from uaitools.registry.registry import Registry
+from uaitools.registry.service import Delta
+
+SERVICES: Final = 10_000  # one watcher may watch
+REMEMBERED: Final = 2048  # messages, written once for all watchers
+
+
+class Telling:
+    """Messages, each written once however many watchers get it."""
+
+    __slots__ = ("_documents", "_known")
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._known: dict[tuple[str, str, int], bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<Telling remembered={len(self._known)}>"
+
+    def change(self, epoch: str, service: str, delta: Delta) -> bytes:
+        """A change."""
+        key = (epoch, service, delta.revision)
+        text = self._known.get(key)
+        if text is None:
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]
+            text = self._known[key] = orjson.dumps(self._documents.message(service, delta))
+        return text
+
+    def list(self, service: str) -> bytes:
+        """The whole service."""
+        return orjson.dumps(self._documents.list_message(service))
+
+
+class Message:
+    """What a watcher is told. index: of `service`, after it."""
+
+    __slots__ = ("index", "kind", "service", "text")
+
+    def __init__(self, kind: str, service: str, index: int, text: bytes) -> None:
+        self.kind = kind
+        self.service = service
+        self.index = index
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"<Message {self.kind} {self.service} index={self.index}>"
+
+
+class Feed:
+    """One watcher's.
+
+    feed.watch("llm-router")
+    await feed.changed.wait()
+    for message in feed.news(): ...
+    """
+
+    __slots__ = ("_bells", "_due", "_epoch", "_registry", "_told", "changed", "telling")
+
+    def __init__(self, registry: Registry, telling: Telling) -> None:
+        self._registry = registry
+        self.telling = telling
+        self.changed = asyncio.Event()
+        self._epoch = registry.table.epoch
+        self._told: dict[str, int | None] = {}  # the index that it knows; None for nothing
+        self._due: dict[str, None] = {}
+        self._bells: dict[str, _Bell] = {}
+
+    def __repr__(self) -> str:
+        return f"<Feed services={len(self._told)} due={len(self._due)}>"
+
+    def __contains__(self, service: str) -> bool:
+        return service in self._told
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def watch(self, service: str, index: int | None = None, epoch: str | None = None) -> None:
+        """Tell of a service from now on; only of changes after `index`, if that can be had."""
+        self._told[service] = index if epoch == self._registry.table.epoch else None
+        if service not in self._bells:
+            bell = self._bells[service] = _Bell(self, service)
+            self._registry.bells.hang(service, bell)
+        self.due(service)
+
+    def unwatch(self, service: str) -> None:
+        """Tell no more of it."""
+        bell = self._bells.pop(service, None)
+        if bell is not None:
+            self._registry.bells.take_down(service, bell)
+        self._told.pop(service, None)
+        self._due.pop(service, None)
+
+    def close(self) -> None:
+        """Tell no more of anything."""
+        for service in tuple(self._told):
+            self.unwatch(service)
+
+    def due(self, service: str) -> None:
+        """There is something to say of a service."""
+        self._due[service] = None
+        self.changed.set()
+
+    def news(self) -> Iterator[Message]:
+        """What is to be told now; what changes while it is read comes as well."""
+        self.changed.clear()
+        while self._due:
+            service = next(iter(self._due))
+            del self._due[service]
+            yield from self._news_of(service)
+
+    def _news_of(self, service: str) -> Iterator[Message]:
+        table = self._registry.table
+        if table.epoch != self._epoch:  # history was lost: whatever is known is void
+            self._epoch = table.epoch
+            self._told = dict.fromkeys(self._told)
+        index = self._told.get(service)
+        known = table.services.get(service)
+        if index is not None and known is not None:
+            deltas = known.since(index)
+            if deltas is not None:
+                for delta in deltas:
+                    kind = "put" if delta.entry is not None else "remove"
+                    text = self.telling.change(self._epoch, service, delta)
+                    self._told[service] = delta.revision
+                    yield Message(kind, service, delta.revision, text)
+                return
+        revision = known.revision if known is not None else 0
+        self._told[service] = revision
+        yield Message("list", service, revision, self.telling.list(service))
+
+
+class _Bell:
+    """Rung when its service changes."""
+
+    __slots__ = ("_feed", "_service")
+
+    def __init__(self, feed: Feed, service: str) -> None:
+        self._feed = feed
+        self._service = service
+
+    def __call__(self) -> None:
+        self._feed.due(self._service)

@@ -1,0 +1,288 @@
+"""The REST resources of a registry."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from time import monotonic
+from typing import Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from uaitools.openapi import Described
+from uaitools.registry.api import models
+from uaitools.registry.api.documents import Documents
+from uaitools.registry.api.feed import Telling
+from uaitools.registry.api.streams import WRITE, Streams
+from uaitools.registry.entry import Entry
+from uaitools.registry.errors import SERVICE, Unknown
+from uaitools.registry.model import Load
+from uaitools.registry.registry import Registry
+from uaitools.rest import Resource, body, query, serve
+
+READ: Final = "registry:read"
+BODY: Final = 256 * 1024  # bytes at most
+_JITTER: Final = 1 / 16  # of a wait, so that watchers who asked together do not ask again in step
+_STEP: Final = 0.25  # seconds between two looks at a drain
+_FIND: Final = "/v1/services/{name}"
+_ONE: Final = "/v1/services/{id}"
+
+
+class Api:
+    """What a registry says and takes over HTTP. `streams.close` before the program stops."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._documents = Documents(registry)
+        self.streams = Streams(registry, Telling(self._documents))
+        self.polls = 0  # that wait now
+
+    def __repr__(self) -> str:
+        return f"<Api {self.streams!r} polls={self.polls}>"
+
+    def application(self, *, secured: bool) -> web.Application:
+        """An application with all resources, for uaitools.web.application or a gateway.
+
+        secured: OpenAPI says that a token is needed; that it is, is up to who serves this.
+        """
+        app = web.Application(client_max_size=BODY)
+        described = Described(
+            "uaitools registry",
+            "Who is there, how they are, and who has to know of a change.",
+            secured,
+        )
+        serve(app, SERVICE, self.resources(), described)
+        return app
+
+    def resources(self) -> Iterable[Resource]:
+        """Everything that it serves; a path that two begin with the same variable calls it id."""
+        m = models
+        return (
+            Resource("GET", "/v1/services", self._services, "All services", m.Services, scope=READ),
+            Resource(
+                "POST", "/v1/services", self._register, "Register an instance, or replace it",
+                m.Registered, m.Registration, status=201, scope=WRITE, errors=(507,),
+            ),
+            Resource(
+                "GET", _ONE, self._list, "The instances of a service; a long poll with index",
+                m.ServiceList, query=m.ListQuery, scope=READ,
+            ),
+            Resource(
+                "PUT", f"{_ONE}/heartbeat", self._heartbeat, "An instance lives",
+                m.Heard, m.Heartbeat, scope=WRITE, errors=(404, 409),
+            ),
+            Resource(
+                "DELETE", _ONE, self._deregister, "Take an instance out",
+                query=m.Generation, scope=WRITE, errors=(404, 409),
+            ),
+            Resource(
+                "PATCH", _ONE, self._change, "Give an instance another weight, tags or meta",
+                m.InstanceView, m.Patch, scope=WRITE, errors=(404,),
+            ),
+            Resource(
+                "PUT", f"{_ONE}/maintenance", self._maintain, "Take an instance out for a while",
+                m.InstanceView, m.Maintenance, scope=WRITE, errors=(404,),
+            ),
+            Resource(
+                "DELETE", f"{_ONE}/maintenance", self._restore, "Let it in again",
+                m.InstanceView, scope=WRITE, errors=(404,),
+            ),
+            Resource(
+                "POST", f"{_ONE}/drain", self._drain, "Have nothing new sent to an instance",
+                m.DrainProgress, m.DrainModel, status=202, scope=WRITE, errors=(404,),
+            ),
+            Resource(
+                "GET", f"{_ONE}/drain", self._progress, "Whether an instance may stop",
+                m.DrainProgress, query=m.Waiting, scope=READ, errors=(404,),
+            ),
+            Resource(
+                "DELETE", f"{_ONE}/drain", self._undrain, "Have things sent to it again",
+                m.InstanceView, scope=WRITE, errors=(404,),
+            ),
+            Resource(
+                "POST", f"{_ONE}/applied", self._applied, "A watcher has applied a revision",
+                body=m.Applied, scope=READ,
+            ),
+            Resource(
+                "POST", "/v1/observations", self._observe, "What a proxy has seen",
+                body=m.Observations, scope=WRITE,
+            ),
+            Resource("GET", "/v1/nodes", self._nodes, "All addresses", m.Nodes, scope=READ),
+            Resource(
+                "GET", "/v1/explain/{name}", self._explain, "Why instances are in their state",
+                m.Explanations, scope=READ, errors=(404,),
+            ),
+            Resource(
+                "GET", "/v1/watch", self._watch, "Changes as server-sent events, or a WebSocket",
+                query=m.WatchQuery, scope=READ, streams=("text/event-stream",),
+            ),
+        )  # fmt: skip
+
+    # -- instances --------------------------------------------------------------------------
+
+    async def _register(self, request: web.Request) -> models.Registered:
+        wanted = (await body(request, models.Registration, SERVICE)).instance()
+        entry = await self._registry.register(wanted)
+        return models.Registered(
+            id=wanted.id,
+            generation=entry.instance.generation,
+            index=entry.revision,
+            epoch=self._registry.table.epoch,
+            ttl=wanted.ttl,
+        )
+
+    async def _heartbeat(self, request: web.Request) -> bytes:
+        said = await body(request, models.Heartbeat, SERVICE)
+        load = None if said.load is None else Load(**said.load.model_dump())
+        entry = await self._registry.heartbeat(request.match_info["id"], said.generation, load)
+        epoch = self._registry.table.epoch
+        return orjson.dumps({"health": entry.state.value, "index": entry.revision, "epoch": epoch})
+
+    async def _deregister(self, request: web.Request) -> None:
+        generation = query(request, models.Generation).generation
+        await self._registry.deregister(request.match_info["id"], generation)
+
+    async def _change(self, request: web.Request) -> bytes:
+        patch = await body(request, models.Patch, SERVICE)
+        return self._said(
+            await self._registry.change(
+                request.match_info["id"], weight=patch.weight, tags=patch.tags, meta=patch.meta
+            )
+        )
+
+    async def _maintain(self, request: web.Request) -> bytes:
+        reason = (await body(request, models.Maintenance, SERVICE)).reason
+        return self._said(await self._registry.maintain(request.match_info["id"], reason))
+
+    async def _restore(self, request: web.Request) -> bytes:
+        return self._said(await self._registry.maintain(request.match_info["id"], None))
+
+    async def _drain(self, request: web.Request) -> models.DrainProgress:
+        within = (await body(request, models.DrainModel, SERVICE)).deadline
+        name = request.match_info["id"]
+        await self._registry.drain(name, within)
+        return await self._progress_of(name)
+
+    async def _undrain(self, request: web.Request) -> bytes:
+        return self._said(await self._registry.drain(request.match_info["id"], None))
+
+    async def _progress(self, request: web.Request) -> models.DrainProgress:
+        name = request.match_info["id"]
+        until = monotonic() + query(request, models.Waiting).wait
+        while True:
+            progress = await self._progress_of(name)
+            left = until - monotonic()
+            over = progress.safe or progress.overdue or progress.deadline is None
+            if over or left <= 0 or self.streams.closing:
+                return progress
+            # Watchers that apply a revision ring no bell, and they are many.
+            await asyncio.sleep(min(_STEP, left))
+
+    async def _progress_of(self, name: str) -> models.DrainProgress:
+        progress = await self._registry.progress(name)
+        entry = self._registry.table.get(name)
+        drained_by = entry.drained_by
+        return models.DrainProgress(
+            id=name,
+            index=entry.revision,
+            safe=drained_by is not None and progress.safe,
+            behind=progress.behind,
+            in_flight=progress.in_flight,
+            overdue=progress.overdue,
+            deadline=None if drained_by is None else self._documents.stamp(drained_by),
+        )
+
+    def _said(self, entry: Entry) -> bytes:
+        return orjson.dumps(self._documents.instance(entry))
+
+    # -- services ---------------------------------------------------------------------------
+
+    async def _services(self, _request: web.Request) -> bytes:
+        return orjson.dumps(self._documents.services())
+
+    async def _nodes(self, _request: web.Request) -> bytes:
+        return orjson.dumps(self._documents.nodes())
+
+    async def _list(self, request: web.Request) -> web.Response:
+        asked = query(request, models.ListQuery)
+        name = request.match_info["id"]
+        if asked.watcher is not None:
+            self._registry.store.acknowledge(name, asked.watcher, asked.index or 0)
+        if asked.index is not None and asked.wait:
+            await self._other_than(name, asked.index, asked.epoch, asked.wait)
+        listing = self._registry.table.listing(name)
+        epoch = self._registry.table.epoch
+        headers = {
+            hdrs.CACHE_CONTROL: "no-cache",
+            hdrs.ETAG: f'W/"{epoch}-{listing.revision}"',
+        }
+        if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+            return web.Response(status=304, headers=headers)
+        shown = [entry for entry in listing.entries if _wanted(entry, asked)]
+        text = orjson.dumps(self._documents.listing(name, listing, shown))
+        return web.Response(body=text, content_type="application/json", headers=headers)
+
+    async def _other_than(self, name: str, index: int, epoch: str | None, wait: float) -> None:
+        """Wait until the service has another index, or history is another one."""
+        changed = asyncio.Event()
+        bells = self._registry.bells
+        until = monotonic() + wait * (1.0 + _JITTER * random.random())  # noqa: S311 - no secret
+        bells.hang(name, changed.set)
+        self.polls += 1
+        try:
+            while not self.streams.closing:
+                table = self._registry.table
+                service = table.services.get(name)
+                revision = service.revision if service is not None else 0
+                if revision != index or epoch not in (None, table.epoch):
+                    return
+                async with asyncio.timeout(max(0.0, until - monotonic())):
+                    await changed.wait()
+                changed.clear()
+        except TimeoutError:
+            pass
+        finally:
+            self.polls -= 1
+            bells.take_down(name, changed.set)
+
+    async def _explain(self, request: web.Request) -> bytes:
+        name, table = request.match_info["name"], self._registry.table
+        service = table.services.get(name)
+        entries = list(service) if service is not None else []
+        if not entries and name in table.entries:
+            entries = [table.entries[name]]
+        if service is None and not entries:
+            raise Unknown(name)
+        explained = [self._documents.explanation(entry) for entry in entries]
+        return orjson.dumps({"name": name, "epoch": table.epoch, "instances": explained})
+
+    # -- watchers ---------------------------------------------------------------------------
+
+    async def _applied(self, request: web.Request) -> None:
+        said = await body(request, models.Applied, SERVICE)
+        if said.epoch == self._registry.table.epoch:
+            name = request.match_info["id"]
+            self._registry.store.acknowledge(name, said.watcher, said.index)
+
+    async def _observe(self, request: web.Request) -> None:
+        said = await body(request, models.Observations, SERVICE)
+        await self._registry.observe(said.watcher, [one.observation() for one in said.observations])
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+            return await self.streams.websocket(request)
+        services = query(request, models.WatchQuery).service
+        return await self.streams.events(request, services)
+
+
+def _wanted(entry: Entry, asked: models.ListQuery) -> bool:
+    """Whether an instance is one of those asked for."""
+    instance = entry.instance
+    return (
+        (asked.states is None or entry.state in asked.states)
+        and instance.tags.issuperset(asked.tag)
+        and asked.zone in (None, instance.zone)
+        and asked.version in (None, instance.version)
+    )

@@ -1,0 +1,181 @@
+"""What an operator or a deploy script asks a running registry: drain, list, explain."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+DEFAULT_URL: Final = "http://127.0.0.1:8083"
+TOKEN: Final = "UAITOOLS_REGISTRY_TOKEN"  # noqa: S105 - the name of a variable
+SAFE, UNSAFE, FAILED = 0, 1, 2  # exit statuses
+_POLL: Final = 10.0  # seconds that one question may wait
+_PATIENCE: Final = 5.0  # seconds beyond that
+
+
+class CommandError(Exception):
+    """What was asked cannot be done; the message says why. status: of the answer, if one came."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def add_commands(parser: ArgumentParser) -> None:
+    """Add the subcommands; `options.command` is None where there is none."""
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="asking a running registry", metavar="COMMAND")
+    drain = commands.add_parser(
+        "drain",
+        help="have nothing new sent to an instance, and say when it may stop",
+        description="Exit status: 0 it may stop, 1 it is not safe yet (what it waits for is on "
+        "standard error), 2 it could not be asked for.",
+    )
+    drain.set_defaults(command=_drain)
+    drain.add_argument("id", metavar="ID")
+    drain.add_argument("--wait", action="store_true", help="until it is safe, or the deadline")
+    drain.add_argument(
+        "--deadline", type=float, default=30.0, metavar="SECONDS", help="30 by default"
+    )
+    undrain = commands.add_parser("undrain", help="have things sent to it again")
+    undrain.set_defaults(command=_undrain)
+    undrain.add_argument("id", metavar="ID")
+    show = commands.add_parser("list", help="services, or the instances of one")
+    show.set_defaults(command=_list)
+    show.add_argument("service", metavar="SERVICE", nargs="?")
+    explain = commands.add_parser("explain", help="why instances are in their state")
+    explain.set_defaults(command=_explain)
+    explain.add_argument("name", metavar="SERVICE|ID")
+    for one in (drain, undrain, show, explain):
+        one.add_argument("--url", help=f"of the registry; {DEFAULT_URL} by default")
+
+
+def run_command(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Do what the subcommand says; returns the exit status.
+
+    environ: has the token in UAITOOLS_REGISTRY_TOKEN, where one is needed.
+    """
+
+    async def ask() -> int:
+        async with Caller(options.url or DEFAULT_URL, environ.get(TOKEN)) as caller:
+            status: int = await options.command(caller, options)
+            return status
+
+    try:
+        return asyncio.run(ask())
+    except CommandError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+class Caller:
+    """Asks one registry. token: where it wants one."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._url = url.rstrip("/")
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._session = aiohttp.ClientSession(headers=headers)
+
+    def __repr__(self) -> str:
+        return f"<Caller {self._url}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._session.close()
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, wait: float = 0.0
+    ) -> dict[str, Any]:
+        """One question. Raises CommandError."""
+        timeout = aiohttp.ClientTimeout(total=wait + _PATIENCE)
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with self._session.request(
+                method, f"{self._url}{path}", data=data, headers=headers, timeout=timeout
+            ) as response:
+                document: dict[str, Any] = orjson.loads(await response.read() or b"{}")
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            reason = str(error) or "no answer in time"
+            raise CommandError(f"the registry at {self._url} cannot be asked: {reason}") from error
+        if response.status >= 400:
+            message = document.get("message", f"status {response.status}")
+            raise CommandError(message, response.status)
+        return document
+
+
+async def _drain(caller: Caller, options: Namespace) -> int:
+    path = f"/v1/services/{quote(options.id, safe='')}/drain"
+    progress = await caller.ask("POST", path, {"deadline": options.deadline})
+    until = monotonic() + options.deadline
+    while options.wait and not progress["safe"] and not progress["overdue"]:
+        wait = min(_POLL, max(0.5, until - monotonic()))
+        try:
+            progress = await caller.ask("GET", f"{path}?wait={wait:.3f}s", wait=wait)
+        except CommandError as error:
+            if error.status == 404:
+                sys.stdout.write(f"{options.id} has left by itself\n")
+                return SAFE
+            # A registry that is away for a moment has not forgotten what it was told.
+            if error.status is not None or monotonic() >= until:
+                raise
+            await asyncio.sleep(0.5)
+    if progress["safe"]:
+        sys.stdout.write(f"{options.id} may stop\n")
+        return SAFE
+    sys.stderr.write(f"{options.id} is not safe to stop: {_missing(progress)}\n")
+    return UNSAFE
+
+
+def _missing(progress: Mapping[str, Any]) -> str:
+    waits = [f"{name} still sends to it" for name in progress["behind"]]
+    if progress["in_flight"] is None:
+        waits.append("it has not said what is under way")
+    elif progress["in_flight"]:
+        waits.append(f"{progress['in_flight']} requests are under way")
+    return "; ".join(waits) or "it does not drain any more"
+
+
+async def _undrain(caller: Caller, options: Namespace) -> int:
+    await caller.ask("DELETE", f"/v1/services/{quote(options.id, safe='')}/drain")
+    sys.stdout.write(f"{options.id} gets new work again\n")
+    return 0
+
+
+async def _list(caller: Caller, options: Namespace) -> int:
+    if options.service is None:
+        for one in (await caller.ask("GET", "/v1/services"))["services"]:
+            states = ", ".join(f"{count} {state}" for state, count in one["health"].items())
+            sys.stdout.write(f"{one['name']:<32} {states or 'no instance'}\n")
+        return 0
+    found = await caller.ask("GET", f"/v1/services/{quote(options.service, safe='')}")
+    for one in found["instances"]:
+        where = f"{one['scheme']}://{one['address']}:{one['port']}"
+        sys.stdout.write(f"{one['id']:<38} {one['health']:<12} {where:<32} {one['cause']}\n")
+    if not found["instances"]:
+        sys.stderr.write(f"no instance: {found['cause']}\n")
+    if not found["authoritative"]:
+        sys.stderr.write("this registry may not know all of them yet\n")
+    return 0
+
+
+async def _explain(caller: Caller, options: Namespace) -> int:
+    found = await caller.ask("GET", f"/v1/explain/{quote(options.name, safe='')}")
+    for one in found["instances"]:
+        sys.stdout.write(f"{one['id']} is {one['health']}: {one['cause']}\n")
+        for moment in one["timeline"]:
+            sys.stdout.write(f"  {moment['at']}  {moment['health']:<12} {moment['cause']}\n")
+        for following in one["next"]:
+            sys.stdout.write(f"  {following['at']}  next: {following['what']}\n")
+    return 0

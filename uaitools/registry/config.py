@@ -1,0 +1,30 @@
+"""The `[registry]` table of uaitools.toml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from uaitools.config import Address, ListenAddress, Model
+from uaitools.registry.table import TablePolicy
+
+Seconds = Annotated[float, Field(ge=1, le=86_400)]
+
+
+class RegistryConfig(Model):
+    """The `[registry]` table.
+
+    instances: how many there may be; each takes about 4 KB. removal: seconds that an instance may
+    be critical before it is removed. check_workers: active checks under way at once.
+    """
+
+    listen: ListenAddress = Address("127.0.0.1", 8083)
+    instances: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
+    removal: Seconds = 60
+    check_workers: Annotated[int, Field(ge=1, le=10_000)] = 64
+
+    @property
+    def policy(self) -> TablePolicy:
+        """What the table goes by."""
+        return TablePolicy(removal=self.removal, instances=self.instances)

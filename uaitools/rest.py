@@ -1,0 +1,118 @@
+"""REST resources of an aiohttp application: what each takes and says, by pydantic models.
+
+    Resource("POST", "/v1/things", self._create, "Make a thing", said=Thing, body=NewThing)
+
+`serve` adds them to an application, with /openapi.json, which is made of the same models. What a
+client sends is read by `body` and `query`; what does not fit is answered with its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import orjson
+from aiohttp import hdrs, web
+from pydantic import BaseModel
+
+from uaitools.auth.middleware import PRINCIPAL
+from uaitools.auth.principal import require
+from uaitools.errors import ServiceError
+
+if TYPE_CHECKING:
+    from uaitools.openapi import Described
+
+M = TypeVar("M", bound=BaseModel)
+Handler = Callable[[web.Request], Awaitable[BaseModel | bytes | web.StreamResponse | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One method and path.
+
+    handler: returns what `said` describes, as a model or as JSON in bytes, None for 204, or a
+    response of its own. said: the model of the answer, None for none. body, query: the models of
+    what comes. status: of a good answer. scope: what the principal needs, '' for nothing. errors:
+    statuses beside those that follow from the rest. streams: media types of answers that go on.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    said: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    status: int = 200
+    scope: str = ""
+    errors: tuple[int, ...] = ()
+    streams: tuple[str, ...] = ()
+
+
+def serve(
+    app: web.Application, service: str, resources: Iterable[Resource], described: Described
+) -> None:
+    """Add `resources` and GET /openapi.json to an application of uaitools.web's."""
+    from uaitools import openapi  # noqa: PLC0415 - it stands on this module
+
+    resources = tuple(resources)
+    for resource in resources:
+        app.router.add_route(resource.method, resource.path, _handle(resource, service))
+    document = orjson.dumps(openapi.document(resources, described))
+
+    async def get_document(_request: web.Request) -> web.Response:
+        return _json(document, 200)
+
+    app.router.add_get("/openapi.json", get_document)
+
+
+async def body(request: web.Request, model: type[M], service: str) -> M:
+    """The body as `model`. Raises ServiceError 415 or 400, and ValidationError (422)."""
+    if request.content_type != "application/json":
+        raise ServiceError(415, "send JSON as application/json", service)
+    try:
+        document = orjson.loads(await request.read())
+    except ValueError as error:
+        raise ServiceError(400, f"the body is not JSON: {error}", service) from error
+    return model.model_validate(document)
+
+
+def query(request: web.Request, model: type[M]) -> M:
+    """The query as `model`: what may come several times is a tuple there.
+
+    Raises ValidationError (422), also for what `model` does not know.
+    """
+    values: dict[str, Any] = {}
+    for name in request.query:
+        field = model.model_fields.get(name)
+        several = field is not None and "tuple" in str(field.annotation)
+        values[name] = request.query.getall(name) if several else request.query[name]
+    return model.model_validate(values)
+
+
+def _handle(resource: Resource, service: str) -> Callable[[web.Request], Any]:
+    handler, status = resource.handler, resource.status
+    scopes = (resource.scope,) if resource.scope else ()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if scopes:
+            require(request[PRINCIPAL], scopes, (), service)
+        said = await handler(request)
+        match said:
+            case None:
+                return web.Response(status=204)
+            case bytes():
+                return _json(said, status)
+            case BaseModel():
+                return _json(said.model_dump_json().encode(), status)
+        return said
+
+    return handle
+
+
+_HEADERS: Final = {hdrs.CACHE_CONTROL: "no-store"}
+
+
+def _json(text: bytes, status: int) -> web.Response:
+    return web.Response(body=text, status=status, content_type="application/json", headers=_HEADERS)
