@@ -43,7 +43,8 @@ class Entry:
     """The state of one registration. Times are the table's.
 
     registered: when. heard: None before the first heartbeat, False once it is silent. heard_at:
-    when that began. said: what each of its checks says. load: as told at load_at. since:
+    when that began. said: what each of its checks says. load: as last told. told: None for one that never tells, False while it drains and has
+    not yet. since:
     when `state` began. maintenance: why it is taken out, or None. drained_by: until when a drain
     is waited for, None when it does not drain. protected: why silence is not held against it, ''
     if it is. due: when the table looks at it next. revision: of its service, at which it became
@@ -60,7 +61,6 @@ class Entry:
         "history",
         "instance",
         "load",
-        "load_at",
         "maintenance",
         "protected",
         "registered",
@@ -69,6 +69,7 @@ class Entry:
         "sight",
         "since",
         "state",
+        "told",
     )
 
     def __init__(self, instance: Instance, now: float) -> None:
@@ -77,7 +78,7 @@ class Entry:
         self.heard: bool | None = None
         self.heard_at = now
         self.load = Load()
-        self.load_at: float | None = None
+        self.told: bool | None = None
         self.said = [Testimony(Word.NOTHING, _NOT_YET) for _ in instance.checks]
         self.sight = NOTHING_SEEN
         self.maintenance: str | None = None
@@ -116,7 +117,7 @@ class Entry:
                 self.protected = ""
                 if load is not None:
                     self.load = load
-                    self.load_at = now
+                    self.told = True
             case Silence(protected=protected):
                 self._hear(heard=False, now=now)
                 self.protected = protected
@@ -128,23 +129,15 @@ class Entry:
                 self.maintenance = why
             case Drain(within=within):
                 self.drained_by = None if within is None else now + within
+                # What it said before it was drained is no longer true.
+                self.told = None if self.told is None else within is None
             case _:
                 assert_never(event)
 
     @property
-    def reported(self) -> bool:
-        """It has said how much it has to do since its state began."""
-        return self.load_at is not None and self.load_at > self.since
-
-    @property
     def in_flight(self) -> int | None:
-        """Requests that it has under way; 0 for one that never says.
-
-        None when it drains and has not said so since: what it said before is no longer true.
-        """
-        if self.state is State.DRAINING and self.load_at is not None and not self.reported:
-            return None
-        return self.load.in_flight
+        """Requests under way; 0 for one that never says, None while it drains and has not yet."""
+        return None if self.told is False else self.load.in_flight
 
     def _hear(self, *, heard: bool, now: float) -> None:
         if self.heard is not heard:

@@ -26,6 +26,7 @@ from uaitools.registry.events import (
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.leases import news, silences
 from uaitools.registry.model import Instance, Load
+from uaitools.registry.service import Listing
 from uaitools.registry.sightings import Observation, Sightings
 from uaitools.registry.store.port import Store
 from uaitools.registry.table import Table
@@ -71,6 +72,10 @@ class Registry:
     def table(self) -> Table:
         """All registrations as of now."""
         return self.store.table
+
+    def listing(self, service: str) -> Listing:
+        """Who is there of a service now."""
+        return self.table.listing(service, self.store.now())
 
     # -- life -------------------------------------------------------------------------------
 
@@ -240,4 +245,4 @@ def _worth_telling(entry: Entry, load: Load | None) -> bool:
     """Whether others must know of a load: somebody waits until nothing is under way."""
     if load is None or entry.state is not State.DRAINING:
         return False
-    return load != entry.load or not entry.reported
+    return load != entry.load or entry.told is not True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from time import time
-from typing import Any
+from typing import Any, Final
 
 from uaitools.registry.entry import Entry
 from uaitools.registry.evidence import State, Word
@@ -16,15 +16,17 @@ from uaitools.registry.registry import Registry
 from uaitools.registry.service import Delta, Listing
 
 Document = dict[str, Any]
+STEADY: Final = 0.1  # seconds; within them the same moment is always written the same
 
 
 class Documents:
     """Writes what a registry knows."""
 
-    __slots__ = ("_registry",)
+    __slots__ = ("_registry", "_shift")
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._shift = 0.0  # seconds from the table's time to unix time
 
     def __repr__(self) -> str:
         return f"<Documents {self._registry!r}>"
@@ -83,7 +85,7 @@ class Documents:
 
     def list_message(self, name: str) -> Document:
         """A whole service, for watchers."""
-        listing = self._registry.table.listing(name)
+        listing = self._registry.listing(name)
         document = self.listing(name, listing, listing.entries)
         document["service"] = document.pop("name")
         return {"type": "list", **document}
@@ -177,9 +179,11 @@ class Documents:
     def _stamps(self) -> Callable[[float], str]:
         """The table's time stands still while nobody watches it, clocks on walls do not."""
         shift = time() - self._registry.store.now()
+        if abs(shift - self._shift) > STEADY:
+            self._shift = shift
 
         def stamp(at: float) -> str:
-            moment = datetime.fromtimestamp(at + shift, UTC)
+            moment = datetime.fromtimestamp(at + self._shift, UTC)
             return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
         return stamp

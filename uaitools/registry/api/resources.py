@@ -212,7 +212,7 @@ class Api:
             self._registry.store.acknowledge(name, asked.watcher, asked.index or 0)
         if asked.index is not None and asked.wait:
             await self._other_than(name, asked.index, asked.epoch, asked.wait)
-        listing = self._registry.table.listing(name)
+        listing = self._registry.listing(name)
         epoch = self._registry.table.epoch
         headers = {
             hdrs.CACHE_CONTROL: "no-cache",

@@ -1,0 +1,290 @@
+"""Registering, heartbeats, changes, maintenance and drains, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.registry.served import API, Served, served
+from uaitools.tasks import spawn
+
+
+async def test_an_instance_is_registered_and_found(registry: Served) -> None:
+    answer = await registry.ask(
+        "POST",
+        "/v1/services",
+        {
+            **API,
+            "id": "a-1",
+            "scheme": "https",
+            "version": "1.2",
+            "tags": ["gpu", "eu"],
+            "meta": {"owner": "team"},
+            "zone": "eu-1",
+            "weight": 10,
+            "ttl": 15,
+            "checks": [{"kind": "tcp", "interval": 5}],
+        },
+    )
+    assert answer.status == 201
+    assert answer.body["id"] == "a-1"
+    assert answer.body["generation"] == 1
+    assert answer.body["index"] == 1
+    assert answer.body["ttl"] == 15
+
+    listing = await registry.listing()
+    assert listing["index"] == 1
+    assert listing["epoch"] == answer.body["epoch"]
+    assert (listing["authoritative"], listing["cause"]) == (True, None)
+    [found] = listing["instances"]
+    assert (
+        found.items()
+        >= {
+            "id": "a-1",
+            "name": "api",
+            "address": "10.0.0.1",
+            "port": 80,
+            "scheme": "https",
+            "version": "1.2",
+            "tags": ["eu", "gpu"],
+            "meta": {"owner": "team"},
+            "zone": "eu-1",
+            "weight": 10,
+            "ttl": 15,
+            "generation": 1,
+            "health": "starting",
+            "index": 1,
+        }.items()
+    )
+    assert found["checks"][0]["says"] == "nothing"
+    assert found["last_seen"].endswith("Z")
+
+
+async def test_who_gives_no_id_gets_one(registry: Served) -> None:
+    first = (await registry.ask("POST", "/v1/services", API)).body
+    second = (await registry.ask("POST", "/v1/services", API)).body
+    assert first["id"] != second["id"]
+    assert len(first["id"]) == 36
+
+
+async def test_the_same_again_keeps_its_generation_and_another_one_gets_a_new_one(
+    registry: Served,
+) -> None:
+    first = await registry.register()
+    again = await registry.register()
+    assert again["generation"] == first["generation"]
+    other = await registry.register(version="2")
+    assert other["generation"] > first["generation"]
+
+
+async def test_a_late_message_of_an_old_generation_touches_nothing(registry: Served) -> None:
+    await registry.register()
+    await registry.register(version="2")
+    late = await registry.heartbeat(generation=1)
+    assert late.status == 409
+    assert "generation is 2" in late.body["message"]
+    gone = await registry.ask("DELETE", "/v1/services/a?generation=1")
+    assert gone.status == 409
+    [found] = (await registry.listing())["instances"]
+    assert (found["generation"], found["health"]) == (2, "starting")
+
+
+async def test_a_heartbeat_of_who_is_not_known_says_register_again(registry: Served) -> None:
+    answer = await registry.heartbeat("nobody")
+    assert answer.status == 404
+    assert answer.body["message"] == "no instance has the id 'nobody'; register it again"
+    assert answer.body["service"] == "registry"
+
+
+async def test_heartbeats_keep_an_instance_and_silence_removes_it(registry: Served) -> None:
+    await registry.register(ttl=10)
+    assert (await registry.heartbeat()).body["health"] == "passing"
+    await registry.pass_time(9)
+    await registry.heartbeat()
+    await registry.pass_time(9)
+    assert (await registry.listing())["instances"][0]["health"] == "passing"
+    await registry.pass_time(2)
+    listing = await registry.listing()
+    assert listing["instances"][0]["health"] == "critical"
+    assert listing["instances"][0]["cause"] == "no heartbeat for 10 s"
+    await registry.pass_time(61)
+    listing = await registry.listing()
+    assert listing["instances"] == []
+    assert (listing["authoritative"], listing["cause"]) == (False, "expired")
+
+
+async def test_an_empty_list_says_why_it_is_empty(registry: Served) -> None:
+    listing = await registry.listing()
+    assert (listing["authoritative"], listing["cause"]) == (True, "unknown")
+    await registry.register()
+    assert (await registry.ask("DELETE", "/v1/services/a")).status == 204
+    listing = await registry.listing()
+    assert (listing["authoritative"], listing["cause"]) == (True, "deregistered")
+
+
+async def test_load_is_told(registry: Served) -> None:
+    await registry.register()
+    await registry.heartbeat(connections=3, in_flight=2, bytes=1)
+    [found] = (await registry.listing())["instances"]
+    assert found["load"] == {"connections": 3, "in_flight": 2, "bytes": 1}
+
+
+async def test_weight_tags_and_meta_change(registry: Served) -> None:
+    await registry.register(tags=["a"], meta={"k": "v"})
+    answer = await registry.ask("PATCH", "/v1/services/a", {"weight": 0, "tags": ["b"]})
+    assert answer.status == 200
+    assert (answer.body["weight"], answer.body["tags"]) == (0, ["b"])
+    assert answer.body["meta"] == {"k": "v"}
+    assert answer.body["generation"] == 1
+    assert (await registry.ask("PATCH", "/v1/services/x", {"weight": 1})).status == 404
+
+
+async def test_maintenance_stands_until_it_is_ended(registry: Served) -> None:
+    await registry.register()
+    answer = await registry.ask("PUT", "/v1/services/a/maintenance", {"reason": "new disks"})
+    assert (answer.body["health"], answer.body["cause"]) == ("maintenance", "new disks")
+    assert (await registry.heartbeat()).body["health"] == "maintenance"
+    answer = await registry.ask("DELETE", "/v1/services/a/maintenance")
+    assert answer.body["health"] == "passing"
+
+
+async def test_a_drain_is_safe_when_every_live_watcher_has_applied_it(registry: Served) -> None:
+    await registry.register()
+    await registry.heartbeat(in_flight=1)
+    for watcher in ("one", "two"):
+        await registry.listing(f"?watcher={watcher}")
+    answer = await registry.ask("POST", "/v1/services/a/drain", {"deadline": "30s"})
+    assert answer.status == 202
+    drained = answer.body
+    assert (drained["safe"], drained["behind"]) == (False, ["one", "two"])
+    assert drained["in_flight"] is None
+    assert (await registry.heartbeat(in_flight=1)).body["health"] == "draining"
+
+    epoch = (await registry.listing())["epoch"]
+    said = {"watcher": "one", "index": drained["index"], "epoch": epoch}
+    assert (await registry.ask("POST", "/v1/services/api/applied", said)).status == 204
+    await registry.listing(f"?watcher=two&index={drained['index']}")
+    progress = (await registry.ask("GET", "/v1/services/a/drain")).body
+    assert (progress["behind"], progress["in_flight"], progress["safe"]) == ([], 1, False)
+
+    waiting = spawn(registry.ask("GET", "/v1/services/a/drain?wait=30s"), name="ask")
+    await registry.heartbeat(in_flight=0)
+    assert (await waiting).body["safe"] is True
+
+
+async def test_a_drain_says_at_its_deadline_what_it_waits_for(registry: Served) -> None:
+    await registry.register()
+    await registry.listing("?watcher=one")
+    await registry.ask("POST", "/v1/services/a/drain", {"deadline": 2})
+    waiting = spawn(registry.ask("GET", "/v1/services/a/drain?wait=60s"), name="ask")
+    await asyncio.sleep(0)
+    await registry.pass_time(3)
+    progress = (await waiting).body
+    assert progress.items() >= {"overdue": True, "safe": False, "behind": ["one"]}.items()
+
+
+async def test_a_watcher_that_is_silent_for_long_does_not_hold_a_drain_up(
+    registry: Served,
+) -> None:
+    await registry.register()
+    await registry.listing("?watcher=dead")
+    await registry.pass_time(40)
+    await registry.register()
+    await registry.ask("POST", "/v1/services/a/drain", {})
+    assert (await registry.ask("GET", "/v1/services/a/drain")).body["behind"] == ["dead"]
+    await registry.pass_time(6)
+    assert (await registry.ask("GET", "/v1/services/a/drain")).body["safe"] is True
+
+
+async def test_a_drain_can_be_ended(registry: Served) -> None:
+    await registry.register()
+    await registry.heartbeat()
+    await registry.ask("POST", "/v1/services/a/drain", {})
+    answer = await registry.ask("DELETE", "/v1/services/a/drain")
+    assert answer.body["health"] == "passing"
+    progress = (await registry.ask("GET", "/v1/services/a/drain?wait=30s")).body
+    assert progress.items() >= {"safe": False, "deadline": None}.items()
+
+
+async def test_what_proxies_see_makes_an_instance_suspect(registry: Served) -> None:
+    await registry.register()
+    await registry.heartbeat()
+    seen = {"id": "a", "generation": 1, "requests": 20, "failures": 19}
+
+    async def observe(watcher: str, **fields: object) -> None:
+        body = {"watcher": watcher, "observations": [{**seen, **fields}]}
+        assert (await registry.ask("POST", "/v1/observations", body)).status == 204
+
+    await observe("one", generation=7)  # of another registration: says nothing
+    assert (await registry.listing())["instances"][0]["health"] == "passing"
+    await observe("one")
+    [found] = (await registry.listing())["instances"]
+    assert found["health"] == "suspect"
+    assert found["cause"] == "proxies see 19 of 20 requests fail, but heartbeats come"
+    await observe("one", failures=0)
+    assert (await registry.listing())["instances"][0]["health"] == "passing"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"port": 0}, "port", "greater than or equal to 1"),
+        ({"address": "no such host!"}, "address", "neither an IP address nor a host name"),
+        ({"id": "a/b"}, "id", "pattern"),
+        ({"name": ""}, "name", "pattern"),
+        ({"scheme": "ftp"}, "scheme", "'http'"),
+        ({"weight": -1}, "weight", "greater than or equal to 0"),
+        ({"ttl": 0.5}, "", "at least 1 second"),
+        ({"ttl": 0}, "", "needs a check"),
+        ({"tags": ["a,b"]}, "tags.0", "pattern"),
+        ({"tags": ["x"] * 65}, "tags", "at most 64"),
+        ({"meta": {"k": "v" * 257}}, "meta.k", "at most 256"),
+        ({"meta": {"k": "a\r\nb"}}, "meta.k", "pattern"),
+        ({"checks": [{"kind": "icmp"}]}, "checks.0.kind", "'http'"),
+        ({"checks": [{"path": "no"}]}, "checks.0.path", "pattern"),
+        ({"checks": [{"interval": 0.01}]}, "checks.0.interval", "greater than or equal"),
+        ({"health": "passing"}, "health", "Extra inputs"),
+    ],
+)
+async def test_a_wrong_registration_says_which_field(
+    registry: Served, fields: dict[str, Any], field: str, reason: str
+) -> None:
+    answer = await registry.ask("POST", "/v1/services", {**API, **fields})
+    assert answer.status == 422
+    [detail] = answer.body["details"]
+    assert detail["field"] == field
+    assert reason in detail["message"]
+    assert (await registry.listing())["instances"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b"[]", "application/json", 422),
+        (b'{"name": "' + b"a" * 300_000 + b'"}', "application/json", 413),
+    ],
+)
+async def test_what_is_no_registration_is_refused(
+    registry: Served, body: bytes, kind: str, status: int
+) -> None:
+    async with registry.session.post(
+        f"{registry.url}/v1/services", data=body, headers={"Content-Type": kind}
+    ) as answer:
+        document = await answer.json()
+    assert (answer.status, document["code"]) == (status, status)
+    assert document["service"] == "registry"
+
+
+async def test_there_is_room_for_as_many_as_the_limit_says() -> None:
+    async with served(instances=2) as registry:
+        await registry.register("a")
+        await registry.register("b")
+        answer = await registry.ask("POST", "/v1/services", {**API, "id": "c"})
+        assert answer.status == 507
+        assert "registry.instances" in answer.body["message"]
+        await registry.register("b", version="2")
