@@ -43,12 +43,11 @@ class Entry:
     """The state of one registration. Times are the table's.
 
     registered: when. heard: None before the first heartbeat, False once it is silent. heard_at:
-    when that began. said: what each of its checks says. load: as last told. told: None for one that never tells, False while it drains and has
-    not yet. since:
-    when `state` began. maintenance: why it is taken out, or None. drained_by: until when a drain
-    is waited for, None when it does not drain. protected: why silence is not held against it, ''
-    if it is. due: when the table looks at it next. revision: of its service, at which it became
-    what it is.
+    when that began. said: what each of its checks says. load: as last told. told: None for one
+    that never tells it, False while it drains and has not yet. since: when `state` began.
+    maintenance: why it is taken out, or None. drained_by: until when a drain is waited for, None
+    when it does not drain. protected: why silence is not held against it, '' if it is. due: when
+    the table looks at it next. revision: of its service, at which it became what it is.
     """
 
     __slots__ = (
