@@ -68,6 +68,10 @@ PURE_IN_AUTH = (
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE_IN_REGISTRY = (
     "bells.py",
+    "checks/answer.py",
+    "checks/finding.py",
+    "checks/schedule.py",
+    "checks/target.py",
     "clock.py",
     "entry.py",
     "errors.py",
