@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -122,22 +123,37 @@ async def test_addresses_are_ipv4_or_ipv6(
         assert await ask(check, instance(port, address=host), session) == GOOD
 
 
+@pytest.mark.parametrize("check", [HTTP, TCP, WEBSOCKET], ids=lambda check: check.kind)
+async def test_an_address_may_have_a_zone(check: Check, session: aiohttp.ClientSession) -> None:
+    answer = await ask(check, instance(free_port(), address="fe80::1%nowhere0"), session)
+
+    assert answer.failure
+    assert "not valid" not in answer.failure
+
+
 async def healthy(_: web.Request) -> web.StreamResponse:
     return web.Response(text="fine")
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"address": "a@127.0.0.1"}, {"address": "127.0.0.1/x"}, {"address": "a:1"}, {"address": ""}],
+    [
+        {"address": "a@127.0.0.1"},
+        {"address": "127.0.0.1/x"},
+        {"address": "a:1"},
+        {"address": ""},
+        {"port": 0},
+        {"port": 65536},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("check", [HTTP, TCP, WEBSOCKET], ids=lambda check: check.kind)
-async def test_what_is_no_address_is_not_asked(
-    check: Check, wrong: dict[str, str], session: aiohttp.ClientSession
+async def test_what_is_no_address_or_port_is_not_asked(
+    check: Check, wrong: dict[str, Any], session: aiohttp.ClientSession
 ) -> None:
-    answer = await ask(check, instance(80, **wrong), session)
+    answer = await ask(check, instance(**({"port": 80} | wrong)), session)
 
-    assert answer == Answer("its address or the check's path is not valid")
+    assert answer == Answer("its address, its port or the check's path is not valid")
 
 
 async def test_a_path_that_leads_elsewhere_is_not_asked_for(
@@ -145,7 +161,7 @@ async def test_a_path_that_leads_elsewhere_is_not_asked_for(
 ) -> None:
     answer = await ask(Check("http", "//127.0.0.2/"), instance(80), session)
 
-    assert answer == Answer("its address or the check's path is not valid")
+    assert answer == Answer("its address, its port or the check's path is not valid")
 
 
 # -- tcp --------------------------------------------------------------------------------------

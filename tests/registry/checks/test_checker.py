@@ -1,6 +1,7 @@
 """Many instances checked at once: real servers, and questions that wait until they are let go."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -288,6 +289,51 @@ async def test_the_interval_runs_from_the_end_of_one_check_to_the_next() -> None
             await asyncio.sleep(0.05)
             answer.set_result(GOOD)
             ends.append(monotonic())
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_happens_only_the_latest_registration_speaks(seed: int) -> None:
+    dice = random.Random(seed)
+    asked, current = Asked(), dict[str, int]()
+    pending: list[tuple[str, int, asyncio.Future[Answer]]] = []
+
+    def listen(one: Instance, _: int, __: Word, ___: str) -> None:
+        told.append(one)
+        assert current.get(one.id) == one.generation
+
+    told: list[Instance] = []
+    answers = [GOOD, Answer(weak=True), Answer("status 500")]
+    checks = (replace(RARE, rise=1, fall=1), replace(QUICK, interval=0.01, rise=1, fall=1))
+    with capture_logs() as logs:
+        checker = Checker(listen, 3, asking=asked)
+        checker.start()
+        for generation in range(1, 1500):
+            name = dice.choice("abcdefgh")
+            match dice.randrange(8):
+                case 0:
+                    current[name] = generation
+                    checker.follow(instance(1, *checks, id=name, generation=generation))
+                case 1 if dice.random() < 0.5:
+                    current.pop(name, None)
+                    checker.forget(name)
+                case 2:
+                    checker.recheck(name)
+                case 3:
+                    await asyncio.sleep(0.001)
+                case _ if pending:
+                    _, _, answer = pending.pop(dice.randrange(len(pending)))
+                    if not answer.done():
+                        answer.set_result(dice.choice(answers))
+                case _:
+                    await asyncio.sleep(0)
+            while not asked.asked.empty():
+                pending.append(asked.asked.get_nowait())
+        await checker.stop()
+
+    assert not logs  # a failed assertion of the listener would be there
+    assert len(told) > 20
+    assert asked.most <= 3
+    assert asked.running == 0
 
 
 # -- its life ---------------------------------------------------------------------------------

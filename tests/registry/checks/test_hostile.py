@@ -5,11 +5,13 @@ import base64
 import contextlib
 import gzip
 import hashlib
+import socket
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Literal
 
 import aiohttp
 import pytest
@@ -41,6 +43,28 @@ def bounded(mebibytes: float = 8.0) -> Iterator[None]:
         assert tracemalloc.get_traced_memory()[1] < mebibytes * 2**20
     finally:
         tracemalloc.stop()
+
+
+@contextlib.contextmanager
+def full() -> Iterator[int]:
+    """A port that takes no more connections: to connect gets no answer."""
+    with socket.socket() as listener, contextlib.ExitStack() as clients:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp", "websocket"])
+async def test_one_that_takes_no_connection(
+    kind: Literal["http", "tcp", "websocket"], session: aiohttp.ClientSession
+) -> None:
+    with full() as port, bounded():
+        assert await ask(replace(HTTP, kind=kind), instance(port), session) == LATE
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -166,6 +190,21 @@ async def test_a_websocket_that_does_not_close_is_left(
     async with raw(script) as port:
         with bounded(2.0):
             assert await ask(WEBSOCKET, instance(port), session) == Answer()
+
+
+async def test_a_websocket_that_ends_with_its_handshake_is_good(
+    session: aiohttp.ClientSession,
+) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        writer.write(HANDSHAKE % accept_of(key))
+        writer.write_eof()
+
+    async with raw(script) as port:
+        for _ in range(20):
+            with bounded():
+                assert await ask(WEBSOCKET, instance(port), session) == Answer()
 
 
 async def test_reasons_hold_nothing_of_the_peers_making(session: aiohttp.ClientSession) -> None:

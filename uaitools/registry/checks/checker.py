@@ -2,7 +2,8 @@
 
 10,000 instances with a check every 10 s make 1,000 checks a second. To schedule, begin and judge
 them takes 3.1 % of a core, 31 us a check, most of it the worker's task (uvloop, Python 3.11, checks
-that answer at once); to follow an instance takes 11 us.
+that answer at once); to follow an instance takes 11 us. Making a check takes more: over HTTP 440 us
+in all, by TCP 100, mostly for the new connection.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _WORDS: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     ((aiohttp.ClientConnectorDNSError, socket.gaierror), "the name does not resolve"),
     ((aiohttp.ServerDisconnectedError,), "the connection ended before the answer"),
     ((aiohttp.ClientResponseError,), "not a valid HTTP answer"),
-    ((ValueError,), "its address or the check's path is not valid"),
+    ((ValueError,), "its address, its port or the check's path is not valid"),
 )
 
 

@@ -43,9 +43,16 @@ def valid_address(text: str) -> str:
     return text
 
 
+def valid_port(port: int) -> int:
+    """The port of an instance, as it is. Raises ValueError."""
+    if not 0 < port <= 65535:
+        raise ValueError("a port is a number from 1 to 65535")
+    return port
+
+
 def url(scheme: str, address: str, port: int, path: str) -> str:
-    """The URL of a check. Raises ValueError for an address or a path that is not valid."""
-    host = valid_address(address)
+    """The URL of a check. Raises ValueError for an address, port or path that is not valid."""
+    host, port = valid_address(address), valid_port(port)
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return f"{scheme}://{authority}{valid_path(path)}"
 

@@ -71,11 +71,14 @@ def _accepted(response: aiohttp.ClientResponse, key: bytes) -> bool:
 async def _say_goodbye(response: aiohttp.ClientResponse, limit: asyncio.Timeout) -> None:
     """Send a Close frame and wait for the server to end the connection (RFC 6455 7.1.1)."""
     connection = response.connection
-    if connection is None or connection.protocol is None or connection.transport is None:
+    if connection is None or connection.protocol is None:
         return  # it has gone already
     ending = _Ending()
     connection.protocol.set_parser(ending, None)
-    connection.transport.write(close_frame(os.urandom(4)))
+    transport = connection.transport
+    if transport is None or transport.is_closing():
+        return
+    transport.write(close_frame(os.urandom(4)))
     until = asyncio.get_running_loop().time() + CLOSING
     deadline = limit.when()
     limit.reschedule(None)  # from here on a limit that is reached is no failure
