@@ -31,6 +31,7 @@ from uaitools.traffic.checks import CheckPolicy, CheckRecord
 WORKERS: Final = 64
 TICK: Final = 0.02  # seconds between two looks at the schedule at least
 STOP: Final = 5.0  # seconds for what is cancelled to end
+PAUSED: Final = 1.0  # seconds beyond its time limit that show that we were stopped, not the peer
 
 Tell = Callable[[Instance, int, Word, str], None]
 Ask = Callable[[Check, Instance, aiohttp.ClientSession], Awaitable[Answer]]
@@ -151,7 +152,7 @@ class Checker:
         task.cancel()
         _, pending = await asyncio.wait((task,), timeout=STOP)
         if pending:
-            _log.error("checks do not end", running=repr(self._pool), seconds=STOP)
+            _log.error("checks that were cancelled do not end", seconds=STOP)
 
     async def _run(self) -> None:
         """Have the pool and the session open until cancelled; the timer does the rest."""
@@ -207,27 +208,34 @@ class Checker:
         probe.under_way.add_done_callback(partial(self._made, probe))
         return True
 
-    async def _make(self, probe: _Probe) -> Answer:
+    async def _make(self, probe: _Probe) -> Answer | None:
+        """Make a check; None when that says nothing of the instance."""
         assert self._session is not None
+        began = monotonic()
         try:
-            return await self._asking(probe.check, probe.instance, self._session)
+            answer = await self._asking(probe.check, probe.instance, self._session)
         except Exception:
             # A bug here must not leave the instance unchecked for ever.
             _log.exception("a check failed by itself", instance=probe.instance.id)
-            return Answer("the check itself failed; see the log")
+            answer = Answer("the check itself failed; see the log")
+        # A process that was stopped (SIGSTOP, a machine that slept) finds all time limits over.
+        paused = monotonic() - began > probe.policy.timeout + PAUSED
+        return None if answer.failure and paused else answer
 
     # -- what they find ---------------------------------------------------------------------
 
-    def _made(self, probe: _Probe, future: asyncio.Future[Answer]) -> None:
+    def _made(self, probe: _Probe, future: asyncio.Future[Answer | None]) -> None:
         """A check has ended, and its worker is free."""
         probe.under_way = None
         now = monotonic()
         # It ends without an answer when its instance is forgotten or this checker stopped.
-        answered = not future.cancelled() and future.exception() is None
+        ended = not future.cancelled() and future.exception() is None
+        answer = future.result() if ended else None
         if not probe.gone:
+            probe.again |= answer is None
             self._schedule.set(probe, probe.next(now))
-            if answered:
-                self._conclude(probe, future.result(), now)
+            if answer is not None:
+                self._conclude(probe, answer, now)
         soonest = self._schedule.soonest()
         if soonest is not None and soonest[0] <= now:
             self._look()  # somebody has waited for this worker
@@ -264,7 +272,7 @@ class _Probe:
         self.check = instance.checks[number]
         self.policy = _policy(self.check)
         self.finding = Finding(CheckRecord(self.policy, now))
-        self.under_way: asyncio.Future[Answer] | None = None
+        self.under_way: asyncio.Future[Answer | None] | None = None
         self.again = False
         self.gone = False  # forgotten or replaced
 
