@@ -20,6 +20,11 @@ _UNSTORED: Final = Family(
     "registry_unstored_total", "counter", "Events that could not be stored and are tried again."
 )
 _WATCHERS: Final = Family("registry_watchers", "gauge", "Open streams and waiting polls.")
+_LATE: Final = Family(
+    "registry_checks_late_seconds",
+    "gauge",
+    "For how long the check that waits longest is due.",
+)
 _STORE_UP: Final = Family("registry_store_up", "gauge", "Whether changes can be stored.")
 
 
@@ -34,4 +39,5 @@ def samples(registry: Registry, api: Api) -> Iterator[Sample]:
     yield Sample(_UNSTORED, (), registry.counts.unstored)
     yield Sample(_WATCHERS, (("kind", "stream"),), len(api.streams))
     yield Sample(_WATCHERS, (("kind", "poll"),), api.polls)
+    yield Sample(_LATE, (), registry.following.checker.late)
     yield Sample(_STORE_UP, (), float(not registry.store.failing))

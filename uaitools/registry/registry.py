@@ -10,6 +10,8 @@ from typing import Final, Self
 
 from uaitools.log import get_logger
 from uaitools.registry.bells import Bells
+from uaitools.registry.checks.checker import WORKERS
+from uaitools.registry.checks.following import Following
 from uaitools.registry.entry import OBSERVED, Entry
 from uaitools.registry.errors import Unavailable
 from uaitools.registry.events import (
@@ -54,14 +56,17 @@ class Registry:
         async with Registry(EmbeddedStore(directory)) as registry:
             entry = await registry.register(instance)
 
-    bells: wakes who waits for changes of a service.
+    bells: wakes who waits for changes of a service. check_workers: active checks under way at
+    once.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, check_workers: int = WORKERS) -> None:
         self.store = store
+        self.following = Following(store.append, store.share, check_workers)
         self.bells = Bells()
         self.counts = Counts()
         self._sightings = Sightings()
+        self._sharing = store.sharing
         self._task: asyncio.Task[None] | None = None
         store.changed = self._changed
 
@@ -82,6 +87,8 @@ class Registry:
     async def start(self) -> None:
         """Take up where the store stopped, and let time pass. Raises StoreError."""
         await self.store.start()
+        self._follow(self.table.services)
+        self.following.start()
         self._task = spawn(self._tick_for_ever(), name="registry ticks")
 
     async def stop(self) -> None:
@@ -89,6 +96,7 @@ class Registry:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.following.stop()
         await self.store.stop()
 
     async def __aenter__(self) -> Self:
@@ -192,6 +200,10 @@ class Registry:
         """Judge whoever was silent for too long, and let time do what is due."""
         store = self.store
         self._sightings.keep(self.table.entries)
+        self.following.tell()
+        if store.sharing != self._sharing:  # registries have come or gone
+            self._sharing = store.sharing
+            self._follow(tuple(self.table.services))
         overdue = news(self.table, await store.beat())
         if overdue:
             names = {self.table.entries[name].instance.name for name, _ in overdue}
@@ -226,7 +238,13 @@ class Registry:
         touched = self.table.touched
         if touched:
             self.table.touched = set()
+            self._follow(touched)
             self.bells.ring(touched)
+
+    def _follow(self, services: Iterable[str]) -> None:
+        """Check those who are there now."""
+        for name in services:
+            self.following.update(name, self.table.services.get(name, ()))
 
 
 def _worth_keeping(entry: Entry, word: Word, now: float) -> bool:

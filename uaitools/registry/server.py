@@ -40,7 +40,7 @@ class RegistryServer:
         auth: AuthConfig | None = None,
         sockets: Sequence[socket.socket] = (),
     ) -> None:
-        self.registry = Registry(store)
+        self.registry = Registry(store, check_workers=config.check_workers)
         self.api = Api(self.registry)
         auth = auth or AuthConfig()
         mounted = Mounted(

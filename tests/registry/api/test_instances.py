@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.registry.served import API, Served, served
 from uaitools.tasks import spawn
@@ -231,7 +232,7 @@ async def test_what_proxies_see_makes_an_instance_suspect(registry: Served) -> N
     ("fields", "field", "reason"),
     [
         ({"port": 0}, "port", "greater than or equal to 1"),
-        ({"address": "no such host!"}, "address", "neither an IP address nor a host name"),
+        ({"address": "no such host!"}, "address", "IPv4 or IPv6 address or a host name"),
         ({"id": "a/b"}, "id", "pattern"),
         ({"name": ""}, "name", "pattern"),
         ({"scheme": "ftp"}, "scheme", "'http'"),
@@ -243,7 +244,7 @@ async def test_what_proxies_see_makes_an_instance_suspect(registry: Served) -> N
         ({"meta": {"k": "v" * 257}}, "meta.k", "at most 256"),
         ({"meta": {"k": "a\r\nb"}}, "meta.k", "pattern"),
         ({"checks": [{"kind": "icmp"}]}, "checks.0.kind", "'http'"),
-        ({"checks": [{"path": "no"}]}, "checks.0.path", "pattern"),
+        ({"checks": [{"path": "no"}]}, "checks.0.path", "begins with one '/'"),
         ({"checks": [{"interval": 0.01}]}, "checks.0.interval", "greater than or equal"),
         ({"health": "passing"}, "health", "Extra inputs"),
     ],
@@ -288,3 +289,31 @@ async def test_there_is_room_for_as_many_as_the_limit_says() -> None:
         assert answer.status == 507
         assert "registry.instances" in answer.body["message"]
         await registry.register("b", version="2")
+
+
+async def test_checks_of_an_instance_speak_for_it_and_against_it(registry: Served) -> None:
+    answers = [200]
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.Response(status=answers[-1])
+
+    app = web.Application()
+    app.router.add_get("/health", health)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    check = {"interval": 0.5, "jitter": 0, "fall": 1, "rise": 1}
+    try:
+        await registry.register(address="127.0.0.1", port=port, ttl=0, checks=[check])
+        for status, state in ((200, "passing"), (429, "degraded"), (500, "critical")):
+            answers.append(status)
+            found = (await registry.listing())["instances"][0]
+            while found["health"] != state:
+                listing = await registry.listing(f"?index={found['index']}&wait=10s")
+                [found] = listing["instances"]
+        assert found["cause"] == "the http check fails: status 500"
+        assert found["checks"][0]["says"] == "bad"
+    finally:
+        await runner.cleanup()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from typing import Annotated, Final, Literal, Self
 from uuid import uuid4
 
@@ -17,10 +16,10 @@ from pydantic import (
 )
 
 from uaitools.registry import model
+from uaitools.registry.checks.target import PATH_LIMIT, valid_address, valid_path
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.sightings import Observation
 
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?){1,127}")
 _SECONDS: Final = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)(ms|s|m)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 WAIT: Final = 300.0  # seconds that a long poll may last
@@ -34,15 +33,6 @@ Big = Annotated[int, Field(ge=0, lt=1 << 53)]
 Weight = Annotated[int, Field(ge=0, le=1000)]
 Tags = Annotated[tuple[Label, ...], Field(max_length=64)]
 Meta = Annotated[dict[Label, Text], Field(max_length=64)]
-
-
-def _host(text: str) -> str:
-    try:
-        return str(ip_address(text.strip("[]")))
-    except ValueError:
-        if len(text) > 253 or _HOST.fullmatch(text) is None:
-            raise ValueError("is neither an IP address nor a host name") from None
-        return text
 
 
 def _seconds(value: object) -> object:
@@ -77,7 +67,7 @@ class CheckModel(Asked):
     """A question that the registry asks an instance now and then; see registry.model.Check."""
 
     kind: Literal["http", "tcp", "websocket"] = "http"
-    path: Annotated[str, Field(max_length=1024, pattern=r"^/[!-~]*$")] = "/health"
+    path: Annotated[str, Field(max_length=PATH_LIMIT), AfterValidator(valid_path)] = "/health"
     interval: Annotated[float, Field(ge=0.5, le=86_400)] = 10.0
     timeout: Annotated[float, Field(gt=0, le=60)] = 3.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -90,7 +80,7 @@ class Registration(Asked):
 
     id: Name = Field(default_factory=lambda: str(uuid4()))
     name: Name
-    address: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_host)]
+    address: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(valid_address)]
     port: Annotated[int, Field(ge=1, le=65535)]
     scheme: model.Scheme = "http"
     version: Text = ""

@@ -4,6 +4,7 @@ A check's way, file by file:
 
     schedule    whose check is due when, and how first checks are spread (pure)
     checker     runs what is due in a bounded pool, tells what a check says when that changes
+    following   which instances this registry checks, and what is found as events
     ask         one check of one instance, within its time limit
     http, tcp, websocket   the kinds of checks
     target      where a check goes: the instance's own address and port, a valid path (pure)

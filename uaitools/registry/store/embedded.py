@@ -105,6 +105,15 @@ class EmbeddedStore:
             self._journal.close()
             self._journal = None
 
+    @property
+    def sharing(self) -> object:
+        """See Store.sharing."""
+        return None
+
+    def share(self, name: str) -> bool:  # noqa: ARG002 - there is nobody to share with
+        """See Store.share."""
+        return True
+
     def now(self) -> float:
         """See Store.now."""
         return self._clock.read(self._monotonic())

@@ -25,6 +25,13 @@ class Store(Protocol):
     changed: Callable[[], None]
     failing: str
 
+    @property
+    def sharing(self) -> object:
+        """Another value whenever `share` may answer otherwise."""
+
+    def share(self, name: str) -> bool:
+        """Whether this registry, and no other, is to check the instance with that id."""
+
     async def start(self) -> None:
         """Take up where the last one stopped. Raises StoreError when that cannot be."""
 
