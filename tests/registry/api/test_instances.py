@@ -307,9 +307,9 @@ async def test_checks_of_an_instance_speak_for_it_and_against_it(registry: Serve
     check = {"interval": 0.5, "jitter": 0, "fall": 1, "rise": 1}
     try:
         await registry.register(address="127.0.0.1", port=port, ttl=0, checks=[check])
+        found = (await registry.listing())["instances"][0]
         for status, state in ((200, "passing"), (429, "degraded"), (500, "critical")):
             answers.append(status)
-            found = (await registry.listing())["instances"][0]
             while found["health"] != state:
                 listing = await registry.listing(f"?index={found['index']}&wait=10s")
                 [found] = listing["instances"]
