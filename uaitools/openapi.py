@@ -109,7 +109,7 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
     if resource.said is not None:
         good["content"] = _json(resource.said)
     for media in resource.streams:
-        good.setdefault("content", {})[media] = {"schema": {"type": "string"}}
+        good.setdefault("content", {})[media] = {}
     operation["responses"] = {
         str(resource.status if resource.said or resource.streams else 204): good,
         **{

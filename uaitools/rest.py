@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from uaitools.auth.middleware import PRINCIPAL
 from uaitools.auth.principal import require
@@ -72,10 +72,14 @@ async def body(request: web.Request, model: type[M], service: str) -> M:
     if request.content_type != "application/json":
         raise ServiceError(415, "send JSON as application/json", service)
     try:
-        document = orjson.loads(await request.read())
-    except ValueError as error:
-        raise ServiceError(400, f"the body is not JSON: {error}", service) from error
-    return model.model_validate(document)
+        # Strictly: false is no 0, and "5" is no 5.
+        return model.model_validate_json(await request.read(), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            reason = first["msg"].removeprefix("Invalid JSON: ")
+            raise ServiceError(400, f"the body is not JSON: {reason}", service) from error
+        raise
 
 
 def query(request: web.Request, model: type[M]) -> M:

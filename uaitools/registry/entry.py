@@ -149,6 +149,8 @@ class Entry:
             Testimony(said.word, f"the {check.kind} check {said.reason}")
             for check, said in zip(self.instance.checks, self.said, strict=True)
         ]
+        if not self.instance.ttl and not self.instance.checks:
+            found.append(Testimony(Word.GOOD, "it is taken at its word"))
         if self.heard is False:
             reason = f"no heartbeat for {self.instance.ttl:g} s"
             if self.protected:

@@ -41,7 +41,7 @@ class RegistryServer:
         sockets: Sequence[socket.socket] = (),
     ) -> None:
         self.registry = Registry(store, check_workers=config.check_workers)
-        self.api = Api(self.registry)
+        self.api = Api(self.registry, config.longest_wait)
         auth = auth or AuthConfig()
         mounted = Mounted(
             SERVICE,

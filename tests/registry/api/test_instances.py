@@ -237,8 +237,9 @@ async def test_what_proxies_see_makes_an_instance_suspect(registry: Served) -> N
         ({"name": ""}, "name", "pattern"),
         ({"scheme": "ftp"}, "scheme", "'http'"),
         ({"weight": -1}, "weight", "greater than or equal to 0"),
-        ({"ttl": 0.5}, "", "at least 1 second"),
-        ({"ttl": 0}, "", "needs a check"),
+        ({"ttl": 0.5}, "ttl", "at least 1 second"),
+        ({"port": "80"}, "port", "valid integer"),
+        ({"weight": False}, "weight", "valid integer"),
         ({"tags": ["a,b"]}, "tags.0", "pattern"),
         ({"tags": ["x"] * 65}, "tags", "at most 64"),
         ({"meta": {"k": "v" * 257}}, "meta.k", "at most 256"),
@@ -270,6 +271,15 @@ async def test_a_wrong_registration_says_which_field(
         (b'{"name": "' + b"a" * 300_000 + b'"}', "application/json", 413),
     ],
 )
+async def test_who_wants_no_heartbeats_and_no_checks_is_taken_at_its_word(
+    registry: Served,
+) -> None:
+    await registry.register(ttl=0)
+    await registry.pass_time(100)
+    [found] = (await registry.listing())["instances"]
+    assert (found["health"], found["cause"]) == ("passing", "it is taken at its word")
+
+
 async def test_what_is_no_registration_is_refused(
     registry: Served, body: bytes, kind: str, status: int
 ) -> None:

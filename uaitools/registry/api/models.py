@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 from uuid import uuid4
 
 from pydantic import (
@@ -12,27 +12,50 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    model_validator,
+    WithJsonSchema,
 )
 
 from uaitools.registry import model
-from uaitools.registry.checks.target import PATH_LIMIT, valid_address, valid_path
+from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_address, valid_path
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.sightings import Observation
 
-_SECONDS: Final = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)(ms|s|m)?")
+_SECONDS: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,17})?(?:e-[0-9]{1,2})?)(ms|s|m)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
-WAIT: Final = 300.0  # seconds that a long poll may last
+_ADDRESSES: Final = ("ipv4", "ipv6", "hostname")
 
 # An id stands in paths, a name in paths and metrics: no space, no control character, no slash.
 NAME: Final = r"^[A-Za-z0-9._~:@+=-]{1,128}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f,]+$")]
-Big = Annotated[int, Field(ge=0, lt=1 << 53)]
-Weight = Annotated[int, Field(ge=0, le=1000)]
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f,]{1,64}$")]
 Tags = Annotated[tuple[Label, ...], Field(max_length=64)]
-Meta = Annotated[dict[Label, Text], Field(max_length=64)]
+Meta = Annotated[
+    dict[Label, Text], Field(max_length=64, json_schema_extra={"additionalProperties": False})
+]
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE: Final = BeforeValidator(_whole)  # after the bounds, or JSON schema knows none of them
+Big = Annotated[int, Field(ge=0, lt=1 << 53), _WHOLE]
+Weight = Annotated[int, Field(ge=0, le=1000), _WHOLE]
+Port = Annotated[int, Field(ge=1, le=65535), _WHOLE]
+Repeated = Annotated[int, Field(ge=1, le=100), _WHOLE]
+Address = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    AfterValidator(valid_address),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in _ADDRESSES]}),
+]
+Path = Annotated[
+    str,
+    AfterValidator(valid_path),
+    WithJsonSchema({"type": "string", "maxLength": PATH_LIMIT, "pattern": f"^{PATH}$"}),
+]
 
 
 def _seconds(value: object) -> object:
@@ -45,7 +68,28 @@ def _seconds(value: object) -> object:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
-Wait = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=WAIT)]
+def _time(most: float) -> WithJsonSchema:
+    number = {"type": "number", "minimum": 0, "maximum": most}
+    text = {"type": "string", "pattern": f"^{_SECONDS.pattern}$"}
+    return WithJsonSchema({"anyOf": [number, text]})
+
+
+Time = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=1e6), _time(1e6)]
+
+
+def _ttl(seconds: float) -> float:
+    if 0 < seconds < 1:
+        raise ValueError("is 0, for no heartbeats, or at least 1 second")
+    return seconds
+
+
+_LONGEST: Final = 86_400
+_TTLS: Final = [{"const": 0}, {"type": "number", "minimum": 1, "maximum": _LONGEST}]
+Ttl = Annotated[
+    float, Field(ge=0, le=_LONGEST), AfterValidator(_ttl), WithJsonSchema({"anyOf": _TTLS})
+]
+_STATES: Final = "|".join(State)
+States = Annotated[str, Field(pattern=f"^({_STATES})(,({_STATES}))*$", max_length=128)]
 
 
 class Asked(BaseModel):
@@ -67,12 +111,12 @@ class CheckModel(Asked):
     """A question that the registry asks an instance now and then; see registry.model.Check."""
 
     kind: Literal["http", "tcp", "websocket"] = "http"
-    path: Annotated[str, Field(max_length=PATH_LIMIT), AfterValidator(valid_path)] = "/health"
+    path: Path = "/health"
     interval: Annotated[float, Field(ge=0.5, le=86_400)] = 10.0
     timeout: Annotated[float, Field(gt=0, le=60)] = 3.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
-    rise: Annotated[int, Field(ge=1, le=100)] = 2
-    fall: Annotated[int, Field(ge=1, le=100)] = 3
+    rise: Repeated = 2
+    fall: Repeated = 3
 
 
 class Registration(Asked):
@@ -80,24 +124,16 @@ class Registration(Asked):
 
     id: Name = Field(default_factory=lambda: str(uuid4()))
     name: Name
-    address: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(valid_address)]
-    port: Annotated[int, Field(ge=1, le=65535)]
+    address: Address
+    port: Port
     scheme: model.Scheme = "http"
     version: Text = ""
     zone: Text = ""
     weight: Weight = 1
-    ttl: Annotated[float, Field(ge=0, le=86_400)] = model.TTL
+    ttl: Ttl = model.TTL
     tags: Tags = ()
     meta: Meta = Field(default_factory=dict)
     checks: Annotated[tuple[CheckModel, ...], Field(max_length=8)] = ()
-
-    @model_validator(mode="after")
-    def _judged_by_something(self) -> Self:
-        if 0 < self.ttl < 1:
-            raise ValueError("ttl is 0, for no heartbeats, or at least 1 second")
-        if self.ttl == 0 and not self.checks:
-            raise ValueError("without heartbeats (ttl 0) an instance needs a check")
-        return self
 
     def instance(self) -> model.Instance:
         """What the table keeps; the generation is set there."""
@@ -160,7 +196,7 @@ class Maintenance(Asked):
 class DrainModel(Asked):
     """deadline: seconds after which the drain counts as overdue."""
 
-    deadline: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86_400)] = 30.0
+    deadline: Time = 30.0
 
 
 class DrainProgress(Said):
@@ -187,7 +223,7 @@ class Generation(Asked):
 class Waiting(Asked):
     """wait: answer at once when there is something to say, else after so long."""
 
-    wait: Wait = 0.0
+    wait: Time = 0.0
 
 
 # -- what watchers say ----------------------------------------------------------------------
@@ -272,34 +308,25 @@ Message = Annotated[
 class ListQuery(Asked):
     """Which instances; index and wait make it a long poll, watcher says that index is applied."""
 
-    health: Annotated[str, Field(pattern=r"^[a-z]+(,[a-z]+)*$", max_length=128)] | None = None
+    health: States | None = None
     tag: Annotated[tuple[Label, ...], Field(max_length=16)] = ()
     zone: Text | None = None
     version: Text | None = None
     index: Big | None = None
     epoch: Text | None = None
-    wait: Wait = 0.0
+    wait: Time = 0.0
     watcher: Name | None = None
 
     @property
     def states(self) -> frozenset[State] | None:
-        """Those to show. Raises ValueError for a word that is none."""
+        """Those to show; None for all."""
         return None if self.health is None else frozenset(map(State, self.health.split(",")))
-
-    @model_validator(mode="after")
-    def _known_states(self) -> Self:
-        try:
-            _ = self.states
-        except ValueError as error:
-            words = ", ".join(State)
-            raise ValueError(f"{error}; health is some of {words}") from None
-        return self
 
 
 class WatchQuery(Asked):
-    """The services to tell of, as server-sent events."""
+    """The services to tell of, as server-sent events: as many as a request line has room for."""
 
-    service: Annotated[tuple[Name, ...], Field(max_length=256)] = ()
+    service: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
 
 
 class CheckView(Said):

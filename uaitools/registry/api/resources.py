@@ -31,9 +31,13 @@ _ONE: Final = "/v1/services/{id}"
 
 
 class Api:
-    """What a registry says and takes over HTTP. `streams.close` before the program stops."""
+    """What a registry says and takes over HTTP. `streams.close` before the program stops.
 
-    def __init__(self, registry: Registry) -> None:
+    longest_wait: seconds after which who waits is answered, however long it asked for.
+    """
+
+    def __init__(self, registry: Registry, longest_wait: float) -> None:
+        self._longest_wait = longest_wait
         self._registry = registry
         self._documents = Documents(registry)
         self.streams = Streams(registry, Telling(self._documents))
@@ -60,6 +64,11 @@ class Api:
         """Everything that it serves; a path that two begin with the same variable calls it id."""
         m = models
         return (
+            # First, because it comes most often: aiohttp looks in this order.
+            Resource(
+                "PUT", f"{_ONE}/heartbeat", self._heartbeat, "An instance lives",
+                m.Heard, m.Heartbeat, scope=WRITE, errors=(404, 409),
+            ),
             Resource("GET", "/v1/services", self._services, "All services", m.Services, scope=READ),
             Resource(
                 "POST", "/v1/services", self._register, "Register an instance, or replace it",
@@ -68,10 +77,6 @@ class Api:
             Resource(
                 "GET", _ONE, self._list, "The instances of a service; a long poll with index",
                 m.ServiceList, query=m.ListQuery, scope=READ,
-            ),
-            Resource(
-                "PUT", f"{_ONE}/heartbeat", self._heartbeat, "An instance lives",
-                m.Heard, m.Heartbeat, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "DELETE", _ONE, self._deregister, "Take an instance out",
@@ -170,7 +175,7 @@ class Api:
 
     async def _progress(self, request: web.Request) -> models.DrainProgress:
         name = request.match_info["id"]
-        until = monotonic() + query(request, models.Waiting).wait
+        until = monotonic() + min(query(request, models.Waiting).wait, self._longest_wait)
         while True:
             progress = await self._progress_of(name)
             left = until - monotonic()
@@ -211,7 +216,9 @@ class Api:
         if asked.watcher is not None:
             self._registry.store.acknowledge(name, asked.watcher, asked.index or 0)
         if asked.index is not None and asked.wait:
-            await self._other_than(name, asked.index, asked.epoch, asked.wait)
+            await self._other_than(
+                name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)
+            )
         listing = self._registry.listing(name)
         epoch = self._registry.table.epoch
         headers = {

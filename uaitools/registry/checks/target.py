@@ -13,7 +13,9 @@ from typing import Final
 PATH_LIMIT: Final = 1024  # characters
 
 # RFC 3986 3.3 and 3.4: the characters of a path and its query; others are written %XX.
-_PATH: Final = re.compile(r"/(?!/)(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*")
+_CHARACTER: Final = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@?]|%[0-9A-Fa-f]{2})"
+PATH: Final = rf"/(?:{_CHARACTER}(?:{_CHARACTER}|/)*)?"
+_PATH: Final = re.compile(PATH)
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
