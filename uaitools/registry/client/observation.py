@@ -1,0 +1,38 @@
+"""What somebody who calls instances has seen of one of them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Counts since the last report. generation: of the registration that was called.
+
+    failures: answers of 500 and above. connect_errors: connections that did not come about.
+    latency_ms: the mean time to the answer's head, 0 when there was no answer.
+    """
+
+    id: str
+    generation: int
+    requests: int = 0
+    failures: int = 0
+    connect_errors: int = 0
+    latency_ms: float = 0.0
+
+    def plus(self, other: Observation) -> Observation:
+        """Both in one; of the same registration."""
+        requests = self.requests + other.requests
+        weighted = self.latency_ms * self.requests + other.latency_ms * other.requests
+        return Observation(
+            self.id,
+            self.generation,
+            requests,
+            self.failures + other.failures,
+            self.connect_errors + other.connect_errors,
+            weighted / requests if requests else 0.0,
+        )
+
+    def document(self) -> dict[str, object]:
+        """Its JSON."""
+        return asdict(self)
