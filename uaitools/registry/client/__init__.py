@@ -1,5 +1,8 @@
 """Clients of the registry: who is there, and how to be there.
 
+    registration  keeps an instance registered, and drains it before it goes
+    lease         what it says next, and when
+    api           the REST calls that this takes; `errors` of them
     watcher       keeps up with services over one WebSocket; what is known stays when it is lost
     connection    one WebSocket, from its handshake to its end
     cache         the last known lists on disk
@@ -10,9 +13,10 @@
     observation   what a caller has seen of an instance
     registries    where registries are, and the credential for them
     timing, backoff   how patient a client is
+    config        [registry.client]
 
-Sockets, files and the clock are in watcher, connection and cache; the others are pure. Nothing is
-imported here, and neither aiohttp's server nor pydantic anywhere but in `config`.
+I/O and the clock are in registration, api, watcher, connection and cache; the others are pure.
+Nothing is imported here, pydantic only by `config`, and aiohttp's server by none.
 """
 
 from __future__ import annotations
@@ -20,23 +24,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from uaitools.registry.client.config import RegistryClientConfig
+    from uaitools.registry.client.errors import Away, Refused
     from uaitools.registry.client.member import Member
     from uaitools.registry.client.observation import Observation
+    from uaitools.registry.client.registration import Registration, register
     from uaitools.registry.client.registries import Token
     from uaitools.registry.client.timing import Timing
     from uaitools.registry.client.view import View
     from uaitools.registry.client.watcher import Watched, Watcher
+    from uaitools.registry.evidence import State
+    from uaitools.registry.model import Check, Load
 
-__all__ = ["Member", "Observation", "Timing", "Token", "View", "Watched", "Watcher"]
+__all__ = [
+    "Away",
+    "Check",
+    "Load",
+    "Member",
+    "Observation",
+    "Refused",
+    "Registration",
+    "RegistryClientConfig",
+    "State",
+    "Timing",
+    "Token",
+    "View",
+    "Watched",
+    "Watcher",
+    "register",
+]
 
 _HOMES = {
+    "Away": "uaitools.registry.client.errors",
+    "Check": "uaitools.registry.model",
+    "Load": "uaitools.registry.model",
     "Member": "uaitools.registry.client.member",
     "Observation": "uaitools.registry.client.observation",
+    "Refused": "uaitools.registry.client.errors",
+    "Registration": "uaitools.registry.client.registration",
+    "RegistryClientConfig": "uaitools.registry.client.config",
+    "State": "uaitools.registry.evidence",
     "Timing": "uaitools.registry.client.timing",
     "Token": "uaitools.registry.client.registries",
     "View": "uaitools.registry.client.view",
     "Watched": "uaitools.registry.client.watcher",
     "Watcher": "uaitools.registry.client.watcher",
+    "register": "uaitools.registry.client.registration",
 }
 
 
