@@ -109,16 +109,11 @@ class RegistryApi:
             try:
                 async with asyncio.timeout(self._timing.call + wait):
                     return read(await self._ask(method, path, body))
-            except (
-                aiohttp.ClientError,
-                OSError,
-                TimeoutError,
-                ValueError,
-                Garbled,
-                NoToken,
-            ) as error:
+            except TimeoutError:
+                reason = "it does not answer in time"
+            except (aiohttp.ClientError, OSError, ValueError, Garbled, NoToken) as error:
                 reason = str(error) or type(error).__name__
-                self._registries.turn()
+            self._registries.turn()
         raise Away(reason)
 
     async def _ask(self, method: str, path: str, body: object) -> Fields:

@@ -134,7 +134,9 @@ async def connect(
         refused = error.status in _REFUSED
         what = "it refuses our credential" if refused else "it does not answer as a registry"
         raise Ended(f"{what}: status {error.status}", refused=refused) from error
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, NoToken) as error:
+    except TimeoutError as error:
+        raise Ended("it does not answer in time") from error
+    except (aiohttp.ClientError, OSError, ValueError, NoToken) as error:
         raise Ended(str(error) or type(error).__name__) from error
     try:
         yield socket

@@ -17,8 +17,8 @@ class Timing:
     the credential is refused, which time alone seldom mends. steady: after which a connection
     counts as good. save: between a change and its way to disk. full: between two full
     registrations, by which a registry that has lost its memory gets it back. load: between two
-    reports of load while an instance drains. leave: for which an instance that leaves tries to reach
-    a registry that is away.
+    reports of load while an instance drains. leave: for which an instance that leaves tries
+    to reach a registry that is away.
     """
 
     connect: float = 5.0
