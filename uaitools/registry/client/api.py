@@ -136,7 +136,7 @@ class RegistryApi:
         if 400 <= status < 500 and status not in (408, 429):
             raise Refused(status, _message(data))
         if not 200 <= status < 300:
-            raise Garbled(f"status {status}")
+            raise Garbled(f"status {status}: {_message(data)}")
         return Fields(orjson.loads(data))
 
 

@@ -173,9 +173,9 @@ class Registration:
                 )
 
     async def stop(self) -> None:
-        """Take it out of the registry."""
+        """Take it out of the registry. Again, it does nothing."""
         await self._end_keeping()
-        generation = self.generation
+        generation, self._lease = self.generation, None
         try:
             if generation is not None and not self.lost:
                 async with asyncio.timeout(self._timing.leave):
@@ -279,7 +279,7 @@ class Registration:
     # -- how it ends --------------------------------------------------------------------------
 
     async def _drained(self, lease: Lease, deadline: float) -> DrainProgress:
-        """Drain until it is safe or overdue, over a short absence of the registry.
+        """Drain until it is safe or overdue, over a restart of the registry.
 
         Raises Away and Refused.
         """
@@ -294,7 +294,12 @@ class Registration:
                 else:
                     progress = await self._api.drain(self.id, max(0.0, deadline - _now()))
                     draining = lease.generation, lease.epoch
-            except Away:
+            except (Away, Refused) as error:
+                if error.code == _UNKNOWN:  # it has restarted, and forgotten
+                    lease.forgotten(_now())
+                    draining = None
+                elif isinstance(error, Refused):
+                    raise
                 if _now() >= patience:
                     raise
                 await asyncio.sleep(pauses.failed())
