@@ -69,7 +69,7 @@ CHANGES = st.tuples(st.sampled_from("abc"), st.sampled_from([None, *State]))
 STEPS = st.one_of(
     CHANGES,
     st.tuples(st.just("lose"), CHANGES),
-    st.sampled_from(["repeat", "connect", "disconnect", "restart", "sure"]),
+    *map(st.just, ["repeat", "connect", "connect", "disconnect", "restart", "sure"]),
 )
 
 
@@ -169,6 +169,18 @@ def test_a_first_list_that_is_empty_and_unsure_is_known_and_stale() -> None:
 
     assert replica.view == View(SERVICE, (), 0, "e", stale=True)
     assert not replica.settled
+
+
+def test_an_empty_list_is_believed_only_when_it_is_authoritative() -> None:
+    replica = Replica(SERVICE, View(SERVICE, (A,), 3, "e"))
+    replica.listed(listed(index=0, epoch="f", sure=False))
+    assert replica.view == View(SERVICE, (A,), 0, "f", stale=True)
+
+    assert replica.changed(put(B, 1, "f"))  # what follows is known beside what was
+    assert replica.view == View(SERVICE, (A, B), 1, "f", stale=True)
+
+    replica.listed(listed(index=2, epoch="f"))
+    assert replica.view == View(SERVICE, (), 2, "f")
 
 
 def test_a_list_that_is_not_empty_replaces_all_even_when_unsure() -> None:
