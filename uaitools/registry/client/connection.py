@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -83,10 +84,9 @@ class Connection:
                 self._receive(found)
 
     async def _write(self, watcher: str) -> None:
-        loop = asyncio.get_running_loop()
         try:
             await self._socket.send_str(hello(watcher))
-            due = loop.time() + self._timing.repeat
+            due = self._next_beat()
             while True:
                 self._awake.clear()
                 for text in self._outbox.take():
@@ -95,10 +95,14 @@ class Connection:
                     async with asyncio.timeout_at(due):
                         await self._awake.wait()
                 except TimeoutError:
-                    due = loop.time() + self._timing.repeat
+                    due = self._next_beat()
                     self._beat()
         except (aiohttp.ClientError, OSError):
             pass  # whoever reads hears of it as well
+
+    def _next_beat(self) -> float:
+        """Jitter keeps those apart who have lost the same registry at the same moment."""
+        return asyncio.get_running_loop().time() + self._timing.repeat * random.uniform(0.8, 1.0)  # noqa: S311
 
 
 def _why(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +27,7 @@ from uaitools.tasks import spawn
 
 _TAKEN: Final = 409  # somebody else has registered the id since
 _UNKNOWN: Final = 404
+_CALL: Final = 0.5  # seconds that a call may take at least
 
 _log = log.get_logger(__name__)
 
@@ -107,7 +109,9 @@ class Registration:
         self._load = load
         self._drain = drain
         self._given = session
-        self._timing = timing
+        # A registry that does not answer leaves time to ask another one within the ttl.
+        call = min(timing.call, max(_CALL, instance.ttl / 3)) if instance.ttl else timing.call
+        self._timing = replace(timing, call=call)
         self._session: aiohttp.ClientSession | None = None
         self._lease: Lease | None = None
         self._keeping: asyncio.Task[None] | None = None

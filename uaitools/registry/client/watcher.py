@@ -147,7 +147,7 @@ class Watcher:
         """Read the lists on disk, and begin to connect; a registry that is away is no failure."""
         if self._cache is not None:
             await self._cache.load()
-            for service, subscription in self._subscriptions.items():
+            for service, subscription in tuple(self._subscriptions.items()):
                 known = self._cache.get(service)
                 if known is not None:
                     subscription.replica.restore(known)
