@@ -24,7 +24,7 @@ QUICK = Timing(
     steady=30.0,
     save=0.02,
     full=60.0,
-    load=0.05,
+    look=0.02,
     leave=0.3,
 )
 
@@ -202,7 +202,15 @@ class RegistryPeer:
 
 def drained(name: str, **fields: object) -> dict[str, object]:
     """The progress of a drain: safe, unless something else is said."""
-    usual = {"id": name, "index": 1, "safe": True, "behind": [], "in_flight": 0, "overdue": False}
+    usual = {
+        "id": name,
+        "index": 1,
+        "safe": True,
+        "behind": [],
+        "in_flight": 0,
+        "overdue": False,
+        "deadline": "2026-01-31T12:00:00Z",
+    }
     return {**usual, **fields}
 
 

@@ -224,6 +224,21 @@ async def test_leaving_drains_waits_until_it_is_safe_and_deregisters(
     assert 29 < registry.did("POST drain")[0].body["deadline"] <= 30
 
 
+async def test_a_drain_that_somebody_ends_is_begun_again(registry: RegistryPeer) -> None:
+    registry.answer = lambda call: (
+        (202, drained("a-1", safe=False, in_flight=None, deadline=None))
+        if call.what == "GET drain"
+        else (202, drained("a-1", safe=len(registry.did("POST drain")) > 1, in_flight=None))
+        if call.what == "POST drain"
+        else None
+    )
+    async with registered(registry, drain=30.0):
+        pass
+
+    calls = [call.what for call in registry.calls if call.action == "drain"]
+    assert calls == ["POST drain", "GET drain", "POST drain"]
+
+
 async def test_leaving_waits_for_nobody_when_nobody_watches(registry: RegistryPeer) -> None:
     async with registered(registry, drain=30.0):
         pass
@@ -293,6 +308,17 @@ async def test_a_registry_that_forgets_during_a_drain_is_told_again(
     calls = [call.what for call in registry.calls if call.method != "GET"]
     again = calls.index("POST", 1)
     assert calls[again - 1 :] == ["PUT heartbeat", "POST", "POST drain", "DELETE"]
+
+
+async def test_who_is_out_already_leaves_in_silence(registry: RegistryPeer) -> None:
+    with capture_logs() as logs:
+        async with registered(registry):
+            registry.answer = lambda call: (
+                (404, {"code": 404, "message": "who?"}) if call.method == "DELETE" else None
+            )
+
+    assert registry.did("DELETE")
+    assert not [line for line in logs if line["log_level"] != "info"]
 
 
 async def test_leaving_takes_little_time_when_the_registry_is_away(

@@ -43,12 +43,17 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class DrainProgress:
-    """How far a drain is. behind: watchers that may still send; overdue: its time is over."""
+    """How far a drain is. behind: watchers that may still send; overdue: its time is over.
+
+    in_flight: None as long as the instance has not said it since. begun: False when somebody has
+    ended the drain.
+    """
 
     safe: bool
     overdue: bool
     behind: tuple[str, ...]
-    in_flight: int
+    in_flight: int | None
+    begun: bool
 
 
 class RegistryApi:
@@ -85,29 +90,22 @@ class RegistryApi:
         path = f"/{_quoted(name)}/drain"
         return await self._call(_progress, "POST", path, {"deadline": seconds})
 
-    async def progress(self, name: str, wait: float) -> DrainProgress:
-        """How far that is, at once when it is over, else after `wait` seconds."""
-        path = f"/{_quoted(name)}/drain?wait={wait:g}s"
-        return await self._call(_progress, "GET", path, wait=wait)
+    async def progress(self, name: str) -> DrainProgress:
+        """How far that is."""
+        return await self._call(_progress, "GET", f"/{_quoted(name)}/drain")
 
     async def deregister(self, name: str, generation: int) -> None:
         """Take it out."""
         await self._call(_nothing, "DELETE", f"/{_quoted(name)}?generation={generation}")
 
     async def _call(
-        self,
-        read: Callable[[Fields], T],
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        wait: float = 0.0,
+        self, read: Callable[[Fields], T], method: str, path: str, body: object = None
     ) -> T:
         """What `read` makes of the first answer that is one."""
         reason = ""
         for _ in self._registries.urls:
             try:
-                async with asyncio.timeout(self._timing.call + wait):
+                async with asyncio.timeout(self._timing.call):
                     return read(await self._ask(method, path, body))
             except TimeoutError:
                 reason = "it does not answer in time"
@@ -154,7 +152,8 @@ def _progress(fields: Fields) -> DrainProgress:
         fields.flag("safe", default=False),
         fields.flag("overdue", default=False),
         tuple(fields.texts("behind")),
-        fields.integer("in_flight", INDEX, 0),
+        fields.integer("in_flight", INDEX) if fields.known("in_flight") else None,
+        fields.known("deadline"),
     )
 
 

@@ -28,6 +28,10 @@ class Fields:
     def __repr__(self) -> str:
         return f"<Fields {' '.join(self._document)}>"
 
+    def known(self, key: str) -> bool:
+        """Whether there is anything but null."""
+        return self._document.get(key) is not None
+
     def text(self, key: str, default: str | None = None) -> str:
         """A text of a sensible length; null counts as absent."""
         value = self._document.get(key)

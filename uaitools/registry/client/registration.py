@@ -17,7 +17,6 @@ import aiohttp
 
 from uaitools import log
 from uaitools.registry.client.api import DrainProgress, RegistryApi
-from uaitools.registry.client.backoff import Backoff
 from uaitools.registry.client.errors import Away, Refused
 from uaitools.registry.client.lease import Lease, Step
 from uaitools.registry.client.registries import Registries, Token
@@ -157,7 +156,7 @@ class Registration:
         if lease is None or lease.generation is None or self.lost:
             return
         try:
-            async with asyncio.timeout_at(deadline + self._timing.load):
+            async with asyncio.timeout_at(deadline + self._timing.look):
                 progress = await self._drained(lease, deadline)
         except TimeoutError:
             _log.warning("the registry has not said in time that this instance may go", id=self.id)
@@ -185,6 +184,8 @@ class Registration:
                 async with asyncio.timeout(self._timing.leave):
                     await self._api.deregister(self.id, generation)
         except (Away, Refused, TimeoutError) as error:
+            if isinstance(error, Refused) and error.code in (_UNKNOWN, _TAKEN):
+                return  # it is out already
             _log.warning(
                 "this instance could not be deregistered; it will expire",
                 id=self.id,
@@ -289,15 +290,14 @@ class Registration:
         """
         draining: tuple[int | None, str] | None = None  # which registration, in which epoch
         patience = _now() + self._timing.leave
-        pauses = Backoff(self._timing.load)
         while True:
             try:
                 await self._confirm(lease)
                 if draining == (lease.generation, lease.epoch):
-                    progress = await self._api.progress(self.id, self._timing.load)
+                    progress = await self._api.progress(self.id)
                 else:
                     progress = await self._api.drain(self.id, max(0.0, deadline - _now()))
-                    draining = lease.generation, lease.epoch
+                draining = (lease.generation, lease.epoch) if progress.begun else None
             except (Away, Refused) as error:
                 if error.code == _UNKNOWN:  # it has restarted, and forgotten
                     lease.forgotten(_now())
@@ -306,11 +306,11 @@ class Registration:
                     raise
                 if _now() >= patience:
                     raise
-                await asyncio.sleep(pauses.failed())
             else:
                 if progress.safe or progress.overdue:
                     return progress
                 patience = _now() + self._timing.leave
+            await asyncio.sleep(self._timing.look)
 
     async def _confirm(self, lease: Lease) -> None:
         """Say how much is in flight, and make sure that the id is still ours.

@@ -16,9 +16,9 @@ class Timing:
     no longer waited for. cap: between two attempts, at most. refused: between two attempts when
     the credential is refused, which time alone seldom mends. steady: after which a connection
     counts as good. save: between a change and its way to disk. full: between two full
-    registrations, by which a registry that has lost its memory gets it back. load: between two
-    reports of load while an instance drains. leave: for which an instance that leaves tries
-    to reach a registry that is away.
+    registrations, by which a registry that has lost its memory gets it back. look: between two
+    looks at a drain, with each of which the load is told. leave: for which an instance that
+    leaves tries to reach a registry that is away.
     """
 
     connect: float = 5.0
@@ -30,7 +30,7 @@ class Timing:
     steady: float = 10.0
     save: float = 1.0
     full: float = 60.0
-    load: float = 1.0
+    look: float = 0.25
     leave: float = 3.0
 
 

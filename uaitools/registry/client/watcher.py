@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -122,7 +123,7 @@ class Watcher:
         session: aiohttp.ClientSession | None = None,
         timing: Timing = USUAL,
     ) -> None:
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.name = name or _made_up()
         self._registries = Registries(urls, token)
         self._timing = timing
         self._cache = None if cache is None else Cache(cache, timing.save)
@@ -304,3 +305,9 @@ class Watcher:
         if self._connection is not None:
             self._outbox.unwatch(watched.service)
             self._connection.wake()
+
+
+def _made_up() -> str:
+    """A name that no other watcher has, and that tells operators where it runs."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64]
+    return f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
