@@ -183,6 +183,18 @@ def test_an_empty_list_is_believed_only_when_it_is_authoritative() -> None:
     assert replica.view == View(SERVICE, (), 2, "f")
 
 
+def test_who_is_kept_is_sure_again_once_all_have_come_back() -> None:
+    replica = Replica(SERVICE, View(SERVICE, (A, B), 3, "e"))
+    replica.listed(listed(index=0, epoch="f", sure=False))
+    replica.changed(put(B, 1, "f"))
+    assert replica.view is not None
+    assert replica.view.stale
+    replica.changed(put(A, 2, "f"))
+
+    assert replica.view == View(SERVICE, (A, B), 2, "f")
+    assert replica.settled
+
+
 def test_a_list_that_is_not_empty_replaces_all_even_when_unsure() -> None:
     replica = Replica(SERVICE, View(SERVICE, (A,), 3, "e"))
     replica.listed(listed(B, index=1, epoch="f", sure=False))

@@ -39,10 +39,11 @@ class Replica:
     """A watcher's copy of a service's list.
 
     view: None until anything is known. following: a list has come over this connection, and
-    every change since. doubtful: it keeps members that the registry does not know of (any more).
+    every change since. doubtful: the registry was not sure of an empty list, and has not spoken of
+    all since who are kept.
     """
 
-    __slots__ = ("_service", "doubtful", "following", "view")
+    __slots__ = ("_kept", "_service", "doubtful", "following", "view")
 
     def __init__(self, service: str, known: View | None = None) -> None:
         self._service = service
@@ -51,6 +52,7 @@ class Replica:
             self.restore(known)
         self.following = False
         self.doubtful = False
+        self._kept: set[str] = set()  # ids that only we know
 
     def restore(self, known: View) -> None:
         """Take what is on disk, if nothing better is known."""
@@ -69,10 +71,11 @@ class Replica:
     def listed(self, message: Listed) -> None:
         """A list has come."""
         members = {member.id: member for member in message.members}
-        self.doubtful = not members and not message.authoritative
         self.following = True
+        self.doubtful = not members and not message.authoritative
         if self.doubtful and self.view is not None:
             members = {member.id: member for member in self.view.members}
+        self._kept = set(members) if self.doubtful else set()
         self._become(members, message.index, message.epoch)
 
     def changed(self, message: Change) -> bool:
@@ -87,9 +90,13 @@ class Replica:
             return False
         members = {member.id: member for member in view.members}
         if isinstance(message, Put):
-            members[message.member.id] = message.member
+            name = message.member.id
+            members[name] = message.member
         else:
-            members.pop(message.id, None)
+            name = message.id
+            members.pop(name, None)
+        self._kept.discard(name)
+        self.doubtful = bool(self._kept)
         self._become(members, message.index, message.epoch)
         return True
 
