@@ -59,10 +59,8 @@ class Registry:
 
     def list(self) -> Listed:
         self.note()
-        sure = bool(self.members) or not self.fresh
-        return Listed(
-            SERVICE, self.index, str(self.epoch), sure, tuple(reversed(self.members.values()))
-        )
+        members = tuple(reversed(self.members.values()))
+        return Listed(SERVICE, self.index, str(self.epoch), not self.fresh, members)
 
 
 CHANGES = st.tuples(st.sampled_from("abc"), st.sampled_from([None, *State]))
@@ -82,7 +80,7 @@ class Meeting:
         self.connected = False
         self.last: Change | None = None
         self.complete = True  # nothing was lost since the last list
-        self.kept = False  # the last list was empty and not to be believed
+        self.doubted = False  # the last list was not to be believed
 
     def step(self, step: object) -> None:
         match step:
@@ -115,7 +113,9 @@ class Meeting:
 
     def _list(self) -> None:
         message = self.registry.list()
-        self.kept = not message.members and not message.authoritative
+        known = self.replica.view
+        other = known is not None and known.epoch != message.epoch
+        self.doubted = not message.authoritative and (other or not message.members)
         self.complete = True
         self.replica.listed(message)
 
@@ -136,9 +136,9 @@ def test_what_is_known_is_what_the_registry_said_at_that_revision(steps: list[ob
             assert found == registry.history[view.epoch, view.index]
         if meeting.replica.settled and meeting.connected and meeting.complete:
             assert (found, view.index) == (registry.members, registry.index)
-        if meeting.kept and step == "connect" and before is not None:
-            assert view.members == before.members  # it never becomes empty on no good word
-            assert view.stale
+        if meeting.doubted and step == "connect" and before is not None:
+            assert {one.id for one in before.members} <= found.keys()  # nobody goes on no good word
+            assert view.stale or {one.id for one in before.members} <= registry.members.keys()
         if not meeting.connected and before is not None:
             assert view == replace(before, stale=True)
 
@@ -195,11 +195,23 @@ def test_who_is_kept_is_sure_again_once_all_have_come_back() -> None:
     assert replica.settled
 
 
-def test_a_list_that_is_not_empty_replaces_all_even_when_unsure() -> None:
-    replica = Replica(SERVICE, View(SERVICE, (A,), 3, "e"))
-    replica.listed(listed(B, index=1, epoch="f", sure=False))
+def test_a_list_of_those_who_have_come_back_first_removes_nobody() -> None:
+    replica = Replica(SERVICE, View(SERVICE, (A, B), 3, "e"))
+    back = replace(B, generation=2)
+    for index in (1, 2):  # however often it is asked for
+        replica.listed(listed(back, index=index, epoch="f", sure=False))
+        assert replica.view == View(SERVICE, (A, back), index, "f", stale=True)
+        assert not replica.settled
 
-    assert replica.view == View(SERVICE, (B,), 1, "f")
+    replica.listed(listed(back, index=2, epoch="f"))
+    assert replica.view == View(SERVICE, (back,), 2, "f")
+
+
+def test_a_list_of_the_same_epoch_replaces_all_unless_it_is_empty() -> None:
+    replica = Replica(SERVICE, View(SERVICE, (A, B), 3, "e"))
+    replica.listed(listed(B, index=4, sure=False))
+
+    assert replica.view == View(SERVICE, (B,), 4, "e")
 
 
 def test_a_change_of_another_epoch_asks_for_the_list() -> None:

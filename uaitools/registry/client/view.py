@@ -2,8 +2,9 @@
 
 The rules that keep it true:
 
-    a list replaces all that was known, unless it is empty and not authoritative: nobody can tell
-    then whether all have gone or the registry has forgotten them, so who was known stays
+    a list replaces all that was known, if it is authoritative
+    one that is not removes nobody where it is empty or of another epoch: nobody can tell then who
+    has gone and who has only been forgotten, and will register again in a minute
     a change counts only if it follows the last one, in the same epoch: else list again
     without a connection what was known stays, and is stale until the registry has confirmed it
 """
@@ -39,8 +40,8 @@ class Replica:
     """A watcher's copy of a service's list.
 
     view: None until anything is known. following: a list has come over this connection, and
-    every change since. doubtful: the registry was not sure of an empty list, and has not spoken of
-    all since who are kept.
+    every change since. doubtful: the registry was not sure of its list, and has not spoken since of
+    all who are kept.
     """
 
     __slots__ = ("_kept", "_service", "doubtful", "following", "view")
@@ -70,13 +71,18 @@ class Replica:
 
     def listed(self, message: Listed) -> None:
         """A list has come."""
-        members = {member.id: member for member in message.members}
+        listed = {member.id: member for member in message.members}
+        known = {member.id: member for member in self.view.members} if self.view else {}
+        if message.authoritative:
+            self._kept = set()
+        elif not listed or self.view is None or message.epoch != self.view.epoch:
+            self._kept = known.keys() - listed.keys()
+        else:
+            self._kept -= listed.keys()
         self.following = True
-        self.doubtful = not members and not message.authoritative
-        if self.doubtful and self.view is not None:
-            members = {member.id: member for member in self.view.members}
-        self._kept = set(members) if self.doubtful else set()
-        self._become(members, message.index, message.epoch)
+        self.doubtful = bool(self._kept) or not (listed or message.authoritative)
+        kept = {name: known[name] for name in self._kept}
+        self._become({**kept, **listed}, message.index, message.epoch)
 
     def changed(self, message: Change) -> bool:
         """A change has come; False when it cannot be applied and a list is needed."""
