@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from uaitools.registry.client import RegistryClientConfig
 from uaitools.registry.client.registries import Registries
+from uaitools.registry.config import RegistryConfig
 
 URL = "http://127.0.0.1:8083"
 
@@ -52,6 +53,12 @@ def test_what_is_wrong_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError) as caught:
         config(**settings)
     assert "password" not in str(caught.value)
+
+
+def test_a_registry_accepts_the_table_that_is_meant_for_others() -> None:
+    found = RegistryConfig.model_validate({"client": {"url": URL}})
+
+    assert found.client == config()
 
 
 def test_the_client_needs_neither_a_server_nor_pydantic() -> None:
