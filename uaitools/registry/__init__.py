@@ -18,4 +18,6 @@ With I/O:
 
     store/      brings events into one order and keeps them: a file, or a Redis that many share
     registry    messages and time in, changes out; bells: who wants to know
+
+    client/     for those who register, and those who call them
 """

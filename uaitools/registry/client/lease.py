@@ -18,6 +18,7 @@ from uaitools.registry.client.timing import Timing
 
 _BEATS: Final = 3  # heartbeats in one ttl
 _LEAST: Final = 0.75  # of a pause, when jitter makes it short
+_EARLY: Final = 0.01  # seconds by which a loop may wake who sleeps too early
 
 
 class Step(enum.Enum):
@@ -59,7 +60,7 @@ class Lease:
 
     def heard(self, epoch: str, now: float) -> None:
         """A heartbeat has been understood, by a registry of that epoch."""
-        if epoch != self.epoch or now >= self._full:
+        if epoch != self.epoch or now + _EARLY >= self._full:
             self._now(Step.REGISTER, now)
         else:
             self._wait(now, self._jitter())
