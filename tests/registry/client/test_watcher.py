@@ -405,8 +405,11 @@ async def test_a_watcher_may_close_itself_within_apply(registry: RegistryPeer) -
 
         watched = watcher.watch("api", once)
         await eventually(lambda: registry.said("unwatch"))
+        watcher.watch("other", Views())
+        await eventually(lambda: len(registry.said("watch")) == 2)
 
         assert len(seen) == 1
+        assert registry.said("applied") == []  # no drain waits for who is not there any more
 
 
 async def test_observations_are_sent_when_connected_and_dropped_otherwise(

@@ -94,9 +94,12 @@ class _Subscription:
 
     @property
     def applied(self) -> int | None:
-        """The revision that all of them have applied, if it is the registry's last word."""
+        """The revision that all of them have applied, if it is the registry's last word.
+
+        None when nobody is left: who says nothing of a service is not waited for.
+        """
         view = self.replica.view
-        if view is None or not self.replica.following:
+        if view is None or not self.replica.following or not self.watched:
             return None
         return view.index if all(one.applied == view for one in self.watched) else None
 
