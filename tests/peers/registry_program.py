@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from tests.peers.servers import free_port
 
 
 class RegistryProgram:
-    """One registry; what it knows is in `folder`, and is lost when `forget` is called."""
+    """One registry; what it knows is in `folder`, and is lost when `forget` is called.
 
-    def __init__(self, folder: Path) -> None:
+    environ: settings, by the names of their variables.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._environ = {**os.environ, **environ}
         self.port = free_port()
         self._folder = folder
         self._lives = 0
@@ -32,6 +37,7 @@ class RegistryProgram:
             *("-m", "uaitools.registry", "--listen", f"127.0.0.1:{self.port}"),
             *("--data-dir", str(self._folder / f"life-{self._lives}")),
             cwd=Path(__file__).parents[2],
+            env=self._environ,
             stderr=asyncio.subprocess.PIPE,
         )
         assert self._process.stderr is not None
@@ -71,8 +77,10 @@ class RegistryProgram:
 
 
 @contextlib.asynccontextmanager
-async def registry_program(folder: Path) -> AsyncIterator[RegistryProgram]:
-    program = RegistryProgram(folder)
+async def registry_program(
+    folder: Path, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[RegistryProgram]:
+    program = RegistryProgram(folder, environ or {})
     await program.start()
     try:
         yield program

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.peers.gateways import eventually
 from tests.peers.registry import QUICK
 from tests.peers.registry_program import RegistryProgram, registry_program
+from uaitools.auth.keys import new_key, render
 from uaitools.registry.client import Check, Load, Observation, Registration, State, View, Watcher
 from uaitools.registry.client import register as registered
 from uaitools.tasks import spawn
@@ -204,3 +206,31 @@ async def test_an_orderly_stop_of_the_registry_sends_watchers_elsewhere(
             await registry.stop()
             await eventually(lambda: watching.connected and views.fresh)
             await eventually(lambda: views.states == {"a-1": State.PASSING})
+
+
+async def test_a_registry_with_authentication_takes_tokens_with_its_scopes(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    both, record = new_key("both", scopes=["registry:read", "registry:write"], created=now)
+    none, other = new_key("none", created=now)
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(render([record, other]))
+    tokens = [none, "nonsense", both]
+
+    def token() -> str:
+        return tokens[0] if len(tokens) == 1 else tokens.pop(0)
+
+    environ = {"UAITOOLS_AUTH__KEYS_FILE": str(keys)}
+    async with registry_program(tmp_path, environ) as registry:
+        with capture_logs() as logs:
+            async with watcher(registry, token=token) as watching:
+                watching.watch("api", views := Views())
+                async with instance(registry, token=both) as running:
+                    await running.registered()
+                    await eventually(lambda: views.states == {"a-1": State.PASSING})
+
+    refused = [line["reason"] for line in logs if line["log_level"] == "error"]
+    assert refused == [
+        "it refuses our credential: status 403",
+        "it refuses our credential: status 401",
+    ]
+    assert both not in repr(logs)
