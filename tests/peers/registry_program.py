@@ -30,12 +30,17 @@ class RegistryProgram:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def directory(self) -> Path:
+        """Where it keeps what it knows."""
+        return self._folder / f"life-{self._lives}"
+
     async def start(self) -> None:
         """Start it, and return when it listens."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "uaitools.registry", "--listen", f"127.0.0.1:{self.port}"),
-            *("--data-dir", str(self._folder / f"life-{self._lives}")),
+            *("--data-dir", str(self.directory)),
             cwd=Path(__file__).parents[2],
             env=self._environ,
             stderr=asyncio.subprocess.PIPE,

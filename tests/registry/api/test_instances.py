@@ -271,15 +271,6 @@ async def test_a_wrong_registration_says_which_field(
         (b'{"name": "' + b"a" * 300_000 + b'"}', "application/json", 413),
     ],
 )
-async def test_who_wants_no_heartbeats_and_no_checks_is_taken_at_its_word(
-    registry: Served,
-) -> None:
-    await registry.register(ttl=0)
-    await registry.pass_time(100)
-    [found] = (await registry.listing())["instances"]
-    assert (found["health"], found["cause"]) == ("passing", "it is taken at its word")
-
-
 async def test_what_is_no_registration_is_refused(
     registry: Served, body: bytes, kind: str, status: int
 ) -> None:
@@ -289,6 +280,15 @@ async def test_what_is_no_registration_is_refused(
         document = await answer.json()
     assert (answer.status, document["code"]) == (status, status)
     assert document["service"] == "registry"
+
+
+async def test_who_wants_no_heartbeats_and_no_checks_is_taken_at_its_word(
+    registry: Served,
+) -> None:
+    await registry.register(ttl=0)
+    await registry.pass_time(100)
+    [found] = (await registry.listing())["instances"]
+    assert (found["health"], found["cause"]) == ("passing", "it is taken at its word")
 
 
 async def test_there_is_room_for_as_many_as_the_limit_says() -> None:

@@ -1,0 +1,189 @@
+"""The program as a process: its command line, kill -9, SIGSTOP, and what deploy scripts ask."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from tests.peers.gateways import settled
+from tests.peers.registry_program import RegistryProgram, registry_program
+from uaitools.registry.client import register
+
+ROOT = Path(__file__).parents[2]
+
+
+async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Exit status, standard output and error of `python -m uaitools.registry`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "uaitools.registry", *arguments),
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode(), complained.decode()
+
+
+async def ask(registry: RegistryProgram, method: str, path: str, body: object = None) -> Any:
+    data = None if body is None else orjson.dumps(body)
+    headers = {"Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"{registry.url}{path}", data=data, headers=headers) as answer,
+    ):
+        assert answer.status < 300, await answer.text()
+        text = await answer.read()
+    return orjson.loads(text) if text else None
+
+
+async def put_in(registry: RegistryProgram, name: str = "a", ttl: float = 30) -> None:
+    document = {"id": name, "name": "api", "address": "127.0.0.1", "port": 9001, "ttl": ttl}
+    generation = (await ask(registry, "POST", "/v1/services", document))["generation"]
+    await ask(registry, "PUT", f"/v1/services/{name}/heartbeat", {"generation": generation})
+
+
+async def health(registry: RegistryProgram) -> dict[str, str]:
+    listing = await ask(registry, "GET", "/v1/services/api")
+    return {one["id"]: one["health"] for one in listing["instances"]}
+
+
+# -- its life -------------------------------------------------------------------------------
+
+
+async def test_after_kill_9_the_list_is_as_it_was_and_leases_get_a_full_ttl(
+    tmp_path: Path,
+) -> None:
+    async with registry_program(tmp_path) as registry:
+        await put_in(registry, "a", ttl=3)
+        await put_in(registry, "b")
+        await put_in(registry, "c")
+        await ask(registry, "POST", "/v1/services/b/drain", {"deadline": 600})
+        await ask(registry, "PUT", "/v1/services/c/maintenance", {"reason": "new disks"})
+        before = await ask(registry, "GET", "/v1/services/api")
+        await registry.kill()
+        await asyncio.sleep(3.5)  # longer than the ttl: nobody is judged for what was not heard
+        await registry.start()
+        after = await ask(registry, "GET", "/v1/services/api")
+
+        def facts(listing: dict[str, Any]) -> dict[str, Any]:
+            moving = ("last_seen", "since")
+            instances = listing.pop("instances")
+            told = [{k: v for k, v in one.items() if k not in moving} for one in instances]
+            return {**listing, "instances": told}
+
+        assert facts(after) == facts(before)
+        assert (await health(registry))["a"] == "passing"
+
+        async def judged() -> bool:
+            return (await health(registry))["a"] == "critical"
+
+        await settled(judged)
+
+
+async def test_a_registry_that_was_stopped_judges_nobody_for_it(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        async with register(
+            name="api", address="127.0.0.1", port=9001, urls=[registry.url], id="a", ttl=2, drain=1
+        ) as registration:
+            await registration.registered()
+            registry.freeze()
+            await asyncio.sleep(5)
+            registry.thaw()
+            await asyncio.sleep(3)
+            explained = await ask(registry, "GET", "/v1/explain/a")
+            states = {moment["health"] for moment in explained["instances"][0]["timeline"]}
+            assert states == {"starting", "passing"}
+        assert await health(registry) == {}
+
+
+async def test_two_registries_do_not_share_a_directory(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        status, _, complaint = await run(
+            "--listen", "127.0.0.1:0", "--data-dir", str(registry.directory)
+        )
+    assert status == 1
+    assert "another registry uses" in complaint
+    assert "redis_url" in complaint
+
+
+# -- its command line -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "expected"),
+    [
+        (("--listen", "0.0.0.0:0"), {}, "others can reach 0.0.0.0:0"),
+        ((), {"UAITOOLS_REGISTRY__REMOVAL": "0"}, "registry.removal: must be"),
+        ((), {"UAITOOLS_REGISTRY__REMOVEL": "9"}, 'did you mean "removal"?'),
+        (("--config", "/no/such.toml"), {}, "no such file"),
+    ],
+)
+async def test_a_wrong_configuration_stops_the_start(
+    arguments: tuple[str, ...], environ: dict[str, str], expected: str
+) -> None:
+    status, _, complaint = await run(*arguments, "--check", **environ)
+    assert status == 2
+    assert expected in complaint
+
+
+async def test_check_validates_and_exits() -> None:
+    assert await run("--check") == (0, "ok: no file (--config names one)\n", "")
+
+
+async def test_a_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    status, _, complaint = await run("--listen", "127.0.0.1:0", "--data-dir", str(file))
+    assert status == 1
+    assert "cannot be written" in complaint
+
+
+# -- asking ---------------------------------------------------------------------------------
+
+
+async def test_a_deploy_script_waits_until_an_instance_may_stop(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        await put_in(registry)
+        waits = ("drain", "a", "--wait", "--url", registry.url)
+        assert await run(*waits) == (0, "a may stop\n", "")
+        status, _, _ = await run("undrain", "a", "--url", registry.url)
+        assert status == 0
+        assert await health(registry) == {"a": "passing"}
+
+        await ask(registry, "GET", "/v1/services/api?watcher=gw-1")
+        status, said, complaint = await run(*waits, "--deadline", "1")
+        assert (status, said) == (1, "")
+        assert complaint == "a is not safe to stop: gw-1 still sends to it\n"
+
+
+async def test_what_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        status, _, complaint = await run("drain", "nobody", "--wait", "--url", registry.url)
+        assert (status, complaint) == (2, "no instance has the id 'nobody'; register it again\n")
+        url = registry.url
+    status, _, complaint = await run("list", "--url", url)
+    assert status == 2
+    assert "cannot be asked" in complaint
+
+
+async def test_an_operator_looks_at_services_and_asks_why(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        await put_in(registry)
+        _, said, _ = await run("list", "--url", registry.url)
+        assert said.split() == ["api", "1", "passing"]
+        _, said, complaint = await run("list", "api", "--url", registry.url)
+        assert said.split()[:3] == ["a", "passing", "http://127.0.0.1:9001"]
+        assert "may not know all" in complaint  # it is new
+        _, said, _ = await run("explain", "api", "--url", registry.url)
+        assert said.startswith("a is passing: heartbeats come\n")
+        assert "next: silence counts against it" in said
