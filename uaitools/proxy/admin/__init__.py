@@ -5,7 +5,6 @@
     api        its resources and orders
     connections  pages of the connections of all workers
     models     what they look like: pydantic models
-    openapi    the same as an OpenAPI document
     redact     configurations without their secrets
 
 Arrows point downwards. Any worker answers: listings are sums over all of them, and an order is

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import hdrs, web
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from aiohttp import web
 
 from uaitools.errors import ServiceError
 from uaitools.proxy.admin import models
 from uaitools.proxy.admin.connections import Slices, answer, slices
 from uaitools.proxy.admin.redact import redacted
 from uaitools.proxy.orders import Order
+from uaitools.rest import Resource, body, query
 
 if TYPE_CHECKING:
     from uaitools.proxy.gateway import Gateway
 
-PAGE: Final = 1000  # connections in one answer at most
-_SERVICE: Final = "proxy"
-A = TypeVar("A", bound=BaseModel)
-Handler = Callable[[web.Request], Awaitable[BaseModel]]
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One method and path. asked: the model of its body, if any. said: that of its answer."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    said: type[BaseModel]
-    asked: type[BaseModel] | None = None
-    status: int = 200
+SERVICE: Final = "proxy"
 
 
 class Api:
@@ -78,6 +61,7 @@ class Api:
                 self._connections,
                 "Client connections, in pages",
                 models.Connections,
+                query=models.Page,
             ),
             Resource(
                 "GET",
@@ -93,6 +77,7 @@ class Api:
                 "Begin no more requests at an endpoint; those under way finish",
                 models.EndpointView,
                 which,
+                errors=(404,),
             ),
             Resource(
                 "POST",
@@ -101,6 +86,7 @@ class Api:
                 "Bring a drained or ejected endpoint back, through its ramp",
                 models.EndpointView,
                 which,
+                errors=(404,),
             ),
             Resource(
                 "POST",
@@ -109,6 +95,7 @@ class Api:
                 "Take an endpoint out for a while, as its breaker would",
                 models.EndpointView,
                 models.Eject,
+                errors=(404,),
             ),
             Resource(
                 "POST",
@@ -117,9 +104,16 @@ class Api:
                 "Give an endpoint another weight",
                 models.EndpointView,
                 models.Weigh,
+                errors=(404,),
             ),
             Resource(
-                "POST", "/reload", self._reread, "Read the configuration again", accepted, None, 202
+                "POST",
+                "/reload",
+                self._reread,
+                "Read the configuration again",
+                accepted,
+                status=202,
+                errors=(422, 501),
             ),
         ]
 
@@ -145,8 +139,8 @@ class Api:
         return models.Routes.model_validate({"routes": redacted(routes)})
 
     async def _connections(self, request: web.Request) -> models.Connections:
-        offset = _whole_number(request, "offset", 0, 1 << 53)
-        limit = _whole_number(request, "limit", 100, PAGE)
+        page = query(request, models.Page)
+        offset, limit = page.offset, page.limit
         others = (await self._gateway.gather()).workers - 1 if self._survey is not None else 0
         totals = {one["pid"]: one["total"] for one in await self._ask_all({}, others)}
         total = sum(totals.values())
@@ -180,20 +174,20 @@ class Api:
     # -- orders -----------------------------------------------------------------------------
 
     async def _drain(self, request: web.Request) -> models.EndpointView:
-        which = await _body(request, models.Which)
+        which = await body(request, models.Which, SERVICE)
         return await self._obeyed(Order("drain", which.service, which.address))
 
     async def _restore(self, request: web.Request) -> models.EndpointView:
-        which = await _body(request, models.Which)
+        which = await body(request, models.Which, SERVICE)
         return await self._obeyed(Order("restore", which.service, which.address))
 
     async def _eject(self, request: web.Request) -> models.EndpointView:
-        asked = await _body(request, models.Eject)
+        asked = await body(request, models.Eject, SERVICE)
         until = None if asked.seconds is None else monotonic() + asked.seconds
         return await self._obeyed(Order("eject", asked.service, asked.address, until=until))
 
     async def _weigh(self, request: web.Request) -> models.EndpointView:
-        asked = await _body(request, models.Weigh)
+        asked = await body(request, models.Weigh, SERVICE)
         return await self._obeyed(
             Order("weight", asked.service, asked.address, weight=asked.weight)
         )
@@ -205,10 +199,10 @@ class Api:
         """
         service = self._gateway.services.get(order.service)
         if service is None:
-            raise ServiceError(404, f"there is no service {order.service!r}", _SERVICE)
+            raise ServiceError(404, f"there is no service {order.service!r}", SERVICE)
         if order.address not in {endpoint.address for endpoint in service.pools}:
             raise ServiceError(
-                404, f"the service has no endpoint {order.address!r}; see /endpoints", _SERVICE
+                404, f"the service has no endpoint {order.address!r}; see /endpoints", SERVICE
             )
         self._order(order)
         report = (await self._gateway.gather()).services[order.service]
@@ -226,52 +220,6 @@ class Api:
 
     async def _reread(self, _request: web.Request) -> models.Accepted:
         if self._reload is None:
-            raise ServiceError(501, "the program that runs this gateway reloads it", _SERVICE)
+            raise ServiceError(501, "the program that runs this gateway reloads it", SERVICE)
         self._reload()
         return models.Accepted()
-
-
-def handle(resource: Resource) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The aiohttp handler of a resource."""
-
-    async def handler(request: web.Request) -> web.Response:
-        said = await resource.handler(request)
-        return web.Response(
-            body=said.model_dump_json().encode(),
-            status=resource.status,
-            content_type="application/json",
-            headers={hdrs.CACHE_CONTROL: "no-store"},
-        )
-
-    return handler
-
-
-async def _body(request: web.Request, model: type[A]) -> A:
-    """The body as `model`. Raises ServiceError 415 or 400, and ValidationError (422)."""
-    if request.content_type != "application/json":
-        raise ServiceError(415, "send JSON as application/json", _SERVICE)
-    try:
-        document = orjson.loads(await request.read())
-    except ValueError as error:
-        raise ServiceError(400, f"the body is not JSON: {error}", _SERVICE) from error
-    return model.model_validate(document)
-
-
-_NUMBER: Final = TypeAdapter(int)
-
-
-def _whole_number(request: web.Request, name: str, default: int, most: int) -> int:
-    """A number of the query. Raises ServiceError 422."""
-    text = request.query.get(name)
-    if text is None:
-        return default
-    least = 1 if name == "limit" else 0
-    try:
-        number = _NUMBER.validate_python(text) if text.isascii() and text.isdigit() else -1
-    except ValidationError:
-        number = -1  # more digits than an integer may have
-    if not least <= number <= most:
-        message = f"must be a whole number from {least} to {most}"
-        details = [{"field": name, "message": message}]
-        raise ServiceError(422, f"{name} {message}", _SERVICE, details=details)
-    return number

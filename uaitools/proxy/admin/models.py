@@ -126,6 +126,15 @@ class _Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Page(_Asked):
+    """Which part of a listing: `limit` entries from `offset` on."""
+
+    model_config = ConfigDict(strict=False)  # a query is text
+
+    offset: Annotated[int, Field(ge=0, lt=1 << 53)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
 class Which(_Asked):
     """An endpoint, by its service and its address as listings show it."""
 
@@ -143,20 +152,3 @@ class Weigh(Which):
     """weight: the share beside the service's other endpoints; null for the configured one."""
 
     weight: Annotated[int, Field(ge=1, le=1000)] | None
-
-
-class ErrorDetail(_Said):
-    """What is wrong with one field."""
-
-    field: str
-    message: str
-
-
-class Error(_Said):
-    """Every error."""
-
-    code: int
-    message: str
-    service: str
-    request_id: str
-    details: list[ErrorDetail] | None = None

@@ -15,12 +15,13 @@ from uaitools import web as component
 from uaitools.config import Address
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
-from uaitools.proxy.admin import openapi
-from uaitools.proxy.admin.api import Api, handle
+from uaitools.openapi import Described
+from uaitools.proxy.admin.api import SERVICE, Api
 from uaitools.proxy.admin.bounds import Bounded, Connections
 from uaitools.proxy.admin.guard import guard
 from uaitools.proxy.orders import Order
 from uaitools.proxy.sockets import listening_socket
+from uaitools.rest import serve
 
 if TYPE_CHECKING:
     from uaitools.proxy.gateway import Gateway
@@ -123,13 +124,11 @@ class Admin:
             app=web.Application(client_max_size=_BODY_LIMIT),
         )
         app.middlewares.append(guard(address, token.get_secret_value() if token else None))
-        resources = self._api.resources()
-        for resource in resources:
-            app.router.add_route(resource.method, resource.path, handle(resource))
-        document = openapi.document(resources, secured=token is not None)
-
-        async def get_document(_request: web.Request) -> web.Response:
-            return component.json_response(document)
-
-        app.router.add_get("/openapi.json", get_document)
+        described = Described(
+            "uaitools proxy: admin API",
+            "What the gateway does, and orders while it runs.",
+            secured=token is not None,
+            always=(403, 503),  # 403: a page of another origin asks
+        )
+        serve(app, SERVICE, self._api.resources(), described)
         return app
