@@ -10,6 +10,8 @@
     concurrency how many calls may be under way at once
     slots       the table of what limits remember, over shared or private memory
     retry       whether a failed call may be tried again, and when
+    retry_after when an answer asks for it
+    zones       which members are a caller's primaries: those of its own zone, while they suffice
 
 Every function that depends on time takes `now`, seconds of one monotonic clock. The proxy and
 the registry's client stand on these; nothing here knows either.
