@@ -20,6 +20,12 @@ PROMISES = {
     "handler_on_aiohttp.py": ["200 front page", '"for": "127.0.0.1", "got": "hello"'],
     "hooks.py": ["200 tenant acme asked for /shelf yes", "403 not today None"],
     "round_robin.py": ["a a b a c a a", "{'b': 50, 'c': 50}"],
+    "service_client.py": [
+        "200 hello Ann, cafe, True",
+        "200 hello Bob, cafe, True",
+        "2 calls, 1 retry",
+        "[nobody] 503: no instance of the service is registered",
+    ],
 }
 
 

@@ -3,6 +3,7 @@
     registration  keeps an instance registered, and drains it before it goes
     lease         what it says next, and when
     api           the REST calls that this takes; `errors` of them
+    service_client   calls a service's instances, in `calls`
     watcher       keeps up with services over one WebSocket; what is known stays when it is lost
     connection    one WebSocket, from its handshake to its end
     cache         the last known lists on disk
@@ -15,7 +16,7 @@
     timing, backoff   how patient a client is
     config        [registry.client]
 
-I/O and the clock are in registration, api, watcher, connection and cache; the others are pure.
+I/O and the clock: registration, api, service_client, watcher, connection, cache; else pure.
 Nothing is imported here, pydantic only by `config`, and aiohttp's server by none.
 """
 
@@ -24,12 +25,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from uaitools.registry.client.calls.context import carried
+    from uaitools.registry.client.calls.policy import CallPolicy
     from uaitools.registry.client.config import RegistryClientConfig
     from uaitools.registry.client.errors import Away, Refused
     from uaitools.registry.client.member import Member
     from uaitools.registry.client.observation import Observation
     from uaitools.registry.client.registration import Registration, register
     from uaitools.registry.client.registries import Token
+    from uaitools.registry.client.service_client import ServiceClient
     from uaitools.registry.client.timing import Timing
     from uaitools.registry.client.view import View
     from uaitools.registry.client.watcher import Watched, Watcher
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Away",
+    "CallPolicy",
     "Check",
     "Load",
     "Member",
@@ -45,17 +50,20 @@ __all__ = [
     "Refused",
     "Registration",
     "RegistryClientConfig",
+    "ServiceClient",
     "State",
     "Timing",
     "Token",
     "View",
     "Watched",
     "Watcher",
+    "carried",
     "register",
 ]
 
 _HOMES = {
     "Away": "uaitools.registry.client.errors",
+    "CallPolicy": "uaitools.registry.client.calls.policy",
     "Check": "uaitools.registry.model",
     "Load": "uaitools.registry.model",
     "Member": "uaitools.registry.client.member",
@@ -63,12 +71,14 @@ _HOMES = {
     "Refused": "uaitools.registry.client.errors",
     "Registration": "uaitools.registry.client.registration",
     "RegistryClientConfig": "uaitools.registry.client.config",
+    "ServiceClient": "uaitools.registry.client.service_client",
     "State": "uaitools.registry.evidence",
     "Timing": "uaitools.registry.client.timing",
     "Token": "uaitools.registry.client.registries",
     "View": "uaitools.registry.client.view",
     "Watched": "uaitools.registry.client.watcher",
     "Watcher": "uaitools.registry.client.watcher",
+    "carried": "uaitools.registry.client.calls.context",
     "register": "uaitools.registry.client.registration",
 }
 
