@@ -19,8 +19,9 @@ ENOUGH: Final = 0.5  # of the own zone's weight
 class Place:
     """Where a member is, and whether calls may go there.
 
-    zone: "" for none. weight: that it has while it is available. available: that neither its
-    registry nor its breaker has taken it out.
+    zone: "" for none. weight: that it has while it is available. available: neither its registry
+    nor its breaker has anything against it. One that ramps up is not: were all others backups,
+    it would get everything at once.
     """
 
     zone: str

@@ -82,6 +82,14 @@ async def test_a_call_names_a_path_and_no_other_place(path: str) -> None:
             service.get(path)
 
 
+async def test_what_a_call_does_not_take_is_refused() -> None:
+    async with client(url_of_nobody()) as service:
+        with pytest.raises(TypeError, match="takes no allow_redirects"):
+            service.get("/", allow_redirects=True)  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="takes no json"):
+            service.ws_connect("/", json={})  # type: ignore[call-arg]
+
+
 async def test_a_path_is_sent_as_it_was_given() -> None:
     async with instance() as one, client(one.url) as service:
         async with service.get("/a%2Fb/c d?q=%C3%A4&r=1+2"):

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar, Unpack
 
 import aiohttp
 from aiohttp import hdrs
@@ -32,6 +32,7 @@ from uaitools.registry.client.calls.bodies import encoded, repeatable
 from uaitools.registry.client.calls.calling import Calling, Opened, Opening
 from uaitools.registry.client.calls.context import CARRIED
 from uaitools.registry.client.calls.fixed import fixed_view
+from uaitools.registry.client.calls.options import MESSAGE, Options, SocketOptions
 from uaitools.registry.client.calls.outgoing import Headers, Outgoing, Voucher
 from uaitools.registry.client.calls.policy import CallPolicy
 from uaitools.registry.client.calls.pool import open_session, patience
@@ -55,7 +56,6 @@ REGISTRY: Final = "http://127.0.0.1:8083"
 # RFC 9110 9.2.2; as in the gateway, PUT and DELETE need an Idempotency-Key.
 _REPLAYABLE: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 _KEY: Final = "Idempotency-Key"
-_MESSAGE: Final = 4 * 1024 * 1024  # bytes of a WebSocket's message at most, as in aiohttp
 _SECURE: Final = frozenset(("https", "wss"))
 # What an answer's body ends with that the instance has broken off.
 _TRUNCATED: Final = (
@@ -82,37 +82,6 @@ class Watched(Protocol):
 
     def close(self) -> None:
         """Stop watching it."""
-
-
-class Options(TypedDict, total=False):
-    """What a call may be told.
-
-    params, data, json, headers: as in aiohttp. timeout: seconds for the whole call, None for any
-    time; a deadline that the call inherits holds all the same. principal: whom it is made for.
-    raise_for_status: raise aiohttp's ClientResponseError for an answer of 400 or above.
-    """
-
-    params: Mapping[str, str | int | float] | None
-    data: Any
-    json: Any
-    headers: Headers | None
-    timeout: float | None
-    principal: Principal | None
-    raise_for_status: bool
-
-
-class SocketOptions(TypedDict, total=False):
-    """What a WebSocket may be told, as in aiohttp; timeout: seconds to open it."""
-
-    params: Mapping[str, str | int | float] | None
-    headers: Headers | None
-    timeout: float | None
-    principal: Principal | None
-    protocols: Iterable[str]
-    origin: str | None
-    heartbeat: float | None
-    max_msg_size: int
-    compress: int
 
 
 class ServiceClient:
@@ -260,6 +229,7 @@ class ServiceClient:
         timeout, a reset or a 502, 503 or 504 only GET, HEAD, OPTIONS and what has an
         Idempotency-Key; whatever it is, where it surely never left.
         """
+        _known(options, Options)
         return Calling(self._request(method.upper(), _target(path), options))
 
     def ws_connect(self, path: str, **options: Unpack[SocketOptions]) -> Opening:
@@ -267,6 +237,7 @@ class ServiceClient:
 
         It counts as one of the instance's connections, and the handshake as a GET.
         """
+        _known(options, SocketOptions)
         return Opening(partial(self._open, _target(path), options))
 
     async def _request(self, method: str, target: URL, options: Options) -> aiohttp.ClientResponse:
@@ -311,7 +282,7 @@ class ServiceClient:
                     protocols=options.get("protocols", ()),
                     origin=options.get("origin"),
                     heartbeat=options.get("heartbeat"),
-                    max_msg_size=options.get("max_msg_size", _MESSAGE),
+                    max_msg_size=options.get("max_msg_size", MESSAGE),
                     compress=options.get("compress", 0),
                 )
             except aiohttp.WSServerHandshakeError as error:
@@ -377,6 +348,13 @@ class ServiceClient:
             new=new.value,
             cause=None if cause is None else cause.value,
         )
+
+
+def _known(options: Mapping[str, object], kind: type) -> None:
+    """Raise TypeError for what aiohttp may know, but a call to a service does not."""
+    unknown = options.keys() - kind.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"a call to a service takes no {', '.join(sorted(unknown))}")
 
 
 def _target(path: str) -> URL:

@@ -1,6 +1,7 @@
 """A call to a service, whichever of its instances takes it. `client.service_client` begins it.
 
     policy      how patient, how many, how balanced
+    options     what it may be told beside its path
     context     what a call inherits from the request that it is made for
     outgoing    its headers: the caller's, what it carries on, who is vouched for; `bodies`
     calling     what is awaited or entered

@@ -198,5 +198,6 @@ def _same(old: Member, new: Member, *, same_epoch: bool) -> bool:
 def _place(seat: _Seat) -> Place:
     member = seat.member
     ready = member.served and member.health is not Health.SUSPECT
-    available = ready and seat.endpoint.breaker.state not in OUT
+    # Not while it ramps up: with all others as backups it would get everything at once.
+    available = ready and seat.endpoint.healthy
     return Place(member.zone, member.weight, available)
