@@ -78,6 +78,7 @@ PURE_IN_REGISTRY = (
     "client/calls/fixed.py",
     "client/calls/policy.py",
     "client/calls/roster.py",
+    "client/calls/sightings.py",
     "client/errors.py",
     "client/fields.py",
     "client/lease.py",

@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.peers.servers import free_port
 from uaitools.registry.client.calls.policy import CallPolicy
 from uaitools.registry.client.member import Member
+from uaitools.registry.client.observation import Observation
 from uaitools.registry.client.service_client import ServiceClient
 from uaitools.registry.client.view import View
 from uaitools.registry.evidence import State
@@ -133,6 +134,10 @@ class Watching:
     def __init__(self) -> None:
         self.apply: Callable[[View], None] | None = None
         self.closed = False
+        self.seen: list[Observation] = []
+
+    def observe(self, observations: Iterable[Observation]) -> None:
+        self.seen += observations
 
     def watch(self, service: str, apply: Callable[[View], None]) -> Watching:
         assert service == NAME

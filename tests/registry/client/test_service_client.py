@@ -289,7 +289,7 @@ async def test_a_call_waits_for_it_no_longer_than_it_may_take() -> None:
         with pytest.raises(ServiceError) as caught:
             await service.get("/", timeout=0.05)
 
-    assert caught.value.code == 504
+    assert caught.value.code == 503
 
 
 @pytest.mark.parametrize(

@@ -440,7 +440,7 @@ async def test_a_failing_instance_is_ejected_and_the_error_says_when_to_come_bac
 
 
 async def test_after_its_time_one_call_probes_and_brings_an_instance_back() -> None:
-    quick = policy(breaker=BreakerPolicy(eject=0.1, ramp=0.0))
+    quick = policy(breaker=BreakerPolicy(eject=1.0, ramp=0.0))
     async with instance("a", answering(500)) as one, client(one.url, policy=quick) as service:
         for _ in range(5):
             await text(service)

@@ -9,13 +9,13 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
-from time import monotonic
 
 from tests.peers.gateways import eventually
 from tests.registry.client.instances import client, policy
 from uaitools.registry.client import ServiceClient
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import BreakerPolicy, State
+from uaitools.traffic.retry import RetryPolicy
 
 INSTANCE = """
 import asyncio, sys
@@ -68,8 +68,12 @@ async def calling(service: ServiceClient, stop: asyncio.Event, seen: Counter[str
 
 
 async def test_no_call_is_lost_when_instances_are_killed_frozen_and_restarted() -> None:
+    # Three tries: two instances may be out at once, and neither known to be.
     patient = policy(
-        timeout=10, first_byte=0.3, breaker=BreakerPolicy(eject=0.3, ramp=0.2), balance="ewma"
+        timeout=10,
+        first_byte=0.3,
+        breaker=BreakerPolicy(eject=0.3, ramp=0.2),
+        retry=RetryPolicy(tries=3),
     )
     seen: Counter[str] = Counter()
     async with running("abc") as (processes, ports):
@@ -81,7 +85,9 @@ async def test_no_call_is_lost_when_instances_are_killed_frozen_and_restarted() 
             async def until(*names: str) -> None:
                 """Until each of these has answered some more."""
                 before = seen.copy()
-                await eventually(lambda: all(seen[name] >= before[name] + 5 for name in names))
+                await eventually(
+                    lambda: all(seen[name] >= before[name] + 5 for name in names), 25.0
+                )
 
             await until("a", "b", "c")
             processes[0].kill()
@@ -99,18 +105,15 @@ async def test_no_call_is_lost_when_instances_are_killed_frozen_and_restarted() 
 
 
 async def test_a_frozen_instance_is_left_alone_after_a_few_calls() -> None:
-    patient = policy(timeout=10, first_byte=0.4)  # slow enough for the budget of retries
+    patient = policy(timeout=20, first_byte=1.0, breaker=BreakerPolicy(failures=3))
     async with running("ab") as (processes, ports):
         urls = [f"http://127.0.0.1:{port}" for port in ports]
         async with client(*urls, policy=patient) as service:
             processes[0].send_signal(signal.SIGSTOP)
-            took = []
             for _ in range(20):
-                began = monotonic()
                 async with service.get("/") as answer:
                     assert await answer.text() == "b"
-                took.append(monotonic() - began)
 
             assert service.endpoints[0].breaker.state is State.EJECTED
-            assert sum(seconds > 0.39 for seconds in took) == 5  # failures that eject
+            assert service.endpoints[0].breaker.failures == 3
             processes[0].send_signal(signal.SIGCONT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.peers.gateways import eventually
 from tests.peers.registry import RegistryPeer
 from tests.peers.registry import instance as document
-from tests.registry.client.instances import Instance, instance, instances, policy
+from tests.peers.servers import free_port
+from tests.registry.client.instances import Instance, answering, instance, instances, policy
 from uaitools.errors import ServiceError
 from uaitools.registry.client import ServiceClient, Watcher
 
@@ -91,3 +93,28 @@ async def test_several_clients_share_a_watcher(registry: RegistryPeer) -> None:
             await first.close()
             await eventually(lambda: registry.said("unwatch"))
             assert await text(second) == "b"
+
+
+async def test_the_registry_hears_what_calls_have_seen(registry: RegistryPeer) -> None:
+    async with instance("a") as one, instance("b", answering(500)) as two:
+        registry.lists_of(
+            "api",
+            entry("1", one, generation=7),
+            entry("2", two, generation=8),
+            document("3", address="127.0.0.1", port=free_port(), generation=9),
+        )
+        often = policy(report=0.2)
+        async with ServiceClient("api", urls=[registry.url], wait=5, policy=often) as api:
+            for _ in range(6):
+                await text(api)
+            await eventually(lambda: registry.said("observed"))
+            seen = {one["id"]: one for one in registry.said("observed")[0]["observations"]}
+
+            assert seen["1"]["generation"] == 7
+            assert seen["1"]["failures"] == 0
+            assert 0 < seen["1"]["latency_ms"] < 1000
+            assert seen["2"]["failures"] == seen["2"]["requests"] > 0
+            assert seen["3"]["connect_errors"] == seen["3"]["requests"] > 0
+            assert seen["3"]["latency_ms"] == 0
+            await asyncio.sleep(0.5)  # nothing was called: nothing is said
+            assert len(registry.said("observed")) == 1

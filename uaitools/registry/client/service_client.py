@@ -36,9 +36,11 @@ from uaitools.registry.client.calls.options import MESSAGE, Options, SocketOptio
 from uaitools.registry.client.calls.outgoing import Headers, Outgoing, Voucher
 from uaitools.registry.client.calls.policy import CallPolicy
 from uaitools.registry.client.calls.pool import open_session, patience
+from uaitools.registry.client.calls.response import follow
 from uaitools.registry.client.calls.roster import Roster
 from uaitools.registry.client.calls.tries import Answer, Send, Terms, Tries
 from uaitools.registry.client.watcher import Watcher
+from uaitools.tasks import spawn
 from uaitools.traffic.breaker import State
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from uaitools.auth.service_token import ServiceTokens
     from uaitools.registry.client.calls.attempt import Attempt
     from uaitools.registry.client.member import Member
+    from uaitools.registry.client.observation import Observation
     from uaitools.registry.client.registries import Token
     from uaitools.registry.client.view import View
     from uaitools.traffic.endpoint import Endpoint
@@ -57,13 +60,6 @@ REGISTRY: Final = "http://127.0.0.1:8083"
 _REPLAYABLE: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 _KEY: Final = "Idempotency-Key"
 _SECURE: Final = frozenset(("https", "wss"))
-# What an answer's body ends with that the instance has broken off.
-_TRUNCATED: Final = (
-    aiohttp.ClientPayloadError,
-    aiohttp.ClientOSError,
-    aiohttp.ServerDisconnectedError,
-)
-
 T = TypeVar("T")
 _Handshake = aiohttp.ClientWebSocketResponse | aiohttp.WSServerHandshakeError
 
@@ -75,6 +71,9 @@ class Watching(Protocol):
 
     def watch(self, service: str, apply: Callable[[View], None]) -> Watched:
         """Call `apply` with each new view of `service`."""
+
+    def observe(self, observations: Iterable[Observation]) -> None:
+        """Tell the registry what calls have seen."""
 
 
 class Watched(Protocol):
@@ -97,6 +96,21 @@ class ServiceClient:
     Calls raise ServiceError (502, 503, 504) when there is no answer; an answer that breaks off
     raises aiohttp's exceptions where it is read.
     """
+
+    __slots__ = (
+        "_known",
+        "_own",
+        "_principal",
+        "_reporting",
+        "_roster",
+        "_session",
+        "_tls",
+        "_tokens",
+        "_wait",
+        "_watched",
+        "_watcher",
+        "policy",
+    )
 
     def __init__(
         self,
@@ -123,6 +137,7 @@ class ServiceClient:
         self._roster = Roster(service, self.policy, monotonic(), zone=zone, tell=self._tell)
         self._watcher = watcher
         self._watched: Watched | None = None
+        self._reporting: asyncio.Task[None] | None = None
         self._known = asyncio.Event()
         self._wait = wait
         self._tokens = tokens
@@ -168,9 +183,14 @@ class ServiceClient:
             await self._own.start()
         if self._watcher is not None:
             self._watched = self._watcher.watch(self.service, self._apply)
+            self._reporting = spawn(self._report(self._watcher), name=f"report {self.service}")
 
     async def close(self) -> None:
         """Stop watching and close all connections, those of calls under way as well."""
+        reporting, self._reporting = self._reporting, None
+        if reporting is not None:
+            reporting.cancel()
+            await asyncio.wait({reporting})
         watched, self._watched = self._watched, None
         if watched is not None:
             watched.close()
@@ -264,7 +284,7 @@ class ServiceClient:
 
         answer, attempt = await self._run(terms, send)
         response = answer.value
-        _follow(attempt, response)
+        follow(attempt, response)
         if options.get("raise_for_status"):
             response.raise_for_status()
         return response
@@ -308,8 +328,8 @@ class ServiceClient:
         try:
             async with asyncio.timeout(min(self._wait, due - monotonic())):
                 await self._known.wait()
-        except TimeoutError:
-            pass  # the roster says what is the matter
+        except TimeoutError as error:
+            raise self._roster.unavailable(monotonic()) from error
 
     def _outgoing(self, headers: Headers | None, principal: Principal | None) -> Outgoing:
         carried = CARRIED.get()
@@ -336,6 +356,12 @@ class ServiceClient:
     def _apply(self, view: View) -> None:
         self._roster.apply(view)
         self._known.set()
+
+    async def _report(self, watcher: Watching) -> None:
+        while True:
+            await asyncio.sleep(self.policy.report)
+            if seen := self._roster.sightings.take():
+                watcher.observe(seen)
 
     def _tell(self, endpoint: Endpoint, old: State, new: State) -> None:
         cause = endpoint.breaker.cause
@@ -368,26 +394,6 @@ def _target(path: str) -> URL:
 def _url(member: Member, target: URL) -> URL:
     scheme = "https" if member.scheme in _SECURE else "http"
     return URL(f"{scheme}://{member.host}:{member.port}{target.raw_path_qs}", encoded=True)
-
-
-def _follow(attempt: Attempt, response: aiohttp.ClientResponse) -> None:
-    """End the try when its answer ends."""
-    connection = response.connection
-    if connection is None:  # all of it has come with its head
-        attempt.completed(monotonic())
-    else:
-        connection.add_callback(partial(_ended, attempt, response.content))
-
-
-def _ended(attempt: Attempt, content: aiohttp.StreamReader) -> None:
-    error = content.exception()
-    now = monotonic()
-    if content.is_eof() and error is None:
-        attempt.completed(now)
-    elif isinstance(error, _TRUNCATED):
-        attempt.failed(now)
-    else:
-        attempt.release(now)  # the caller did not want the rest
 
 
 def _nothing() -> None:

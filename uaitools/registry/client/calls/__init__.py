@@ -8,9 +8,11 @@
     tries       where it goes, how long that may take, and whether another try follows
     roster      the instances as endpoints of a balancer, kept over views; `fixed`, without any
     attempt     one try: counted in, told to its breaker once, counted out
+    response    where its answer ends
+    sightings   what was seen of instances, for the registry
     pool        aiohttp's connections, and how far a try has come in them
     failure     what aiohttp's exceptions mean, and what the caller is told
 
-Roster, attempt, policy and fixed are pure; balancing, breaking and budgets are those of
+Roster, attempt, sightings, policy and fixed are pure; balancing, breaking and budgets are those of
 `uaitools.traffic`, used as the gateway uses them.
 """

@@ -61,6 +61,7 @@ class Attempt:
         """The answer's head has come."""
         self.status = status
         self._observe(now, failed=status >= 500)
+        self._roster.sightings.answered(self.member, status, self.waited(now))
         if self.endpoint.breaker.state is not State.HEALTHY:
             self.judge(now)  # a probe's verdict must not wait for the end of a long stream
 
@@ -73,6 +74,7 @@ class Attempt:
         """It was the instance's fault that there was no answer, or none that is whole."""
         if not self.status:
             self._observe(now, failed=True)
+            self._roster.sightings.failed(self.member, connecting=connecting)
         self._fail(now, connecting=connecting)
         self.release(now)
 

@@ -18,7 +18,8 @@ class CallPolicy:
     answer while another instance could still be asked; None for half of what the call has left.
     connections: open at once to all instances, connections_per_host: to one of them; who finds
     none free waits. idle: seconds that an unused one is kept. requests: calls under way at once
-    at one instance. balance: one of traffic.balancing. decay: seconds, of ewma.
+    at one instance. balance: one of traffic.balancing. decay: seconds, of ewma. report: seconds
+    between two reports to the registry of what calls have seen.
     """
 
     timeout: float = 30.0
@@ -31,6 +32,7 @@ class CallPolicy:
     # In turn would have clients that start together walk in step over the instances.
     balance: str = "least_requests"
     decay: float = DECAY
+    report: float = 5.0
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 

@@ -23,6 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError
+from uaitools.registry.client.calls.sightings import Sightings
 from uaitools.registry.evidence import SERVED
 from uaitools.registry.evidence import State as Health
 from uaitools.traffic.balancing import Balancer, make_balancer
@@ -57,7 +58,7 @@ class Roster:
     """Who may be called now, and whether again.
 
     zone: the caller's own, "" for none. tell: hears of each change of an endpoint's state.
-    requests, retries: counted so far.
+    requests, retries: counted so far. sightings: for the registry.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Roster:
         "name",
         "requests",
         "retries",
+        "sightings",
         "view",
     )
 
@@ -83,6 +85,7 @@ class Roster:
         self.budget = RetryBudget(policy.retry.budget, now)
         self.requests = 0
         self.retries = 0
+        self.sightings = Sightings()
         self._policy = policy
         self._zone = zone
         self._tell = tell
@@ -131,12 +134,24 @@ class Roster:
         """Who takes the next try. Raises ServiceError (503) when nobody can."""
         endpoint = self._balancer.pick(now, tried)
         if endpoint is None:
-            raise self._unavailable(now)
+            raise self.unavailable(now)
         return endpoint
 
     def has_other(self, tried: Collection[Endpoint], now: float) -> bool:
         """Whether an endpoint that is not one of `tried` may be sent to."""
         return any(e not in tried and e.breaker.share(now) > 0 for e in self._served)
+
+    def unavailable(self, now: float) -> ServiceError:
+        """Why nobody can take a call, and what helps."""
+        if not self._served:
+            return ServiceError(503, self._why_nobody(), self.name)
+        out = [e.breaker.until - now for e in self._served if e.breaker.state in OUT]
+        if len(out) < len(self._served):
+            message = "every instance has its limit of calls under way; try again"
+            return ServiceError(503, message, self.name, retry_after=1)
+        wait = max(0.0, min(*out, self._policy.breaker.eject_max))
+        message = "every instance is ejected after failures; see the log for which and why"
+        return ServiceError(503, message, self.name, retry_after=wait)
 
     def _endpoint(self, member: Member) -> Endpoint:
         breaker = CircuitBreaker(self._policy.breaker)
@@ -157,18 +172,6 @@ class Roster:
         for seat, backup in zip(seats, away, strict=True):
             seat.endpoint.backup = backup or seat.member.health is Health.SUSPECT
         self._balancer.refresh()
-
-    def _unavailable(self, now: float) -> ServiceError:
-        """Why nobody can take a call, and what helps."""
-        if not self._served:
-            return ServiceError(503, self._why_nobody(), self.name)
-        out = [e.breaker.until - now for e in self._served if e.breaker.state in OUT]
-        if len(out) < len(self._served):
-            message = "every instance has its limit of calls under way; try again"
-            return ServiceError(503, message, self.name, retry_after=1)
-        wait = max(0.0, min(*out, self._policy.breaker.eject_max))
-        message = "every instance is ejected after failures; see the log for which and why"
-        return ServiceError(503, message, self.name, retry_after=wait)
 
     def _why_nobody(self) -> str:
         if self.view is None:

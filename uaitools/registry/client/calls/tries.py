@@ -147,7 +147,7 @@ class Tries(Generic[T]):
             return failure
         except TimeoutError as error:
             self._cause = error
-            return self._slow(attempt, monotonic())
+            return DEADLINE if limit >= left else _slow(attempt)
         except asyncio.CancelledError:
             attempt.cancelled(monotonic())
             raise
@@ -165,14 +165,6 @@ class Tries(Generic[T]):
             return left
         first_byte = self._policy.first_byte
         return left / 2 if first_byte is None else first_byte
-
-    def _slow(self, attempt: Attempt, now: float) -> Failure:
-        """Which failure it is that a try took too long."""
-        if now >= self._terms.due:
-            return DEADLINE
-        if attempt.sent:
-            return TIMEOUT
-        return CONNECT_TIMEOUT if attempt.connecting else QUEUE_TIMEOUT
 
     def _report(self, failure: Failure, attempt: Attempt, now: float) -> None:
         """Tell the breaker, if the instance is to blame.
@@ -222,6 +214,13 @@ class Tries(Generic[T]):
         if not self._may_try_again(STATUS, attempt, now, invited=asked is not None):
             return None
         return backoff(len(self._tried)) if asked is None else asked_pause(asked)
+
+
+def _slow(attempt: Attempt) -> Failure:
+    """Which failure it is that a try took too long."""
+    if attempt.sent:
+        return TIMEOUT
+    return CONNECT_TIMEOUT if attempt.connecting else QUEUE_TIMEOUT
 
 
 def _asked(answer: Answer[T]) -> float | None:
