@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.peers.scripted import Answering
+from tests.peers.tls import Authority
 from tests.registry.client.instances import (
     NAME,
     Watching,
@@ -215,6 +220,33 @@ def test_instances_come_from_one_place() -> None:
 def test_a_member_is_a_base_url(url: str) -> None:
     with pytest.raises(ValueError, match="a member's URL"):
         ServiceClient("x", members=[url])
+
+
+# -- TLS ------------------------------------------------------------------------------------
+
+
+async def test_a_member_with_https_is_called_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = authority.server(authority.issue("127.0.0.1"))
+    async with secure_answering(context) as url:
+        async with client(url, tls=authority.client()) as service:
+            assert await _text(service) == "ok"
+        async with client(url, url_of_nobody()) as distrustful:
+            with pytest.raises(ServiceError) as caught:
+                await distrustful.post("/")
+            assert caught.value.code == 502
+            assert distrustful.endpoints[0].breaker.failures == 1
+
+
+@contextlib.asynccontextmanager
+async def secure_answering(context: ssl.SSLContext) -> AsyncIterator[str]:
+    server = Answering()
+    server.context = context
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.stop()
 
 
 # -- views ----------------------------------------------------------------------------------
