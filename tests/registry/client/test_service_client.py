@@ -8,6 +8,7 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -29,6 +30,7 @@ from tests.registry.client.instances import (
     with_health,
 )
 from uaitools.errors import ServiceError
+from uaitools.registry.client.calls.policy import BALANCES, CallPolicy
 from uaitools.registry.client.service_client import ServiceClient
 from uaitools.registry.evidence import State
 from uaitools.tasks import spawn
@@ -201,6 +203,33 @@ def test_what_a_client_stands_for_by_default() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"balance": "consistent_hash"},
+        {"balance": "best"},
+        {"timeout": 0.0},
+        {"connect": -1.0},
+        {"connections": 0},
+        {"requests": 0},
+    ],
+)
+def test_a_policy_that_could_not_work_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"is one of|over 0|1 at least"):
+        CallPolicy(**wrong)
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+async def test_calls_go_to_all_instances_whatever_the_policy(balance: str) -> None:
+    async with (
+        instances("ab") as (one, two),
+        client(one.url, two.url, policy=policy(balance=balance)) as service,
+    ):
+        await asyncio.gather(*(_text(service) for _ in range(60)))
+
+        assert min(len(one.calls), len(two.calls)) > 5
+
+
 async def test_a_client_is_started_before_it_calls() -> None:
     service = client(url_of_nobody())
 
@@ -305,6 +334,22 @@ async def test_a_call_waits_for_the_first_word_if_told_so() -> None:
         watching.say([member(one.url)])
 
         assert list(await calls) == ["a", "a"]
+
+
+async def test_an_empty_list_that_is_not_sure_is_no_word() -> None:
+    watching = Watching()
+    async with ServiceClient(NAME, watcher=watching, wait=0.05) as service:
+        watching.say([], stale=True)
+        with pytest.raises(ServiceError, match="has lost its memory"):
+            await service.get("/")
+    watching = Watching()
+    async with instance() as one, ServiceClient(NAME, watcher=watching, wait=5) as service:
+        watching.say([], stale=True)
+        call = spawn(_text(service), name="call")
+        await asyncio.sleep(0)
+        watching.say([member(one.url)])
+
+        assert await call == "a"
 
 
 async def test_a_call_waits_for_it_no_longer_than_told() -> None:

@@ -319,7 +319,7 @@ class ServiceClient:
         return answer.value, lambda: attempt.release(monotonic())
 
     async def _run(self, terms: Terms, send: Send[T]) -> tuple[Answer[T], Attempt]:
-        if self._roster.view is None and self._wait > 0:
+        if self._wait > 0 and not self._known.is_set():
             await self._first_word(terms.due)
         return await Tries(self._roster, self.policy, terms, send).run()
 
@@ -355,7 +355,8 @@ class ServiceClient:
 
     def _apply(self, view: View) -> None:
         self._roster.apply(view)
-        self._known.set()
+        if view.members or not view.stale:  # a registry that is empty and not sure says nothing
+            self._known.set()
 
     async def _report(self, watcher: Watching) -> None:
         while True:

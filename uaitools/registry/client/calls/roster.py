@@ -180,6 +180,11 @@ class Roster:
                 "see that it runs, or give ServiceClient a `wait`"
             )
         members = self.view.members
+        if not members and self.view.stale:
+            return (
+                "no instance of the service is known, but the registry is away or has lost its "
+                "memory; try again in a minute"
+            )
         if not members:
             return "no instance of the service is registered; start one, or check the name"
         states = Counter("of weight 0" if m.health in SERVED else m.health.value for m in members)
