@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from typing import Final
 
-STEP: Final = 3.0  # seconds; who looks does so every second
+STEP: Final = 1.5  # seconds; who looks does so every second
 
 
 class WatchedClock:
-    """Seconds since `start`, as they were watched. raw: any clock's reading at the start."""
+    """Seconds since `start`, as they were watched. raw: any clock's reading at the start.
 
-    __slots__ = ("_raw", "now")
+    pauses: how often it was not watched for longer than a step.
+    """
+
+    __slots__ = ("_raw", "now", "pauses")
 
     def __init__(self, start: float, raw: float) -> None:
         self.now = start
         self._raw = raw
+        self.pauses = 0
 
     def __repr__(self) -> str:
         return f"<WatchedClock now={self.now:.3f}>"
 
     def read(self, raw: float) -> float:
         """The time as of now. raw: what the other clock says now."""
-        self.now += min(max(raw - self._raw, 0.0), STEP)
+        step = raw - self._raw
+        self.pauses += step > STEP
+        self.now += min(max(step, 0.0), STEP)
         self._raw = raw
         return self.now

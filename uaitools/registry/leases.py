@@ -61,6 +61,11 @@ class Leases:
         """The lease of an instance, over or not."""
         return self._leases.get(name)
 
+    def restart(self, now: float) -> None:
+        """Nobody could be heard for a while: each gets one ttl from now, over ones included."""
+        for lease in self._leases.values():
+            lease.until = max(lease.until, now + lease.ttl)
+
     def keep(self, names: Container[str]) -> None:
         """Forget all but those of `names`."""
         for name in [name for name in self._leases if name not in names]:

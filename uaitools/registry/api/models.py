@@ -20,7 +20,7 @@ from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_address, val
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.sightings import Observation
 
-_SECONDS: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,17})?(?:e-[0-9]{1,2})?)(ms|s|m)?")
+_SECONDS: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,25})?(?:e-[0-9]{1,3})?)(ms|s|m)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _ADDRESSES: Final = ("ipv4", "ipv6", "hostname")
 

@@ -46,6 +46,7 @@ class EmbeddedStore:
         self._policy = policy
         self._monotonic = clock
         self._clock = WatchedClock(time(), clock())
+        self._pauses = 0  # that were made up for
         self._journal: Journal | None = None
         self._leases = Leases()
         self._watchers: dict[str, Watchers] = {}
@@ -158,6 +159,9 @@ class EmbeddedStore:
     async def beat(self) -> list[tuple[str, int]]:
         """See Store.beat."""
         now = self.now()
+        if self._clock.pauses != self._pauses:
+            self._pauses = self._clock.pauses
+            self._leases.restart(now)
         if self._journal is not None:
             try:
                 if self._journal.grown or self.failing:

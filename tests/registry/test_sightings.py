@@ -1,0 +1,87 @@
+"""What proxies saw, one by one and all together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from uaitools.registry.entry import OBSERVED
+from uaitools.registry.evidence import Word
+from uaitools.registry.sightings import WITNESSES, Observation, Sightings, verdict
+
+
+def seen(identity: str = "a", **counts: Any) -> Observation:
+    return Observation(identity, 1, **counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [
+        ({}, Word.NOTHING),
+        ({"requests": 5}, Word.GOOD),
+        ({"requests": 9, "failures": 8}, Word.GOOD),  # too few for a ratio, and one went well
+        ({"requests": 9, "failures": 9}, Word.NOTHING),
+        ({"requests": 10, "failures": 5}, Word.GOOD),
+        ({"requests": 10, "failures": 6}, Word.BAD),
+        ({"requests": 3, "failures": 3, "connect_errors": 3}, Word.BAD),
+        ({"requests": 4, "failures": 3, "connect_errors": 3}, Word.GOOD),
+        ({"requests": 2, "failures": 2, "connect_errors": 2}, Word.NOTHING),
+    ],
+)
+def test_what_one_observation_says(counts: dict[str, Any], word: Word) -> None:
+    assert verdict(seen(**counts)).word is word
+
+
+@pytest.mark.parametrize(
+    ("latency", "others", "word"),
+    [
+        (501.0, [100.0, 100.0], Word.WEAK),
+        (500.0, [100.0, 100.0], Word.GOOD),
+        (501.0, [100.0], Word.GOOD),  # one other is nothing to compare with
+        (99.0, [1.0, 1.0], Word.GOOD),  # nobody is slow under 100 ms
+    ],
+)
+def test_who_is_much_slower_than_the_others_is_weak(
+    latency: float, others: list[float], word: Word
+) -> None:
+    assert verdict(seen(requests=10, latency_ms=latency), others).word is word
+
+
+def test_others_are_compared_with_as_long_as_what_they_said_counts() -> None:
+    sightings = Sightings()
+    for name in "bc":
+        sightings.note(seen(name, requests=10, latency_ms=10), "one", (), 0.0)
+    slow = seen(requests=10, latency_ms=400)
+    assert sightings.note(slow, "one", "bc", OBSERVED - 1).word is Word.WEAK
+    assert sightings.note(slow, "one", "bc", OBSERVED).word is Word.GOOD
+
+
+def test_what_some_see_fail_and_others_see_work_is_doubtful() -> None:
+    sightings = Sightings()
+    bad, good = seen(requests=10, failures=10), seen(requests=10)
+    assert sightings.note(bad, "one", (), 0.0).word is Word.BAD
+    said = sightings.note(good, "two", (), 1.0)
+    assert said.word is Word.DOUBTFUL
+    assert said.reason == "10 of 10 requests fail, say 1 of 2 proxies"
+    assert sightings.note(bad, "two", (), 2.0).word is Word.BAD
+    assert sightings.note(good, "one", (), 3.0).word is Word.DOUBTFUL
+    # What was last seen long ago counts no more.
+    assert sightings.note(good, "one", (), 2.0 + OBSERVED).word is Word.GOOD
+
+
+def test_a_report_that_says_nothing_leaves_what_was_said() -> None:
+    sightings = Sightings()
+    sightings.note(seen(requests=10, failures=10), "one", (), 0.0)
+    assert sightings.note(seen(), "one", (), 1.0).word is Word.BAD
+
+
+def test_what_is_remembered_is_bounded_and_forgotten_with_the_instance() -> None:
+    sightings = Sightings()
+    for number in range(WITNESSES):
+        sightings.note(seen(requests=10, failures=10), f"w{number}", (), 0.0)
+    assert sightings.note(seen(requests=10), "last", (), 0.0).reason.endswith(
+        f"say {WITNESSES - 1} of {WITNESSES} proxies"
+    )
+    sightings.keep(())
+    assert sightings.note(seen(requests=10), "last", (), 0.0).word is Word.GOOD
