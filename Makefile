@@ -38,6 +38,7 @@ bench: $(VENV)/.installed-bench
 	scripts/install-programs nginx wrk --optional haproxy caddy
 	$(BIN)/python -m bench.peers $(ARGS)
 	$(BIN)/python -m bench.connections
+	$(BIN)/python -m bench.registry
 
 bench-micro: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest bench/micro --benchmark-enable -p no:xdist $(ARGS)

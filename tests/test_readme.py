@@ -20,10 +20,24 @@ CURLS = [
 ]
 
 
+GATEWAY = [curl for curl in CURLS if ":8081/" in curl]
+REGISTRY = [curl for curl in CURLS if ":8083/" in curl]
+
+
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[str]:
     """The program that `make run` starts, on a free port; gives its address."""
-    command = [sys.executable, "-m", "uaitools.proxy", "--demo", "--listen", "127.0.0.1:0"]
+    yield from serving("uaitools.proxy", "--demo")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry on a free port; gives its address."""
+    yield from serving("uaitools.registry", "--data-dir", str(tmp_path_factory.mktemp("data")))
+
+
+def serving(program: str, *arguments: str) -> Iterator[str]:
+    command = [sys.executable, "-m", program, "--listen", "127.0.0.1:0", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         events = (json.loads(line) for line in process.stderr)
@@ -34,28 +48,38 @@ def gateway() -> Iterator[str]:
 
 
 def curl(command: str, address: str) -> str:
-    words = shlex.split(command.replace("127.0.0.1:8081", address))
+    words = shlex.split(re.sub(r"127\.0\.0\.1:808[13]", address, command))
     return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
 
 
 def test_there_are_commands_to_check() -> None:
-    assert len(CURLS) == 5
+    assert (len(GATEWAY), len(REGISTRY)) == (5, 4)
 
 
 def test_chat_answers_in_json(gateway: str) -> None:
-    assert "hello there" in json.loads(curl(CURLS[0], gateway))["choices"][0]["message"]["content"]
+    assert (
+        "hello there" in json.loads(curl(GATEWAY[0], gateway))["choices"][0]["message"]["content"]
+    )
 
 
 def test_chat_streams_events(gateway: str) -> None:
-    events = curl(CURLS[1], gateway)
+    events = curl(GATEWAY[1], gateway)
     assert events.count("data: ") >= 3
     assert events.rstrip().endswith("data: [DONE]")
 
 
 def test_health_status_and_metrics(gateway: str) -> None:
-    assert json.loads(curl(CURLS[2], gateway))["service"] == "proxy"
-    assert "llm-router" in json.loads(curl(CURLS[3], gateway))["services"]
-    assert "http_requests_total" in curl(CURLS[4], gateway)
+    assert json.loads(curl(GATEWAY[2], gateway))["service"] == "proxy"
+    assert "llm-router" in json.loads(curl(GATEWAY[3], gateway))["services"]
+    assert "http_requests_total" in curl(GATEWAY[4], gateway)
+
+
+def test_a_registry_knows_who_has_registered(registry: str) -> None:
+    registered, heard, listed, explained = [json.loads(curl(one, registry)) for one in REGISTRY]
+    assert (registered["id"], registered["generation"]) == ("a-1", 1)
+    assert heard["health"] == "passing"
+    assert [one["id"] for one in listed["instances"]] == ["a-1"]
+    assert explained["instances"][0]["cause"] == "heartbeats come"
 
 
 def test_python_code_runs() -> None:
