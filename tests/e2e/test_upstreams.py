@@ -475,7 +475,10 @@ async def test_requests_in_flight_are_limited_for_each_endpoint() -> None:
         await eventually(lambda: pool_of(proxy).endpoint.in_flight == 0)
 
 
-async def test_a_removed_endpoint_finishes_what_it_has_and_what_waits() -> None:
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_a_removed_endpoint_finishes_what_it_has_and_what_can_wait_nowhere_else(
+    replaced: bool,
+) -> None:
     gate = asyncio.Event()
 
     async def script(wire: Wire) -> None:
@@ -496,12 +499,15 @@ async def test_a_removed_endpoint_finishes_what_it_has_and_what_waits() -> None:
             client.send(GET)
         await old.accepted()
         await eventually(lambda: len(pool.waiters) == 3)
-        await proxy.reload(config(new.url))
+        await proxy.reload(config(new.url) if replaced else config())
+        if replaced:
+            for client in clients[1:]:
+                assert (await client.message()).body == b"new"
         gate.set()
-        for client in clients:
+        for client in clients[: 1 if replaced else 4]:
             assert (await client.message()).body == b"ok"
         clients[0].send(GET)
-        assert (await clients[0].message()).body == b"new"
+        assert (await clients[0].message()).status == (200 if replaced else 503)
         for client in clients:
             client.close()
         await eventually(lambda: old.open == 0 and pool.open == 0)
@@ -527,3 +533,44 @@ async def test_a_connection_that_cannot_be_made_in_time_is_a_504() -> None:
             assert pool_of(proxy).endpoint.in_flight == 0
         for filler in fillers:
             filler.close()
+
+
+async def test_who_waits_goes_elsewhere_without_a_try_of_his_own_when_an_endpoint_is_removed() -> (
+    None
+):
+    settings = {"limits": {"connections": 1, "pending": 5}, "retry": {"tries": 1, "budget": 0}}
+    async with (
+        upstream(hang) as old,
+        answering(answer(b"new")) as new,
+        gateway(old.url, service=settings) as proxy,
+    ):
+        clients = [await connect(proxy.address.port) for _ in range(3)]
+        for client in clients:
+            client.send(GET)
+        await eventually(lambda: len(pool_of(proxy).waiters) == 2)
+        pool = pool_of(proxy)
+        await proxy.reload(config(new.url, service=settings))
+
+        for client in clients[1:]:
+            assert (await client.message()).body == b"new"
+        assert pool.endpoint.in_flight == 1
+        assert service_of(proxy).retries == 0
+        for client in clients:
+            client.reset()
+        await eventually(lambda: pool.endpoint.in_flight == 0 and pool.open == 0)
+
+
+async def test_who_can_wait_nowhere_else_is_told_when_his_time_is_up() -> None:
+    settings = {"limits": {"connections": 1, "pending": 5}, "timeouts": {"first_byte": 0.3}}
+    async with upstream(hang) as old, gateway(old.url, service=settings) as proxy:
+        first, second = [await connect(proxy.address.port) for _ in range(2)]
+        first.send(GET)
+        await old.accepted()
+        second.send(GET)
+        await eventually(lambda: pool_of(proxy).waiters)
+        await proxy.reload(config(service=settings))
+
+        assert (await first.message()).status == 504
+        assert (await second.message()).status in (503, 504)
+        first.close()
+        second.close()

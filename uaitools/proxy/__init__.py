@@ -13,15 +13,15 @@ A request's path, file by file:
     connection   what downstream and upstream have in common
     outbox       what all of them write in one turn of the loop, sent at its end
 
-On the way it meets `http1`, `routing`, `guards`, `tls` and its line in the log of `access`: these
-are packages with maps of their own, as are `config`, `workers` and `admin`.
+On the way: `http1`, `routing`, `guards`, `tls`, `access`; beside: `config`, `workers`, `admin`.
 
 Beside it: `gateway` listens and swaps configurations; `clients` and `peers` are whom it serves;
-`directory` keeps services, `checks` ask endpoints how they are, `affinity` ties requests to them,
-`attempts` report how they do. `native` connects our own application, or a component of ours that
-is `mounted`; `handler` is the proxy in another's. `sweep` is the one clock of all timeouts
-(`deadlines`, `patience`), `memo` remembers heads, `failure`, `ends` and `ejection` name what goes
-wrong, `series`, `status` and `report` tell.
+`directory` keeps services, whose `targets` a `resolver` finds, and `discovery` in a registry, as
+`placement` has it, which hears `sighting`s and an `announcement`; `checks` ask endpoints how they
+are, `affinity` ties requests to them, `attempts` report how they do. `native` connects our own
+application, or a component that is `mounted`; `handler` is the proxy in another's. `sweep` is the
+one clock of all timeouts (`deadlines`, `patience`), `memo` remembers heads, `failure`, `ends` and
+`ejection` name what goes wrong, `series`, `status` and `report` tell.
 """
 
 from __future__ import annotations

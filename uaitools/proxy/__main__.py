@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = getattr(error, "strerror", None) or error
         sys.stderr.write(f"cannot listen on {address}: {reason}\n")
         return 1
-    return Program(settings, loading, demo, admin).run(listeners, plain)
+    program = Program(settings, loading, demo, admin, options.data_dir)
+    return program.run(listeners, plain)
 
 
 def _try_log(file: str) -> None:
@@ -89,7 +90,7 @@ def _summary(config: ProxyConfig, file: Path | None) -> str:
     for index, route in enumerate(config.routes):
         for name in route.service_names:
             known = config.services.get(name)
-            if known is None or not known.endpoints:
+            if known is None or not (known.endpoints or known.registry):
                 alike = get_close_matches(name, config.services.keys() - {name}, n=1)
                 lines.append(
                     f"warning: proxy.routes[{index}] ({route.label}): the service {name} "
@@ -124,7 +125,7 @@ def _parser() -> ArgumentParser:
         "--data-dir",
         type=Path,
         metavar="DIR",
-        help="where components store; the proxy stores nothing",
+        help="where to keep what the registry has said last, for a start without it",
     )
     add("--demo", action="store_true", help="add two sample chat upstreams behind /api/chat")
     add("--check", action="store_true", help="validate the configuration and exit")

@@ -83,6 +83,8 @@ class Attempts:
         self._note(failure)
         self._reported = True
         endpoint = self._pool.endpoint
+        if failure.connecting:
+            self._pool.unreached += 1
         if endpoint.observer is not None and not self.status:
             self._measure(endpoint, now, failed=True)
         endpoint.breaker.failure(

@@ -1,66 +1,55 @@
 """The services in force: built from the configuration, kept across reloads, followed through DNS.
 
-An endpoint is one address. A name stands for all the addresses it resolves to, each an endpoint
-of its own with its own health, looked up again every 30 s: the system's resolver does not tell a
-record's TTL. Where a name has IPv4 addresses its IPv6 ones are left out, else `localhost` would
-count twice for servers that listen on one family only.
+Where their endpoints are is told by `targets`, of instances that a registry names by `placement`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from ipaddress import ip_address
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from uaitools.log import get_logger
 from uaitools.proxy.affinity import Affinity, Sticky, finder
 from uaitools.proxy.checks import Checks
-from uaitools.proxy.config import Check, EndpointUrl, ServiceSettings, UpstreamTls
+from uaitools.proxy.config import Check, ServiceSettings, UpstreamTls
 from uaitools.proxy.config.checks import REGEX
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.failure import EJECTED
 from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.orders import Order, StandingOrders
 from uaitools.proxy.outbox import Outbox
-from uaitools.proxy.pool import Connector, Pool
+from uaitools.proxy.placement import NOBODY, Placement, place
+from uaitools.proxy.pool import Pool
+from uaitools.proxy.resolver import Resolver
 from uaitools.proxy.service import Service, ServicePolicy
+from uaitools.proxy.sighting import sight
 from uaitools.proxy.sweep import Sweep
+from uaitools.proxy.targets import Target, Targets, names_of, speaks_tls
 from uaitools.proxy.tls.material import UpstreamContexts
-from uaitools.proxy.tls.upstream import TlsConnector
-from uaitools.tasks import spawn
 from uaitools.traffic.balancing.ewma import DECAY
-from uaitools.traffic.breaker import BreakerPolicy, Cause, CircuitBreaker, State
+from uaitools.traffic.breaker import OUT, BreakerPolicy, Cause, CircuitBreaker, State
 from uaitools.traffic.checks import CheckPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
 from uaitools.traffic.sticky import Sessions
 
-RESOLVE_INTERVAL: Final = 30.0
-_RESOLVE_TIMEOUT: Final = 5.0
+if TYPE_CHECKING:
+    from uaitools.registry.client import Member
+
+_AWAY: Final = (*OUT, State.DRAINED)
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One address to connect to."""
-
-    address: str
-    weight: int
-    connect: Connector
-    backup: bool
 
 
 class Directory:
     """All services by name.
 
     client_of: see Peers.client. on_ejection: told of each ejection that happened here. secret:
-    signs the cookies of sticky sessions; set before `apply`.
+    signs the cookies of sticky sessions; set before `apply`. instances: the instances that a
+    registry has under a name. zone: see placement.
     """
 
     def __init__(
@@ -76,11 +65,15 @@ class Directory:
         self._on_ejection = on_ejection
         self.secret = b""
         self._settings: dict[str, ServiceSettings] = {}
-        self._resolved: dict[str, tuple[str, ...]] = {}  # name -> its last good addresses
-        self._task: asyncio.Task[None] | None = None
+        self.instances: Callable[[str], Sequence[Member]] = lambda _name: ()
+        self.zone = ""
+        self._resolver = Resolver(self._names, self._renamed)
         self._accepting_remote = False
         self._orders = StandingOrders()
         self._contexts = UpstreamContexts()
+        self._targets = Targets(self._resolver, self._contexts)
+        self._leaving: list[Pool] = []  # retired, but somebody has nowhere else to wait
+        self._unbalanced: set[str] = set()  # services whose zones are to be weighed again
         self._secured: dict[str, UpstreamTls] = {}  # by service: how its pools were made
         self.services: dict[str, Service] = {}
         sweep.hooks.append(self._expire_waiters)
@@ -88,27 +81,22 @@ class Directory:
         sweep.hooks.append(self._checks.run_due)
 
     def __repr__(self) -> str:
-        return f"<Directory services={len(self.services)} names={len(self._resolved)}>"
+        return f"<Directory services={len(self.services)} names={len(self._resolver)}>"
 
     async def start(self) -> None:
         """Follow names from now on."""
-        self._task = spawn(self._follow(), name="resolve endpoints")
+        self._resolver.start()
 
     async def stop(self) -> None:
         """Stop following names and checking endpoints, and close every idle connection."""
         await self._checks.stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._resolver.stop()
         for service in self.services.values():
             service.replace({})
 
     async def resolve(self, settings: Mapping[str, ServiceSettings]) -> None:
         """Look up the names in `settings` that have not been looked up yet."""
-        names = _names(settings.values())
-        for known in self._resolved.keys() - names - _names(self._settings.values()):
-            del self._resolved[known]
-        await self._look_up(names - self._resolved.keys())
+        await self._resolver.learn(self._names(settings))
 
     def apply(self, settings: Mapping[str, ServiceSettings], mentioned: Iterable[str]) -> None:
         """Make `settings` the ones in force; what is unchanged keeps its state and connections.
@@ -116,12 +104,12 @@ class Directory:
         mentioned: services that routes name, which exist even without settings.
         """
         names = dict.fromkeys([*settings, *mentioned])
-        secured = [s.tls for s in settings.values() if any(e.secure for e in s.endpoints)]
+        secured = [s.tls for n, s in settings.items() if speaks_tls(s, self._placement(n, s))]
         for error in self._contexts.prepare(secured):
             _log.error("TLS to a service is not possible", reason=str(error))
         self._settings = {name: settings.get(name, ServiceSettings()) for name in names}
         for name in self.services.keys() - names.keys():
-            self.services.pop(name).replace({})
+            self._leaving += self.services.pop(name).replace({})
             self._orders.keep(name, frozenset())
             self._secured.pop(name, None)
         for name, chosen in self._settings.items():
@@ -131,6 +119,13 @@ class Directory:
                 service = self.services[name] = Service(name, policy, monotonic())
             service.adopt(policy)
             self._refresh(service, chosen)
+
+    def rediscover(self, name: str) -> None:
+        """The instances that a registry has under `name` are others now."""
+        for own, settings in self._settings.items():
+            if settings.registered(own) == name:
+                self._refresh(self.services[own], settings)
+        self._resolver.notice()
 
     def eject(self, ejection: Ejection) -> None:
         """Take an endpoint out because another worker found it bad."""
@@ -170,6 +165,10 @@ class Directory:
             case "weight":
                 self._refresh(service, self._settings[service.name])
 
+    def pools(self) -> Iterable[Pool]:
+        """Of all endpoints of all services."""
+        return [pool for service in self.services.values() for pool in service.pools.values()]
+
     # -- endpoints --------------------------------------------------------------------------
 
     def _refresh(self, service: Service, settings: ServiceSettings) -> None:
@@ -179,32 +178,80 @@ class Directory:
             known = {a: pool for a, pool in known.items() if not a.startswith("https:")}
         self._secured[service.name] = settings.tls
         pools: dict[Endpoint, Pool] = {}
-        for target in self._targets(settings):
+        placement = self._placement(service.name, settings)
+        targets = self._targets.of(settings, placement)
+        for target in targets:
             pool = known.get(target.address) or self._new_pool(service, target)
             endpoint = pool.endpoint
-            endpoint.backup = target.backup
+            endpoint.backup, endpoint.last = target.backup, target.last
             standing = self._orders.of(service.name, target.address)
-            endpoint.weight = standing.weight or target.weight
+            endpoint.weight = placement.scale * (standing.weight or 0) or target.weight
             if standing.drained and endpoint.breaker.state is not State.DRAINED:
                 endpoint.breaker.drain(monotonic())
             endpoint.max_requests = service.policy.requests
             endpoint.breaker.policy = service.policy.breaker
             pools[endpoint] = pool
-        unresolved = [n for n in _names([settings]) if not self._resolved.get(n)]
-        service.hint = (
-            f"the name {unresolved[0]} does not resolve"
-            if unresolved
-            else f"set proxy.services.{service.name}.endpoints in the configuration, "
-            f"or register an instance named {service.name}"
-        )
-        self._orders.keep(service.name, frozenset(e.address for e in pools))
-        service.replace(pools)
-        service.affinity = self._affinity(service, settings)
+        service.hint = self._hint(service.name, settings, placement)
+        present = {endpoint.address for endpoint in pools} | self._targets.gone(placement)
+        self._orders.keep(service.name, frozenset(present))
+        # Before the pools that go are retired: who waits there is sent on at once.
+        service.affinity = self._affinity(service, settings, tuple(pools))
+        self._leaving += service.replace(pools)
+        for target, pool in zip(targets, pools.values(), strict=True):
+            member = target.placed.member if target.placed is not None else None
+            if sight(pool, member) and pool.endpoint.breaker.cause is not Cause.OPERATOR:
+                pool.endpoint.breaker.restore(monotonic())  # it is another process
 
-    def _affinity(self, service: Service, settings: ServiceSettings) -> Affinity | None:
+    def _placement(self, name: str, settings: ServiceSettings) -> Placement:
+        """The instances of a service that a registry names, as they are to be called."""
+        registered = settings.registered(name)
+        if registered is None:
+            return NOBODY
+        service = self.services.get(name)
+        failing = [
+            pool.sighting.member.id
+            for endpoint, pool in (service.pools.items() if service is not None else ())
+            if pool.sighting is not None and endpoint.breaker.state in _AWAY
+        ]
+        return place(self.instances(registered), self.zone, failing)
+
+    def _names(self, settings: Mapping[str, ServiceSettings] | None = None) -> set[str]:
+        """The names that services point at, those in force unless others are given."""
+        wanted = self._settings if settings is None else settings
+        found: set[str] = set()
+        for name, one in wanted.items():
+            registered = one.registered(name)
+            found |= names_of(one, () if registered is None else self.instances(registered))
+        return found
+
+    def _renamed(self, names: Collection[str]) -> None:
+        """Some names stand for other addresses now."""
+        for name, settings in self._settings.items():
+            if not self._names({name: settings}).isdisjoint(names):
+                self._refresh(self.services[name], settings)
+
+    def _hint(self, name: str, settings: ServiceSettings, placement: Placement) -> str:
+        """What an operator has to do when there is no endpoint at all."""
+        registered = settings.registered(name)
+        for host in sorted(self._names({name: settings})):
+            if not self._resolver.addresses(host):
+                return f"the name {host} does not resolve"
+        if registered is None:
+            return (
+                f"set proxy.services.{name}.endpoints in the configuration, or `registry = true` "
+                f"there and register an instance named {name}"
+            )
+        if placement.out:
+            states = ", ".join(sorted({one.health.value for one in placement.out}))
+            return f"the registry has no instance of {registered} to send to, only {states}"
+        return f"register an instance named {registered}"
+
+    def _affinity(
+        self, service: Service, settings: ServiceSettings, endpoints: Sequence[Endpoint]
+    ) -> Affinity | None:
         sticky: Sticky | None = None
         if settings.sticky is not None:
-            sessions = Sessions(self.secret, service.name, settings.sticky.ttl, service.endpoints)
+            sessions = Sessions(self.secret, service.name, settings.sticky.ttl, endpoints)
             sticky = Sticky(settings.sticky.cookie.encode(), sessions)
         elif settings.hash is None:
             return None
@@ -219,30 +266,6 @@ class Directory:
         breaker.on_transition = partial(self._changed, service, endpoint)
         return Pool(endpoint, service, target.connect, self._sweep, self._outbox)
 
-    def _targets(self, settings: ServiceSettings) -> list[Target]:
-        targets: dict[str, Target] = {}
-        for endpoint in settings.endpoints:
-            for target in self._targets_of(endpoint, settings.tls):
-                targets.setdefault(target.address, target)
-        return list(targets.values())
-
-    def _targets_of(self, endpoint: EndpointUrl, tls: UpstreamTls) -> list[Target]:
-        if endpoint.url.startswith("unix:"):
-            path = endpoint.url.removeprefix("unix:")
-            by_path = partial(_connect_unix, path)
-            return [Target(endpoint.url, endpoint.weight, by_path, endpoint.backup)]
-        host, port = endpoint.host_port
-        addresses = (host,) if _is_address(host) else self._resolved.get(host, ())
-        targets: list[Target] = []
-        for address in addresses:
-            label = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-            connect: Connector = partial(_connect_tcp, address, port)
-            if endpoint.secure:
-                label = f"https://{label}"
-                connect = TlsConnector(address, port, host, tls, self._contexts)
-            targets.append(Target(label, endpoint.weight, connect, endpoint.backup))
-        return targets
-
     def _changed(
         self,
         service: Service,
@@ -253,6 +276,8 @@ class Directory:
     ) -> None:
         """An endpoint's breaker has changed its state."""
         service.balancer.refresh()
+        if self.zone:
+            self._unbalance(service.name)
         cause = breaker.cause
         tell = _log.warning if new is State.EJECTED else _log.info
         tell(
@@ -276,71 +301,27 @@ class Directory:
         ):
             self._on_ejection(Ejection(service.name, endpoint.address, cause, breaker.until))
 
+    def _unbalance(self, name: str) -> None:
+        """See soon whether the own zone still has enough; now may be in the middle of a refresh."""
+        if not self._unbalanced:
+            asyncio.get_running_loop().call_soon(self._rebalance)
+        self._unbalanced.add(name)
+
+    def _rebalance(self) -> None:
+        names = self._unbalanced.copy()
+        self._unbalanced.clear()
+        for name in names & self.services.keys():
+            if self._settings[name].registered(name) is not None:
+                self._refresh(self.services[name], self._settings[name])
+
     def _expire_waiters(self, now: float) -> None:
         for service in self.services.values():
             for pool in service.pools.values():
                 pool.expire_waiters(now)
-
-    # -- names ------------------------------------------------------------------------------
-
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(RESOLVE_INTERVAL)
-            changed = await self._look_up(_names(self._settings.values()))
-            for name, settings in self._settings.items():
-                if changed & _names([settings]):
-                    self._refresh(self.services[name], settings)
-
-    async def _look_up(self, names: Iterable[str]) -> set[str]:
-        """Resolve names at the same time; a failure keeps what was known. Returns the changed."""
-        wanted = sorted(names)
-        found = await asyncio.gather(*(_addresses(name) for name in wanted))
-        changed: set[str] = set()
-        for name, addresses in zip(wanted, found, strict=True):
-            if addresses and set(addresses) != set(self._resolved.get(name, ())):
-                self._resolved[name] = addresses
-                changed.add(name)
-        return changed
-
-
-async def _addresses(name: str) -> tuple[str, ...]:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_RESOLVE_TIMEOUT):
-            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError, UnicodeError) as error:
-        _log.warning("a name does not resolve", name=name, reason=str(error) or "timed out")
-        return ()
-    first = [str(info[4][0]) for info in found if info[0] == socket.AF_INET]
-    return tuple(dict.fromkeys(first or [str(info[4][0]) for info in found]))
-
-
-def _names(settings: Iterable[ServiceSettings]) -> set[str]:
-    """The host names, not addresses, that services point at."""
-    return {
-        endpoint.host_port[0]
-        for service in settings
-        for endpoint in service.endpoints
-        if not endpoint.url.startswith("unix:") and not _is_address(endpoint.host_port[0])
-    }
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _connect_tcp(
-    host: str, port: int, factory: Callable[[], asyncio.Protocol]
-) -> Awaitable[object]:
-    return asyncio.get_running_loop().create_connection(factory, host, port)
-
-
-def _connect_unix(path: str, factory: Callable[[], asyncio.Protocol]) -> Awaitable[object]:
-    return asyncio.get_running_loop().create_unix_connection(factory, path)
+        for pool in self._leaving:
+            pool.expire_waiters(now)
+        if self._leaving:
+            self._leaving = [pool for pool in self._leaving if pool.waited_for]
 
 
 def _policy(settings: ServiceSettings) -> ServicePolicy:

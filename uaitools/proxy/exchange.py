@@ -421,6 +421,13 @@ class Exchange(Attempts):
             return
         self._answer(failure.error(self.plan.service.name, message), now, failure.end)
 
+    def reroute(self, now: float) -> None:
+        """The endpoint leaves and has seen nothing of the request: another takes it, for free."""
+        pool, self._pool = self._pool, None
+        assert pool is not None
+        pool.endpoint.in_flight -= 1
+        self._dispatch(now)
+
     def truncated(self, failure: Failure) -> None:
         """The response broke off within its body."""
         now = monotonic()

@@ -11,7 +11,14 @@ from typing import Self
 from uaitools.auth.config import AuthConfig
 from uaitools.config import ConfigError, Flag, Settings, load
 from uaitools.limits.config import LimitsConfig
-from uaitools.proxy.config import EndpointUrl, ProxyConfig, RouteSettings, ServiceSettings
+from uaitools.proxy.config import (
+    REGISTRY_MISSING,
+    EndpointUrl,
+    ProxyConfig,
+    RegistryTable,
+    RouteSettings,
+    ServiceSettings,
+)
 from uaitools.proxy.demo import ROUTE as DEMO_ROUTE
 from uaitools.proxy.demo import SERVICE as DEMO_SERVICE
 from uaitools.proxy.demo import Demo
@@ -54,7 +61,12 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
     ]
     read = partial(
         load,
-        {"proxy": ProxyConfig, "auth": AuthConfig, "limits": LimitsConfig},
+        {
+            "proxy": ProxyConfig,
+            "auth": AuthConfig,
+            "limits": LimitsConfig,
+            "registry": RegistryTable,
+        },
         file=options.config,
         environ=environ,
     )
@@ -68,15 +80,20 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
     if not auth.enabled and config.asking():
         reason = "nothing says whose credentials are good; set [auth]"
         raise ConfigError([f"{key}: {reason}" for key in config.asking()])
+    registry = settings.of(RegistryTable)
+    if registry.client is None and config.registered:
+        lost = [name for name, service in config.services.items() if service.registry]
+        problems = [f"proxy.services.{name}.registry: {REGISTRY_MISSING}" for name in lost]
+        raise ConfigError(problems)
     if not (config.listen.loopback or auth.enabled or options.insecure):
         problem = f"proxy.listen: others can reach {config.listen}, and there is no authentication"
         raise ConfigError([f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"])
     if demo is not None:
         config = _with_demo(config, demo)
-    problems, _ = examine(config)
-    if problems:
-        raise ConfigError(problems)
-    return Settings((settings.common, config, auth, settings.of(LimitsConfig)))
+    broken, _ = examine(config)
+    if broken:
+        raise ConfigError(broken)
+    return Settings((settings.common, config, auth, settings.of(LimitsConfig), registry))
 
 
 def _endpoints(routes: Sequence[RouteFlag]) -> list[Flag]:

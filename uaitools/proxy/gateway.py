@@ -26,9 +26,10 @@ from uaitools.proxy import native, status
 from uaitools.proxy.access.log import AccessLog
 from uaitools.proxy.access.writer import AccessWriter
 from uaitools.proxy.clients import Clients
-from uaitools.proxy.config import AccessLogSettings, ProxyConfig
+from uaitools.proxy.config import REGISTRY_MISSING, AccessLogSettings, ProxyConfig
 from uaitools.proxy.deadlines import Deadlines
 from uaitools.proxy.directory import Directory
+from uaitools.proxy.discovery import Discovery, Source
 from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.guards.builder import Guards
@@ -81,7 +82,7 @@ class Gateway:
     that this process takes out. auth: who may come, where routes ask for it; without it everyone
     may. limits: counts requests, for workers made before they were forked; the gateway starts and
     stops it. secret: signs the cookies of sticky sessions where the configuration sets none; random
-    when left out.
+    when left out. registry: where services with `registry` have their instances.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Gateway:
         auth: AuthConfig | None = None,
         limits: Limits | None = None,
         secret: bytes | None = None,
+        registry: Source | None = None,
     ) -> None:
         self._mounted = app if isinstance(app, Mounted) else None
         self.name = self._mounted.name if self._mounted is not None else _NAME
@@ -115,6 +117,9 @@ class Gateway:
         self.deadlines = Deadlines()
         self._sweep.hooks.append(self.deadlines.expire)
         self._directory = Directory(self._sweep, self.outbox, self.client_of, on_ejection)
+        self.discovery = Discovery(self._directory.rediscover, self._directory.pools)
+        self._directory.instances = self.discovery.instances
+        self._source = registry
         self._secret = secret or token_bytes(32)
         self._peers = Peers(config.trusted_proxies)
         self.authenticator = Authenticator(auth or AuthConfig(), audience=self.name)
@@ -212,6 +217,7 @@ class Gateway:
         if self.front is not None:
             await self.front.stop()
         await self._sweep.stop()
+        await self.discovery.stop()
         await self._directory.stop()
         await self.authenticator.stop()
         await self.limits.stop()
@@ -250,21 +256,33 @@ class Gateway:
 
     # -- configuration ----------------------------------------------------------------------
 
-    async def reload(self, config: ProxyConfig, auth: AuthConfig | None = None) -> None:
+    async def reload(
+        self,
+        config: ProxyConfig,
+        auth: AuthConfig | None = None,
+        registry: Source | None = None,
+    ) -> None:
         """Make `config` the one in force, at once and whole; connections and tunnels stay.
 
         What has a socket, and all that ProxyConfig.keeping names, needs a restart and is kept as it
-        was, as is `auth` unless given. Raises ValueError, KeyFileError and MaterialError when that
-        is not possible, and then nothing has changed but whose credentials are good.
+        was, as are `auth` and `registry` unless given. Raises ValueError, KeyFileError and
+        MaterialError when that is not possible, and then nothing has changed but whose credentials
+        are good and which registry is asked.
         """
         enabled = self.authenticator.enabled if auth is None else auth.enabled
         if not enabled and (asking := config.asking()):
             raise ValueError(f"{asking[0]} asks for credentials: configure [auth]")
+        self._source = registry or self._source
+        registered = config.registered
+        if registered and self._source is None:
+            raise ValueError(f"services are to be found in a registry: {REGISTRY_MISSING}")
         if auth is not None:
             await self.authenticator.reload(auth)
         kept = config.keeping(self.config)
         if self.front is not None and kept.tls is not None and config is not self.config:
             await self.front.reload(kept.tls)
+        await self.discovery.follow(self._source, registered)
+        self._directory.zone = self.discovery.zone
         await self._directory.resolve(config.services)
         self._directory.secret = config.sticky.key or self._secret
         mentioned = [name for route in config.routes for name in route.service_names]
@@ -282,6 +300,7 @@ class Gateway:
             for downstream in self.clients:
                 downstream.recognise()
         self._build_site()
+        await self.discovery.keep(registered)
 
     def hook(self, function: Hook) -> Hook:
         """Run `function` for every request that is proxied, before the hooks of its route.
@@ -433,6 +452,10 @@ class Gateway:
             name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)
             for name, service in self.services.items()
         }
+        return component.Health({**available, **self.dependencies}, draining=self.draining)
+
+    @property
+    def dependencies(self) -> Mapping[str, bool]:
+        """Whether what the gateway itself depends on works, by name."""
         mounted = self._mounted.dependencies() if self._mounted is not None else {}
-        dependencies = {**available, **self.limits.dependencies, **mounted}
-        return component.Health(dependencies, draining=self.draining)
+        return {**self.limits.dependencies, **self.discovery.dependencies, **mounted}

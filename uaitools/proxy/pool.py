@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uaitools.proxy.outbox import Outbox
     from uaitools.proxy.plan import Plan
     from uaitools.proxy.service import Service
+    from uaitools.proxy.sighting import Sighting
     from uaitools.proxy.sweep import Sweep
 
 IDLE_LIMIT: Final = 128  # idle connections kept for one endpoint
@@ -45,6 +46,9 @@ class Waiter(Protocol):
     def upstream_failed(self, failure: Failure, message: str | None = None) -> None:
         """There will be no connection."""
 
+    def reroute(self, now: float) -> None:
+        """The endpoint leaves, and there are others."""
+
 
 class Pool:
     """Connections to `endpoint`, opened by `connect`, within the limits of `service.policy`."""
@@ -62,7 +66,9 @@ class Pool:
         "refused",
         "reused",
         "service",
+        "sighting",
         "sweep",
+        "unreached",
         "waiters",
     )
 
@@ -88,12 +94,19 @@ class Pool:
         self.opened = 0
         self.refused: str | None = None  # what the system said to the last attempt to connect
         self.reused = 0
+        self.unreached = 0  # requests that found no connection could be made
+        self.sighting: Sighting | None = None  # of an endpoint that a registry has named
 
     def __repr__(self) -> str:
         return (
             f"<Pool {self.endpoint.address} open={self.open} idle={len(self.idle)} "
             f"waiting={len(self.waiters)}>"
         )
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for a connection."""
+        return bool(self._replays or self.waiters)
 
     def enqueue(self, waiter: Waiter, now: float) -> bool:
         """Let `waiter` have the next connection; False when the queue is full."""
@@ -113,6 +126,10 @@ class Pool:
         """
         waiter.waiting_since = now
         self._replays.append(waiter)
+        if self._retired:
+            self._reroute(now)
+        if waiter not in self._replays:
+            return
         if self.open < self.service.policy.connections:
             self._open(waiter)
         elif self.idle:
@@ -148,10 +165,23 @@ class Pool:
         self._open_for_waiters()
 
     def retire(self) -> None:
-        """Close idle connections now and the others when no exchange needs them any more."""
+        """Take no request any more: who waits goes elsewhere, what is under way finishes here.
+
+        So an endpoint that is told to stop may do so as soon as it has answered what it has: none
+        of those who wait reaches it later. Idle connections close now, the others after use.
+        """
         self._retired = True
         for upstream in self.idle.copy():
             upstream.close()
+        self._reroute(monotonic())
+
+    def _reroute(self, now: float) -> None:
+        """Send those who wait elsewhere, as long as anybody can take them; the others wait on."""
+        waiting = [*self._replays, *self.waiters]
+        while waiting and any(e.share(now) > 0.0 for e in self.service.pools):
+            waiter = waiting.pop(0)
+            self.forget(waiter)
+            waiter.reroute(now)
 
     def fail_waiters(self, failure: Failure) -> None:
         """Send everyone in the queue elsewhere: the endpoint was ejected."""

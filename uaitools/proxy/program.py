@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from secrets import token_bytes
 from socket import socket
 from typing import TYPE_CHECKING, Final
@@ -16,11 +17,13 @@ from uaitools.auth.config import AuthConfig
 from uaitools.auth.keyfile import KeyFileError
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.errors import ServiceError
-from uaitools.lifecycle import run, run_main
+from uaitools.lifecycle import Service, run, run_main
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
-from uaitools.proxy.config import KEPT, ProxyConfig
+from uaitools.proxy.announcement import Announced
+from uaitools.proxy.config import KEPT, ProxyConfig, RegistryTable
 from uaitools.proxy.demo import Demo
+from uaitools.proxy.discovery import Source
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.orders import Order
@@ -41,7 +44,8 @@ class Program:
     """The gateway as a process, or as each of several.
 
     settings: those in force. loading: reads them again. demo: served beside the gateway, if any.
-    admin: the listening socket of the admin API, if any; all workers accept from it.
+    admin: the listening socket of the admin API, if any; all workers accept from it. data: the
+    folder for what is kept on disk, if anything is.
     """
 
     def __init__(
@@ -50,8 +54,11 @@ class Program:
         loading: Callable[[], Settings],
         demo: Demo | None,
         admin: socket | None = None,
+        data: Path | None = None,
     ) -> None:
         self._admin = admin
+        self._data = data
+        self._first: socket | None = None
         self._settings = settings
         self._load = loading
         # One for all workers, their successors and all reloads, unless the configuration has one.
@@ -82,6 +89,7 @@ class Program:
         redis_url = self._settings.common.redis_url
         self._limits = Limits(limits, redis_url=redis_url, workers=len(listeners))
         self._redirect = redirect
+        self._first = listeners[0]
         if len(listeners) > 1:
             shared = () if redirect is None else (redirect,)
             return Supervisor(self, listeners, shared=shared).run()
@@ -102,8 +110,9 @@ class Program:
                 gather=parent.gather,
                 on_ejection=parent.announce,
                 secret=self._secret,
+                registry=self.source,
             )
-            reloads = _Reloads(gateway)
+            reloads = _Reloads(gateway, self)
             parent.served = _Served(self, gateway, reloads)
 
             def order(order: Order) -> None:
@@ -115,7 +124,8 @@ class Program:
                 parent.order(Order("reload"))
 
             admin = self._admin_of(gateway, order, reload, parent.survey)
-            await run([parent, *self._services, gateway, *admin], ready=reloads.begin)
+            serving = self._announced(gateway, listener)
+            await run([parent, *self._services, serving, *admin], ready=reloads.begin)
 
         run_main(serve)
         return 0
@@ -130,6 +140,9 @@ class Program:
                 "proxy": self._config.model_dump(mode="json", exclude=set(KEPT), context=REVEALED),
                 "auth": self._settings.of(AuthConfig).model_dump(mode="json", context=REVEALED),
                 "limits": self._settings.of(LimitsConfig).model_dump(mode="json"),
+                "registry": self._settings.of(RegistryTable).model_dump(
+                    mode="json", context=REVEALED
+                ),
             }
         )
 
@@ -157,8 +170,9 @@ class Program:
                 auth=self._settings.of(AuthConfig),
                 limits=self._limits,
                 secret=self._secret,
+                registry=self.source,
             )
-            reloads = _Reloads(gateway)
+            reloads = _Reloads(gateway, self)
 
             def reload() -> None:
                 gateway.reopen_logs()
@@ -170,9 +184,23 @@ class Program:
                 reload()
 
             admin = self._admin_of(gateway, gateway.obey, reload_checked)
-            await run([*self._services, gateway, *admin], on_reload=reload, ready=reloads.begin)
+            serving = self._announced(gateway, listener)
+            services = [*self._services, serving, *admin]
+            await run(services, on_reload=reload, ready=reloads.begin)
 
         run_main(serve)
+
+    @property
+    def source(self) -> Source | None:
+        """Where services are found."""
+        return Source.of(self._settings.of(RegistryTable).client, self._data)
+
+    def _announced(self, gateway: Gateway, listener: socket) -> Service:
+        """What to run: the gateway, registered by the first of the processes if it is to be."""
+        client = self._settings.of(RegistryTable).client
+        if client is None or client.address is None or listener is not self._first:
+            return gateway
+        return Announced(gateway, client)
 
     def _admin_of(
         self,
@@ -211,12 +239,16 @@ class Program:
             pinned.append("redis_url")
         if limits.slots != self._settings.of(LimitsConfig).slots:
             pinned.append("limits.slots")
+        registry = settings.of(RegistryTable)
+        if registry.address != self._settings.of(RegistryTable).address:
+            pinned.append("registry.client.address")
         if pinned:
             _log.warning("some settings change with a restart only", settings=pinned)
         # So that each reload tells it again, until the restart.
         common = common.model_copy(update={"redis_url": self._settings.common.redis_url})
         limits = limits.model_copy(update={"slots": self._settings.of(LimitsConfig).slots})
-        self.accept(Settings((common, kept, settings.of(AuthConfig), limits)))
+        registry = registry.at(self._settings.of(RegistryTable).address)
+        self.accept(Settings((common, kept, settings.of(AuthConfig), limits, registry)))
         _log.info("configuration read again")
         return True
 
@@ -261,7 +293,8 @@ class _Served:
             _log.error("configuration is wrong, the old one stays", problems=[str(error)])
             return
         limits = LimitsConfig.model_validate(document["limits"])
-        settings = Settings((Common(**document["common"]), config, auth, limits))
+        registry = RegistryTable.model_validate(document["registry"])
+        settings = Settings((Common(**document["common"]), config, auth, limits, registry))
         self._program.accept(settings)
         self._reloads.submit(settings)
 
@@ -269,10 +302,11 @@ class _Served:
 class _Reloads:
     """Puts configurations into force one after the other; of those that wait the last one wins."""
 
-    __slots__ = ("_gateway", "_ready", "_running", "_waiting")
+    __slots__ = ("_gateway", "_program", "_ready", "_running", "_waiting")
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, program: Program) -> None:
         self._gateway = gateway
+        self._program = program
         self._waiting: Settings | None = None
         self._ready = False
         self._running = False
@@ -300,7 +334,8 @@ class _Reloads:
     async def _apply(self, settings: Settings) -> None:
         config = settings.of(ProxyConfig)
         try:
-            await self._gateway.reload(config, settings.of(AuthConfig))
+            source = self._program.source
+            await self._gateway.reload(config, settings.of(AuthConfig), source)
             self._gateway.limits.configure(settings.of(LimitsConfig))
             _log.info("configuration in force", routes=len(config.routes))
         except (KeyFileError, ValueError) as error:

@@ -39,10 +39,43 @@ class CheckReport:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceReport:
+    """An instance as a registry names it. health: in the registry's words."""
+
+    id: str
+    health: str
+    zone: str
+    generation: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryReport:
+    """What a registry has said of a service.
+
+    name: of the service there. index, epoch: up to where its changes are in force. stale: it does
+    not stand by that now. out: the instances that get nothing.
+    """
+
+    name: str
+    index: int
+    epoch: str
+    stale: bool
+    out: tuple[InstanceReport, ...] = ()
+
+    def merge(self, other: RegistryReport | None) -> RegistryReport:
+        """This worker's view and another's: of the one that is behind."""
+        if other is None:
+            return self
+        return max(self, other, key=lambda one: (one.stale, -one.index))
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointReport:
     """One endpoint: its state, the gauges of now and the counts since the start.
 
-    latency: seconds as ewma estimates them, None without an estimate.
+    latency: seconds as ewma estimates them, None without an estimate. instance: what a registry
+    calls it, None where the configuration alone names it.
     """
 
     weight: int
@@ -52,6 +85,7 @@ class EndpointReport:
     check: CheckReport | None = None
     backup: bool = False
     latency: float | None = None
+    instance: InstanceReport | None = None
 
     def merge(self, other: EndpointReport) -> EndpointReport:
         """This worker's view and another's."""
@@ -67,6 +101,7 @@ class EndpointReport:
             check,
             backup=worst.backup,
             latency=max(latencies, default=None),
+            instance=worst.instance,
         )
 
     def remains(self) -> EndpointReport:
@@ -86,6 +121,7 @@ class ServiceReport:
     last_error: str | None
     latency: HistogramValue
     balance: str = ""
+    registry: RegistryReport | None = None
 
     def merge(self, other: ServiceReport) -> ServiceReport:
         """This worker's view and another's."""
@@ -106,6 +142,7 @@ class ServiceReport:
             self.last_error or other.last_error,
             self.latency + other.latency,
             self.balance or other.balance,
+            other.registry if self.registry is None else self.registry.merge(other.registry),
         )
 
     def remains(self) -> ServiceReport:
@@ -127,6 +164,7 @@ class ServiceReport:
         measured = any(self.latency.counts)
         return {
             "balance": self.balance,
+            "registry": self.registry,
             "requests": self.requests,
             "retries": self.retries,
             "successes": sum(e.numbers.get("successes", 0) for e in self.endpoints.values()),
@@ -147,6 +185,7 @@ class ServiceReport:
                     "weight": endpoint.weight,
                     "check": endpoint.check.document() if endpoint.check is not None else None,
                     "backup": endpoint.backup,
+                    "instance": endpoint.instance,
                     "ewma_ms": _milliseconds(endpoint.latency),
                     **{name: endpoint.numbers.get(name, 0) for name in _GAUGES + _COUNTS},
                 }
@@ -217,14 +256,23 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 def _endpoint(fields: dict[str, Any]) -> EndpointReport:
-    check = fields.pop("check")
-    return EndpointReport(**fields, check=None if check is None else CheckReport(**check))
+    check, instance = fields.pop("check"), fields.pop("instance")
+    return EndpointReport(
+        **fields,
+        check=None if check is None else CheckReport(**check),
+        instance=None if instance is None else InstanceReport(**instance),
+    )
 
 
 def _service(fields: dict[str, Any]) -> ServiceReport:
     latency = fields.pop("latency")
     endpoints = fields.pop("endpoints")
+    registry = fields.pop("registry")
+    if registry is not None:
+        out = tuple([InstanceReport(**one) for one in registry.pop("out")])
+        registry = RegistryReport(**registry, out=out)
     return ServiceReport(
+        registry=registry,
         endpoints={address: _endpoint(one) for address, one in endpoints.items()},
         latency=HistogramValue.from_document(latency),
         **fields,

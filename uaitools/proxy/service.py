@@ -102,8 +102,10 @@ class Service:
         message = "the service has its limit of concurrent requests; try again"
         return ServiceError(503, message, self.name, retry_after=1)
 
-    def replace(self, pools: Mapping[Endpoint, Pool]) -> None:
-        """Swap in another set of endpoints; pools that are no longer in it close when idle.
+    def replace(self, pools: Mapping[Endpoint, Pool]) -> list[Pool]:
+        """Swap in another set of endpoints, and retire the pools that are no longer in it.
+
+        Returns those of them that somebody still waits for, because there was nowhere else to go.
 
         With the same ones and the same policy the balancer goes on where it was.
         """
@@ -118,6 +120,7 @@ class Service:
             self.balancer = make_balancer(*chosen, self.endpoints)
         for pool in retired:
             pool.retire()
+        return [pool for pool in retired if pool.waited_for]
 
     def has_other(self, tried: Collection[Endpoint], now: float) -> bool:
         """Whether an endpoint that is not one of `tried` may be sent to."""

@@ -7,7 +7,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.metrics import Family, Histogram, HistogramValue, Registry, Sample, process
-from uaitools.proxy.report import CheckReport, EndpointReport, Report, ServiceReport
+from uaitools.proxy.report import (
+    CheckReport,
+    EndpointReport,
+    InstanceReport,
+    RegistryReport,
+    Report,
+    ServiceReport,
+)
 from uaitools.traffic.balancing import Ewma
 from uaitools.traffic.breaker import OUT
 
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
     from uaitools.proxy.pool import Pool
     from uaitools.proxy.series import Requests
     from uaitools.proxy.service import Service
+    from uaitools.registry.client import Member
     from uaitools.traffic.endpoint import Endpoint
 
 _REQUESTS: Final = Family("http_requests_total", "counter", "Requests answered.")
@@ -30,7 +38,7 @@ _ROUND_TRIPS: Final = Family(
     "proxy_limit_round_trips_total", "counter", "Questions to Redis about limits."
 )
 _DEPENDENCY: Final = Family(
-    "proxy_dependency_up", "gauge", "Workers that can reach what they depend on, Redis for example."
+    "proxy_dependency_up", "gauge", "Workers that can reach what they depend on: redis, registry."
 )
 _HANDSHAKES: Final = Family(
     "proxy_tls_handshake_failures_total", "counter", "TLS handshakes that came to nothing."
@@ -65,6 +73,7 @@ def registry(gateway: Gateway) -> Registry:
     sources.add(lambda: _request_samples(gateway.requests))
     sources.add(lambda: _gateway_samples(gateway))
     sources.add(gateway.authenticator.samples)
+    sources.add(gateway.discovery.samples)
     return sources
 
 
@@ -72,10 +81,7 @@ def report(gateway: Gateway, sources: Registry) -> Report:
     """This process's report."""
     return Report(
         sources.snapshot(),
-        {
-            name: _service_report(service, gateway.labels_of(name), gateway.requests)
-            for name, service in gateway.services.items()
-        },
+        {name: _service_report(service, gateway) for name, service in gateway.services.items()},
     )
 
 
@@ -101,7 +107,7 @@ def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
     for limit, count in gateway.refusals.items():
         yield Sample(_LIMITED, (("limit", limit),), count)
     yield Sample(_ROUND_TRIPS, (), gateway.limits.round_trips)
-    for name, works in gateway.limits.dependencies.items():
+    for name, works in gateway.dependencies.items():
         yield Sample(_DEPENDENCY, (("name", name),), int(works))
     yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
@@ -140,9 +146,9 @@ def _endpoint_samples(service: Service, label: tuple[str, str]) -> Iterator[Samp
             yield Sample(_DOWN, labels, int(record.down))
 
 
-def _service_report(service: Service, labels: frozenset[str], requests: Requests) -> ServiceReport:
+def _service_report(service: Service, gateway: Gateway) -> ServiceReport:
     latency: HistogramValue = Histogram().value()
-    for series in requests.of_endpoints(labels):
+    for series in gateway.requests.of_endpoints(gateway.labels_of(service.name)):
         latency += series.latency.value()
     balancer, now = service.balancer, monotonic()
     return ServiceReport(
@@ -155,6 +161,7 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
                 check=_check(endpoint),
                 backup=endpoint.backup,
                 latency=balancer.estimate(endpoint, now) if isinstance(balancer, Ewma) else None,
+                instance=_instance(pool.sighting.member) if pool.sighting is not None else None,
             )
             for endpoint, pool in service.pools.items()
         },
@@ -164,7 +171,24 @@ def _service_report(service: Service, labels: frozenset[str], requests: Requests
         last_error=service.last_error,
         latency=latency,
         balance=service.policy.balance,
+        registry=_registry(service, gateway),
     )
+
+
+def _registry(service: Service, gateway: Gateway) -> RegistryReport | None:
+    settings = gateway.config.services.get(service.name)
+    name = settings.registered(service.name) if settings is not None else None
+    view = gateway.discovery.view(name) if name is not None else None
+    if name is None or view is None:
+        return None
+    used = {pool.sighting.member.id for pool in service.pools.values() if pool.sighting is not None}
+    out = tuple([_instance(one) for one in view.members if one.id not in used])
+    return RegistryReport(name, view.index, view.epoch, view.stale, out)
+
+
+def _instance(member: Member) -> InstanceReport:
+    address = f"{member.host}:{member.port}"
+    return InstanceReport(member.id, member.health.value, member.zone, member.generation, address)
 
 
 def _check(endpoint: Endpoint) -> CheckReport | None:

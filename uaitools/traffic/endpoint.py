@@ -20,9 +20,9 @@ class Endpoint:
 
     address: what /api/status shows, e.g. "127.0.0.1:9001" or "unix:/run/app.sock". weight: its
     share beside others. max_requests: how many may be in flight at once. backup: it gets calls
-    only when no other can take them. check: the results of its active checks, or None when there
-    are none. latency: the seconds to an answer as `observer` has last estimated them, at
-    `latency_at`; 0 before the first.
+    only when no other can take them. last: a backup behind the other backups. check: the results of
+    its active checks, or None when there are none. latency: the seconds to an answer as `observer`
+    has last estimated them, at `latency_at`; 0 before the first.
     """
 
     __slots__ = (
@@ -32,6 +32,7 @@ class Endpoint:
         "check",
         "current",
         "in_flight",
+        "last",
         "latency",
         "latency_at",
         "max_requests",
@@ -54,6 +55,7 @@ class Endpoint:
         self.max_requests = max_requests
         self.check: CheckRecord | None = None
         self.backup = backup
+        self.last = False
         self.in_flight = 0
         self.observer: Observer | None = None  # told of each answer; most policies need none
         self.latency = 0.0  # kept here, so that it outlives the policy that a reload replaces

@@ -7,6 +7,7 @@ routes     [[proxy.routes]]: which requests go where
 actions    what becomes of them beside that: split, redirect, answer, header fields
 sticky     [proxy.sticky] and a service's `sticky`
 secret     text that is shown to nobody
+registry   [registry.client]: where services are found
 access     [proxy.access_log]: one line a request
 units      what several of them are made of
 """
@@ -23,6 +24,7 @@ from uaitools.cors import CorsSettings
 from uaitools.limits.config import LimitSettings
 from uaitools.proxy.config.access import AccessLogSettings
 from uaitools.proxy.config.checks import Check
+from uaitools.proxy.config.registry import RegistryTable
 from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings, RouteTimeouts
 from uaitools.proxy.config.services import (
     Breaker,
@@ -39,6 +41,7 @@ from uaitools.proxy.config.units import Seconds
 __all__ = [
     "DEFAULT_ROUTES",
     "KEPT",
+    "REGISTRY_MISSING",
     "AccessLogSettings",
     "Breaker",
     "CertificateFiles",
@@ -48,6 +51,7 @@ __all__ = [
     "Limits",
     "ListenerTls",
     "ProxyConfig",
+    "RegistryTable",
     "Retry",
     "RouteSettings",
     "RouteTimeouts",
@@ -81,6 +85,7 @@ class ClientLimits(Model):
 
 # What a reload leaves as it was: sockets, processes, the own application, and who may give orders.
 KEPT: Final = ("listen", "workers", "cors", "admin", "admin_token")
+REGISTRY_MISSING: Final = "set registry.client.url to where that listens"
 AdminToken = Annotated[SecretStr, Field(min_length=16, max_length=512)]
 
 
@@ -136,6 +141,12 @@ class ProxyConfig(Model):
             }
             keys += [f"proxy.routes[{index}].{name}" for name, asks in asking.items() if asks]
         return keys
+
+    @property
+    def registered(self) -> frozenset[str]:
+        """The names under which services have instances in a registry."""
+        names = (service.registered(name) for name, service in self.services.items())
+        return frozenset(name for name in names if name is not None)
 
     @model_validator(mode="after")
     def _distinct_cookies(self) -> Self:

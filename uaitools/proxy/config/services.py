@@ -15,6 +15,8 @@ from uaitools.proxy.config.tls import UpstreamTls
 from uaitools.proxy.config.units import Count, Seconds
 from uaitools.traffic.retry import STATUSES
 
+# Which names a registry takes is its own business; none of them is longer.
+Registered = Annotated[str, Field(min_length=1, max_length=255)]
 _PORTS: Final = {"http": 80, "https": 443}
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 # Names are tokens (RFC 9110 5.6.2).
@@ -131,10 +133,12 @@ class ServiceSettings(Model):
 
     balance: which endpoint takes the next request; see uaitools.traffic.balancing. hash: what
     consistent_hash goes by. decay: seconds after which ewma has forgotten two thirds. sticky: who
-    came once comes back to the same endpoint.
+    came once comes back to the same endpoint. registry: the name under which a registry knows its
+    instances, true for the service's own; they are endpoints beside those written here.
     """
 
     endpoints: tuple[EndpointUrl, ...] = ()
+    registry: bool | Registered = False
     balance: Literal["round_robin", "least_requests", "ewma", "consistent_hash", "random"] = (
         "round_robin"
     )
@@ -153,14 +157,18 @@ class ServiceSettings(Model):
     def _from_string(cls, value: object) -> object:
         return {"endpoints": [value]} if isinstance(value, str) else value
 
+    @field_validator("registry", mode="before")
+    @classmethod
+    def _from_environment(cls, value: object) -> object:
+        # A variable has no booleans, and a text that is one would be a name.
+        return value == "true" if value in ("true", "false") else value
+
     @field_validator("endpoints")
     @classmethod
     def _distinct(cls, endpoints: tuple[EndpointUrl, ...]) -> tuple[EndpointUrl, ...]:
         urls = [endpoint.url for endpoint in endpoints]
         if len(set(urls)) != len(urls):
             raise ValueError("an endpoint is listed twice; give it a weight instead")
-        if endpoints and all(endpoint.backup for endpoint in endpoints):
-            raise ValueError("every endpoint is a backup; one at least has to be none")
         return endpoints
 
     @field_validator("hash")
@@ -172,6 +180,19 @@ class ServiceSettings(Model):
                 "headers whose name has an underscore are never forwarded"
             )
         return source
+
+    def registered(self, name: str) -> str | None:
+        """What a registry calls this service, whose own name is `name`; None without a registry."""
+        if isinstance(self.registry, str):
+            return self.registry
+        return name if self.registry else None
+
+    @model_validator(mode="after")
+    def _has_primaries(self) -> Self:
+        backups = [endpoint.backup for endpoint in self.endpoints]
+        if backups and all(backups) and not self.registry:
+            raise ValueError("every endpoint is a backup; one at least has to be none")
+        return self
 
     @model_validator(mode="after")
     def _belongs_to_policy(self) -> Self:

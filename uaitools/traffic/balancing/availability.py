@@ -5,7 +5,7 @@ The first of these groups that has a member which was not tried yet:
     1. primaries that their breakers give a share and that have room. More than half of the
        primaries out is a panic: then those ejected on weak evidence are let in beside them,
        because the few that are left would drown;
-    2. backups, by the same rule among themselves;
+    2. backups, by the same rule among themselves, and those that are `last` after the others;
     3. primaries that only a panic lets in;
     4. backups that only a panic lets in.
 
@@ -48,12 +48,13 @@ class Availability:
     up, in a panic, and when there is none. It holds before `until`, when a probe is due.
     """
 
-    __slots__ = ("_endpoints", "backups", "primaries", "settled", "until")
+    __slots__ = ("_endpoints", "_reserves", "backups", "primaries", "settled", "until")
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoints)
         self.primaries: tuple[Endpoint, ...] = ()
         self.backups: tuple[Endpoint, ...] = ()
+        self._reserves: tuple[tuple[Endpoint, ...], ...] = ()  # the backups by their turn
         self.settled: tuple[Endpoint, ...] = ()
         self.until = NEVER
         self.refresh()
@@ -68,6 +69,9 @@ class Availability:
         """Look at states, weights and backups again."""
         self.primaries = tuple([e for e in self._endpoints if not e.backup])
         self.backups = tuple([e for e in self._endpoints if e.backup])
+        last = tuple([e for e in self.backups if e.last])
+        first = tuple([e for e in self.backups if not e.last])
+        self._reserves = (first, last) if first and last else (self.backups,)
         self.settled = ()
         self.until = NEVER
         if not _panicking(self.primaries):
@@ -89,8 +93,14 @@ class Availability:
         primaries = _group(self.primaries, now, tried)
         if primaries.own or not self.backups:
             return primaries
-        backups = _group(self.backups, now, tried)
-        return backups if backups.own or not primaries.endpoints else primaries
+        found = primaries
+        for reserve in self._reserves:
+            backups = _group(reserve, now, tried)
+            if backups.own:
+                return backups
+            if not found.endpoints:
+                found = backups
+        return found
 
 
 def _group(members: Sequence[Endpoint], now: float, tried: Collection[Endpoint]) -> Candidates:
