@@ -191,7 +191,7 @@ class Directory:
             endpoint.max_requests = service.policy.requests
             endpoint.breaker.policy = service.policy.breaker
             pools[endpoint] = pool
-        service.hint = self._hint(service.name, settings, placement)
+        service.hint = "" if pools else self._hint(service.name, settings, placement)
         present = {endpoint.address for endpoint in pools} | self._targets.gone(placement)
         self._orders.keep(service.name, frozenset(present))
         # Before the pools that go are retired: who waits there is sent on at once.

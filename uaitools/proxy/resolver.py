@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -101,6 +102,7 @@ class Resolver:
         return changed
 
 
+@lru_cache(4096)  # 4 us; asked for every instance of a service whenever one of them changes
 def is_address(host: str) -> bool:
     """Whether `host` is an IP address and no name."""
     try:
