@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from functools import partial
@@ -375,6 +376,31 @@ async def test_a_connection_that_closes_as_it_is_used_is_replaced_elsewhere(
             assert len(old.wires) == 1
 
 
+async def test_what_instances_leave_behind_is_nothing(registry: RegistryPeer) -> None:
+    async with answering() as one:
+        registry.lists_of(SERVICE, at("0", one))
+
+        async def come_and_go(first: int, last: int) -> None:
+            for number in range(first, last):
+                await registry.say(
+                    type="put", service=SERVICE, index=2 * number, instance=at(str(number), one)
+                )
+                await registry.say(
+                    type="remove", service=SERVICE, index=2 * number + 1, id=str(number - 1)
+                )
+            await applied(registry, 2 * last - 1)
+            registry.heard.clear()
+            gc.collect()
+
+        async with found(registry) as proxy:
+            await come_and_go(1, 50)
+            assert await names(proxy, 1) == {b"ok": 1}
+            before = len(gc.get_objects())
+            await come_and_go(50, 250)
+            assert await names(proxy, 1) == {b"ok": 1}
+            assert len(gc.get_objects()) < before + 500
+
+
 # -- the registry itself ------------------------------------------------------------------------
 
 
@@ -519,6 +545,13 @@ async def test_the_status_tells_where_endpoints_come_from(registry: RegistryPeer
             assert b'proxy_registry_views_total{service="api"} 1' in metrics
             assert b'proxy_registry_instances{service="api"} 2' in metrics
             assert b'proxy_registry_stale_seconds{service="api"} 0' in metrics
+
+
+async def test_a_gateway_that_stops_is_waited_for_by_no_drain(registry: RegistryPeer) -> None:
+    registry.lists_of(SERVICE)
+    async with found(registry):
+        await eventually(lambda: registry.said("applied"))
+    await eventually(lambda: registry.said("unwatch"))
 
 
 # -- reloads ------------------------------------------------------------------------------------

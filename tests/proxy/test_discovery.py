@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uaitools.proxy.config import ServiceSettings
+from uaitools.proxy.discovery import Source
 from uaitools.proxy.placement import NOBODY, Placed, place
 from uaitools.proxy.resolver import Resolver
 from uaitools.proxy.targets import Target, Targets, names_of
 from uaitools.proxy.tls.material import UpstreamContexts
 from uaitools.proxy.tls.upstream import TlsConnector
 from uaitools.registry.client import Member
+from uaitools.registry.client.config import RegistryClientConfig
 from uaitools.registry.evidence import State
 
 
@@ -218,3 +221,19 @@ async def test_a_name_is_an_instance_when_it_is_resolved() -> None:
 def test_without_a_registry_nobody_is_placed() -> None:
     assert NOBODY.placed == ()
     assert place([]) == NOBODY
+
+
+def test_a_source_shows_no_token() -> None:
+    assert "a-token" not in repr(Source(("http://127.0.0.1:8083",), token="a-token"))
+
+
+def test_the_data_directory_is_for_who_names_no_file(tmp_path: Path) -> None:
+    client = RegistryClientConfig.model_validate({"url": "http://127.0.0.1:8083/", "zone": "eu"})
+    named = client.model_copy(update={"cache": tmp_path / "x"})
+
+    assert Source.of(None) is None
+    assert Source.of(client) == Source(("http://127.0.0.1:8083",), zone="eu")
+    assert (kept := Source.of(client, tmp_path)) is not None
+    assert kept.cache == tmp_path / "registry.json"
+    assert (kept := Source.of(named, tmp_path)) is not None
+    assert kept.cache == tmp_path / "x"

@@ -229,6 +229,7 @@ def with_flags(file: Path, toml: str, *flags: str) -> ProxyConfig:
         config=file,
         listen=None,
         workers=None,
+        data_dir=None,
         log_level=None,
         insecure=False,
         route=[RouteFlag.parse(flag) for flag in flags],

@@ -67,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = getattr(error, "strerror", None) or error
         sys.stderr.write(f"cannot listen on {address}: {reason}\n")
         return 1
-    program = Program(settings, loading, demo, admin, options.data_dir)
-    return program.run(listeners, plain)
+    return Program(settings, loading, demo, admin).run(listeners, plain)
 
 
 def _try_log(file: str) -> None:

@@ -40,7 +40,8 @@ from uaitools.traffic.sticky import Sessions
 if TYPE_CHECKING:
     from uaitools.registry.client import Member
 
-_AWAY: Final = (*OUT, State.DRAINED)
+# One that ramps up cannot take what its zone gets, either.
+_AWAY: Final = (*OUT, State.DRAINED, State.RAMPING)
 _log = get_logger(__name__)
 
 

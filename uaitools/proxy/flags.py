@@ -49,13 +49,14 @@ class RouteFlag:
 def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None) -> Settings:
     """The configuration with everything that the command line adds.
 
-    options: config, listen, workers, log_level, route and insecure, as parsed. environ: usually
-    `os.environ`. demo: sample upstreams to add. Raises ConfigError.
+    options: config, listen, workers, data_dir, log_level, route and insecure, as parsed. environ:
+    usually `os.environ`. demo: sample upstreams to add. Raises ConfigError.
     """
     routes: list[RouteFlag] = options.route
     flags = [
         Flag("--listen", ("proxy", "listen"), options.listen),
         Flag("--workers", ("proxy", "workers"), options.workers),
+        Flag("--data-dir", ("data_dir",), options.data_dir and str(options.data_dir)),
         Flag("--log-level", ("log_level",), options.log_level),
         *_endpoints(routes),
     ]

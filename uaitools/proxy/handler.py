@@ -29,6 +29,7 @@ from uaitools.tasks import spawn
 if TYPE_CHECKING:
     from uaitools.auth.config import AuthConfig
     from uaitools.limits.front import Limits
+    from uaitools.proxy.discovery import Source
     from uaitools.proxy.downstream import ClientPolicy
     from uaitools.proxy.http1.response import ResponseHead
     from uaitools.proxy.upstream import Upstream
@@ -46,7 +47,7 @@ class ReverseProxy:
         app.cleanup_ctx.append(proxy.lifespan)
 
     upstreams: URLs of one service that takes every path. config: routes and services instead.
-    auth, limits: see Gateway. Run the application with `handler_cancellation=True`, as in
+    auth, limits, registry: see Gateway. Run the application with `handler_cancellation=True`, as in
     `web.run_app(app, handler_cancellation=True)`: else aiohttp tells nobody that a waiting client
     has left.
     """
@@ -57,6 +58,7 @@ class ReverseProxy:
         config: ProxyConfig | None = None,
         auth: AuthConfig | None = None,
         limits: Limits | None = None,
+        registry: Source | None = None,
     ) -> None:
         if bool(upstreams) == (config is not None):
             raise ValueError("give either upstream URLs or a configuration")
@@ -64,7 +66,7 @@ class ReverseProxy:
             service = ServiceSettings.model_validate({"endpoints": upstreams})
             route = RouteSettings(path="/", service="upstream")
             config = ProxyConfig(services={"upstream": service}, routes=(route,))
-        self._gateway = Gateway(config, auth=auth, limits=limits)
+        self._gateway = Gateway(config, auth=auth, limits=limits, registry=registry)
 
     def __repr__(self) -> str:
         return f"<ReverseProxy {self._gateway!r}>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from secrets import token_bytes
 from socket import socket
 from typing import TYPE_CHECKING, Final
@@ -44,8 +43,7 @@ class Program:
     """The gateway as a process, or as each of several.
 
     settings: those in force. loading: reads them again. demo: served beside the gateway, if any.
-    admin: the listening socket of the admin API, if any; all workers accept from it. data: the
-    folder for what is kept on disk, if anything is.
+    admin: the listening socket of the admin API, if any; all workers accept from it.
     """
 
     def __init__(
@@ -54,10 +52,10 @@ class Program:
         loading: Callable[[], Settings],
         demo: Demo | None,
         admin: socket | None = None,
-        data: Path | None = None,
     ) -> None:
         self._admin = admin
-        self._data = data
+        folder = settings.common.data_dir
+        self._folder = None if folder is None else folder / SERVICE
         self._first: socket | None = None
         self._settings = settings
         self._load = loading
@@ -193,7 +191,7 @@ class Program:
     @property
     def source(self) -> Source | None:
         """Where services are found."""
-        return Source.of(self._settings.of(RegistryTable).client, self._data)
+        return Source.of(self._settings.of(RegistryTable).client, self._folder)
 
     def _announced(self, gateway: Gateway, listener: socket) -> Service:
         """What to run: the gateway, registered by the first of the processes if it is to be."""
@@ -237,6 +235,8 @@ class Program:
         limits, common = settings.of(LimitsConfig), settings.common
         if common.redis_url != self._settings.common.redis_url:
             pinned.append("redis_url")
+        if common.data_dir != self._settings.common.data_dir:
+            pinned.append("data_dir")
         if limits.slots != self._settings.of(LimitsConfig).slots:
             pinned.append("limits.slots")
         registry = settings.of(RegistryTable)
@@ -245,7 +245,9 @@ class Program:
         if pinned:
             _log.warning("some settings change with a restart only", settings=pinned)
         # So that each reload tells it again, until the restart.
-        common = common.model_copy(update={"redis_url": self._settings.common.redis_url})
+        before = self._settings.common
+        kept_common = {"redis_url": before.redis_url, "data_dir": before.data_dir}
+        common = common.model_copy(update=kept_common)
         limits = limits.model_copy(update={"slots": self._settings.of(LimitsConfig).slots})
         registry = registry.at(self._settings.of(RegistryTable).address)
         self.accept(Settings((common, kept, settings.of(AuthConfig), limits, registry)))

@@ -131,6 +131,18 @@ def test_a_panic_readmits_primaries_only_when_no_backup_can_help(policy: str) ->
 
 
 @every_policy
+def test_the_last_backups_get_what_no_other_can_take(policy: str) -> None:
+    a, b = endpoint("A", 1, Cause.CONNECT), endpoint("B", backup=True)
+    c = endpoint("C", 9, backup=True)
+    c.last = True
+    balancer = POLICIES[policy]([c, a, b])
+
+    assert set(counts(balancer, 50)) == {"B"}
+    b.in_flight = ROOM
+    assert set(counts(balancer, 50)) == {"C"}
+
+
+@every_policy
 def test_a_backup_that_becomes_a_primary_counts_from_the_next_refresh(policy: str) -> None:
     a, b = endpoint("A"), endpoint("B", backup=True)
     balancer = POLICIES[policy]([a, b])
@@ -181,7 +193,8 @@ def readmissible(each: Endpoint, group: Sequence[Endpoint]) -> bool:
 
 def allowed(every: Sequence[Endpoint], now: float, tried: Collection[Endpoint]) -> set[Endpoint]:
     """Those one of which has to be picked; empty when the answer has to be None."""
-    groups = [[e for e in every if e.backup is backup] for backup in (False, True)]
+    turns = [0 if not e.backup else 2 if e.last else 1 for e in every]
+    groups = [[e for e, turn in zip(every, turns, strict=True) if turn == n] for n in range(3)]
     for excluded in (tried, ()):
         good = [{e for e in g if available(e, now) and e not in excluded} for g in groups]
         weak = [{e for e in g if readmissible(e, g) and e not in excluded} for g in groups]
@@ -232,9 +245,10 @@ class Flipping(RuleBasedStateMachine):
         self.one(which).weight = weight
         self.balancer.refresh()
 
-    @rule(which=st.integers(0, 5), backup=st.booleans())
-    def move(self, which: int, backup: bool) -> None:
+    @rule(which=st.integers(0, 5), backup=st.booleans(), last=st.booleans())
+    def move(self, which: int, backup: bool, last: bool) -> None:
         self.one(which).backup = backup
+        self.one(which).last = last
         self.balancer.refresh()
 
     @precondition(lambda self: self.calls)
