@@ -12,7 +12,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from uaitools.openapi import Described
-from uaitools.registry.api import models
+from uaitools.registry.api import answers, requests
 from uaitools.registry.api.documents import Documents
 from uaitools.registry.api.feed import Telling
 from uaitools.registry.api.streams import WRITE, Streams
@@ -62,75 +62,77 @@ class Api:
 
     def resources(self) -> Iterable[Resource]:
         """Everything that it serves; a path that two begin with the same variable calls it id."""
-        m = models
         return (
             # First, because it comes most often: aiohttp looks in this order.
             Resource(
                 "PUT", f"{_ONE}/heartbeat", self._heartbeat, "An instance lives",
-                m.Heard, m.Heartbeat, scope=WRITE, errors=(404, 409),
+                answers.Heard, requests.Heartbeat, scope=WRITE, errors=(404, 409),
             ),
-            Resource("GET", "/v1/services", self._services, "All services", m.Services, scope=READ),
+            Resource(
+                "GET", "/v1/services", self._services, "All services",
+                answers.Services, scope=READ,
+            ),
             Resource(
                 "POST", "/v1/services", self._register, "Register an instance, or replace it",
-                m.Registered, m.Registration, status=201, scope=WRITE, errors=(507,),
+                answers.Registered, requests.Registration, status=201, scope=WRITE, errors=(507,),
             ),
             Resource(
                 "GET", _ONE, self._list, "The instances of a service; a long poll with index",
-                m.ServiceList, query=m.ListQuery, scope=READ,
+                answers.ServiceList, query=requests.ListQuery, scope=READ,
             ),
             Resource(
                 "DELETE", _ONE, self._deregister, "Take an instance out",
-                query=m.Generation, scope=WRITE, errors=(404, 409),
+                query=requests.Generation, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "PATCH", _ONE, self._change, "Give an instance another weight, tags or meta",
-                m.InstanceView, m.Patch, scope=WRITE, errors=(404,),
+                answers.InstanceView, requests.Patch, scope=WRITE, errors=(404,),
             ),
             Resource(
                 "PUT", f"{_ONE}/maintenance", self._maintain, "Take an instance out for a while",
-                m.InstanceView, m.Maintenance, scope=WRITE, errors=(404,),
+                answers.InstanceView, requests.Maintenance, scope=WRITE, errors=(404,),
             ),
             Resource(
                 "DELETE", f"{_ONE}/maintenance", self._restore, "Let it in again",
-                m.InstanceView, scope=WRITE, errors=(404,),
+                answers.InstanceView, scope=WRITE, errors=(404,),
             ),
             Resource(
                 "POST", f"{_ONE}/drain", self._drain, "Have nothing new sent to an instance",
-                m.DrainProgress, m.DrainModel, status=202, scope=WRITE, errors=(404,),
+                answers.DrainProgress, requests.DrainModel, status=202, scope=WRITE, errors=(404,),
             ),
             Resource(
                 "GET", f"{_ONE}/drain", self._progress, "Whether an instance may stop",
-                m.DrainProgress, query=m.Waiting, scope=READ, errors=(404,),
+                answers.DrainProgress, query=requests.Waiting, scope=READ, errors=(404,),
             ),
             Resource(
                 "DELETE", f"{_ONE}/drain", self._undrain, "Have things sent to it again",
-                m.InstanceView, scope=WRITE, errors=(404,),
+                answers.InstanceView, scope=WRITE, errors=(404,),
             ),
             Resource(
                 "POST", f"{_ONE}/applied", self._applied, "A watcher has applied a revision",
-                body=m.Applied, scope=READ,
+                body=requests.Applied, scope=READ,
             ),
             Resource(
                 "POST", "/v1/observations", self._observe, "What a proxy has seen",
-                body=m.Observations, scope=WRITE,
+                body=requests.Observations, scope=WRITE,
             ),
-            Resource("GET", "/v1/nodes", self._nodes, "All addresses", m.Nodes, scope=READ),
+            Resource("GET", "/v1/nodes", self._nodes, "All addresses", answers.Nodes, scope=READ),
             Resource(
                 "GET", "/v1/explain/{name}", self._explain, "Why instances are in their state",
-                m.Explanations, scope=READ, errors=(404,),
+                answers.Explanations, scope=READ, errors=(404,),
             ),
             Resource(
                 "GET", "/v1/watch", self._watch, "Changes as server-sent events, or a WebSocket",
-                query=m.WatchQuery, scope=READ, streams=("text/event-stream",),
+                query=requests.WatchQuery, scope=READ, streams=("text/event-stream",),
             ),
         )  # fmt: skip
 
     # -- instances --------------------------------------------------------------------------
 
-    async def _register(self, request: web.Request) -> models.Registered:
-        wanted = (await body(request, models.Registration, SERVICE)).instance()
+    async def _register(self, request: web.Request) -> answers.Registered:
+        wanted = (await body(request, requests.Registration, SERVICE)).instance()
         entry = await self._registry.register(wanted)
-        return models.Registered(
+        return answers.Registered(
             id=wanted.id,
             generation=entry.instance.generation,
             index=entry.revision,
@@ -139,18 +141,18 @@ class Api:
         )
 
     async def _heartbeat(self, request: web.Request) -> bytes:
-        said = await body(request, models.Heartbeat, SERVICE)
+        said = await body(request, requests.Heartbeat, SERVICE)
         load = None if said.load is None else Load(**said.load.model_dump())
         entry = await self._registry.heartbeat(request.match_info["id"], said.generation, load)
         epoch = self._registry.table.epoch
         return orjson.dumps({"health": entry.state.value, "index": entry.revision, "epoch": epoch})
 
     async def _deregister(self, request: web.Request) -> None:
-        generation = query(request, models.Generation).generation
+        generation = query(request, requests.Generation).generation
         await self._registry.deregister(request.match_info["id"], generation)
 
     async def _change(self, request: web.Request) -> bytes:
-        patch = await body(request, models.Patch, SERVICE)
+        patch = await body(request, requests.Patch, SERVICE)
         return self._said(
             await self._registry.change(
                 request.match_info["id"], weight=patch.weight, tags=patch.tags, meta=patch.meta
@@ -158,14 +160,14 @@ class Api:
         )
 
     async def _maintain(self, request: web.Request) -> bytes:
-        reason = (await body(request, models.Maintenance, SERVICE)).reason
+        reason = (await body(request, requests.Maintenance, SERVICE)).reason
         return self._said(await self._registry.maintain(request.match_info["id"], reason))
 
     async def _restore(self, request: web.Request) -> bytes:
         return self._said(await self._registry.maintain(request.match_info["id"], None))
 
-    async def _drain(self, request: web.Request) -> models.DrainProgress:
-        within = (await body(request, models.DrainModel, SERVICE)).deadline
+    async def _drain(self, request: web.Request) -> answers.DrainProgress:
+        within = (await body(request, requests.DrainModel, SERVICE)).deadline
         name = request.match_info["id"]
         await self._registry.drain(name, within)
         return await self._progress_of(name)
@@ -173,9 +175,9 @@ class Api:
     async def _undrain(self, request: web.Request) -> bytes:
         return self._said(await self._registry.drain(request.match_info["id"], None))
 
-    async def _progress(self, request: web.Request) -> models.DrainProgress:
+    async def _progress(self, request: web.Request) -> answers.DrainProgress:
         name = request.match_info["id"]
-        until = monotonic() + min(query(request, models.Waiting).wait, self._longest_wait)
+        until = monotonic() + min(query(request, requests.Waiting).wait, self._longest_wait)
         while True:
             progress = await self._progress_of(name)
             left = until - monotonic()
@@ -185,11 +187,11 @@ class Api:
             # Watchers that apply a revision ring no bell, and they are many.
             await asyncio.sleep(min(_STEP, left))
 
-    async def _progress_of(self, name: str) -> models.DrainProgress:
+    async def _progress_of(self, name: str) -> answers.DrainProgress:
         progress = await self._registry.progress(name)
         entry = self._registry.table.get(name)
         drained_by = entry.drained_by
-        return models.DrainProgress(
+        return answers.DrainProgress(
             id=name,
             index=entry.revision,
             safe=drained_by is not None and progress.safe,
@@ -211,7 +213,7 @@ class Api:
         return orjson.dumps(self._documents.nodes())
 
     async def _list(self, request: web.Request) -> web.Response:
-        asked = query(request, models.ListQuery)
+        asked = query(request, requests.ListQuery)
         name = request.match_info["id"]
         if asked.watcher is not None:
             self._registry.store.acknowledge(name, asked.watcher, asked.index or 0)
@@ -268,23 +270,23 @@ class Api:
     # -- watchers ---------------------------------------------------------------------------
 
     async def _applied(self, request: web.Request) -> None:
-        said = await body(request, models.Applied, SERVICE)
+        said = await body(request, requests.Applied, SERVICE)
         if said.epoch == self._registry.table.epoch:
             name = request.match_info["id"]
             self._registry.store.acknowledge(name, said.watcher, said.index)
 
     async def _observe(self, request: web.Request) -> None:
-        said = await body(request, models.Observations, SERVICE)
+        said = await body(request, requests.Observations, SERVICE)
         await self._registry.observe(said.watcher, [one.observation() for one in said.observations])
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             return await self.streams.websocket(request)
-        services = query(request, models.WatchQuery).service
+        services = query(request, requests.WatchQuery).service
         return await self.streams.events(request, services)
 
 
-def _wanted(entry: Entry, asked: models.ListQuery) -> bool:
+def _wanted(entry: Entry, asked: requests.ListQuery) -> bool:
     """Whether an instance is one of those asked for."""
     instance = entry.instance
     return (

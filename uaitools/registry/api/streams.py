@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from uaitools.auth.middleware import PRINCIPAL
 from uaitools.errors import ServiceError
-from uaitools.registry.api import models
+from uaitools.registry.api import messages
 from uaitools.registry.api.feed import SERVICES, Feed, Telling
 from uaitools.registry.registry import Registry
 from uaitools.tasks import spawn
@@ -23,7 +23,7 @@ PING: Final = 15.0  # seconds
 STUCK: Final = 30.0  # seconds after which a watcher that does not read is cut off
 MESSAGE: Final = 256 * 1024  # bytes of a watcher's message at most
 WRITE: Final = "registry:write"
-_MESSAGE: Final[TypeAdapter[models.Message]] = TypeAdapter(models.Message)
+_MESSAGE: Final[TypeAdapter[messages.Message]] = TypeAdapter(messages.Message)
 
 
 class Streams:
@@ -160,22 +160,22 @@ class _Listener:
             return _complaint(error.code, error.message)
         return None
 
-    async def _obey(self, message: models.Message) -> None:
+    async def _obey(self, message: messages.Message) -> None:
         store, feed = self._registry.store, self._feed
         match message:
-            case models.Hello(watcher=watcher):
+            case messages.Hello(watcher=watcher):
                 self._watcher = watcher
-            case models.Watch(service=service, index=index, epoch=epoch):
+            case messages.Watch(service=service, index=index, epoch=epoch):
                 if len(feed) >= SERVICES:
                     raise ServiceError(429, f"a watcher watches {SERVICES} at most", "registry")
                 store.acknowledge(service, self._watcher, index or 0)
                 feed.watch(service, index, epoch)
-            case models.Unwatch(service=service):
+            case messages.Unwatch(service=service):
                 feed.unwatch(service)
                 store.leave(service, self._watcher)
-            case models.AppliedMessage(service=service, index=index):
+            case messages.AppliedMessage(service=service, index=index):
                 store.acknowledge(service, self._watcher, index)
-            case models.Observed(observations=observations):
+            case messages.Observed(observations=observations):
                 if not self._writes:
                     raise ServiceError(403, f"what was seen needs the scope {WRITE}", "registry")
                 seen = [one.observation() for one in observations]

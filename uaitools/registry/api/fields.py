@@ -1,0 +1,82 @@
+"""The types of fields that come: bounds, forms, and how JSON schema tells of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_address, valid_path
+from uaitools.registry.evidence import State
+
+_SECONDS: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,25})?(?:e-[0-9]{1,3})?)(ms|s|m)?")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_ADDRESSES: Final = ("ipv4", "ipv6", "hostname")
+
+# An id stands in paths, a name in paths and metrics: no space, no control character, no slash.
+NAME: Final = r"^[A-Za-z0-9._~:@+=-]{1,128}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f,]{1,64}$")]
+Tags = Annotated[tuple[Label, ...], Field(max_length=64)]
+Meta = Annotated[
+    dict[Label, Text], Field(max_length=64, json_schema_extra={"additionalProperties": False})
+]
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE: Final = BeforeValidator(_whole)  # after the bounds, or JSON schema knows none of them
+Big = Annotated[int, Field(ge=0, lt=1 << 53), _WHOLE]
+Weight = Annotated[int, Field(ge=0, le=1000), _WHOLE]
+Port = Annotated[int, Field(ge=1, le=65535), _WHOLE]
+Repeated = Annotated[int, Field(ge=1, le=100), _WHOLE]
+Address = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    AfterValidator(valid_address),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in _ADDRESSES]}),
+]
+Path = Annotated[
+    str,
+    AfterValidator(valid_path),
+    WithJsonSchema({"type": "string", "maxLength": PATH_LIMIT, "pattern": f"^{PATH}$"}),
+]
+
+
+def _seconds(value: object) -> object:
+    """`30`, `"30s"`, `"500ms"` or `"2m"` as seconds."""
+    if not isinstance(value, str):
+        return value
+    match = _SECONDS.fullmatch(value)
+    if match is None:
+        raise ValueError('is a time such as "30s", "500ms" or "2m"')
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _time(most: float) -> WithJsonSchema:
+    number = {"type": "number", "minimum": 0, "maximum": most}
+    text = {"type": "string", "pattern": f"^{_SECONDS.pattern}$"}
+    return WithJsonSchema({"anyOf": [number, text]})
+
+
+Time = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=1e6), _time(1e6)]
+
+
+def _ttl(seconds: float) -> float:
+    if 0 < seconds < 1:
+        raise ValueError("is 0, for no heartbeats, or at least 1 second")
+    return seconds
+
+
+_LONGEST: Final = 86_400
+_TTLS: Final = [{"const": 0}, {"type": "number", "minimum": 1, "maximum": _LONGEST}]
+Ttl = Annotated[
+    float, Field(ge=0, le=_LONGEST), AfterValidator(_ttl), WithJsonSchema({"anyOf": _TTLS})
+]
+_STATES: Final = "|".join(State)
+States = Annotated[str, Field(pattern=f"^({_STATES})(,({_STATES}))*$", max_length=128)]
