@@ -141,6 +141,26 @@ def test_shared_modules_import_no_component(path: Path) -> None:
     assert [module for module in imported(path) if within(module, COMPONENTS)] == []
 
 
+# Components use each other by public names alone: whoever calls a service finds it by the
+# registry's client, and the registry is reached by a gateway's listener (uaitools.proxy.mounted).
+USED = {
+    "proxy": ("uaitools.registry.client",),
+    "registry": ("uaitools.proxy.Gateway", "uaitools.proxy.Mounted", "uaitools.proxy.ProxyConfig"),
+}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=name)
+def test_components_use_each_other_by_public_names(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0]
+    others = COMPONENTS - {f"uaitools.{own}"}
+    if f"uaitools.{own}" not in COMPONENTS:
+        return
+    allowed = USED.get(own, ("uaitools.registry.client",))
+    for module in imported(path):
+        if within(module, others) and module not in others:
+            assert within(module, frozenset(allowed)), module
+
+
 @pytest.mark.parametrize("path", PURE, ids=name)
 def test_pure_modules_import_neither_io_nor_a_clock(path: Path) -> None:
     assert [module for module in imported(path) if within(module, IMPURE)] == []

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from uaitools import log
+from uaitools.command import add_common_flags
 from uaitools.config import ConfigError
 from uaitools.proxy.access.writer import STDOUT, open_log
 from uaitools.proxy.config import ProxyConfig
@@ -108,9 +109,13 @@ def _parser() -> ArgumentParser:
         "SIGHUP reads the configuration again; SIGTERM finishes what runs, at most 30 s.",
         formatter_class=RawDescriptionHelpFormatter,
     )
+    add_common_flags(
+        parser,
+        table="proxy",
+        listen="127.0.0.1:8081",
+        stores="where to keep what the registry has said last, for a start without it",
+    )
     add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="uaitools.toml; see its [proxy] table")
-    add("--listen", metavar="HOST:PORT", help="127.0.0.1:8081 by default; port 0: any free one")
     add(
         "--route",
         type=RouteFlag.parse,
@@ -120,20 +125,7 @@ def _parser() -> ArgumentParser:
         help="send paths below PREFIX to these endpoints; may be repeated",
     )
     add("--workers", metavar="N", help="processes that serve, 1 by default")
-    add(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="where to keep what the registry has said last, for a start without it",
-    )
     add("--demo", action="store_true", help="add two sample chat upstreams behind /api/chat")
-    add("--check", action="store_true", help="validate the configuration and exit")
-    add("--log-level", metavar="LEVEL", help="debug, info, warning or error")
-    add(
-        "--insecure",
-        action="store_true",
-        help="listen on an address that others can reach, although everyone is accepted",
-    )
     return parser
 
 
