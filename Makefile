@@ -9,11 +9,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 SOURCES := $(wildcard uaitools tests bench examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-micro compiled test-compiled lint format clean
+.PHONY: help run test test-slow bench bench-micro compiled test-compiled lint format clean
 
 help:
 	@echo "make run     the gateway on 127.0.0.1:8081 with two sample upstreams; COMPILED=1"
 	@echo "make test    lint, types and the tests"
+	@echo "make test-slow  proofs that take minutes: a Redis that is away for half a minute"
 	@echo "make bench   CPU and memory beside nginx, HAProxy and Caddy (bench/README.md)"
 	@echo "make bench-micro  the parts of a request, one by one"
 	@echo "make compiled     the data plane compiled, in an environment of its own"
@@ -33,6 +34,10 @@ endif
 test: lint
 	scripts/install-programs nginx curl redis-server openssl
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-slow: $(VENV)/.installed
+	scripts/install-programs redis-server
+	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 
 bench: $(VENV)/.installed-bench
 	scripts/install-programs nginx wrk --optional haproxy caddy
