@@ -101,7 +101,10 @@ PURE_IN_REGISTRY = (
     "service.py",
     "sightings.py",
     "snapshot.py",
+    "store/health.py",
     "store/port.py",
+    "store/replica.py",
+    "store/script.py",
     "table.py",
     "watchers.py",
 )

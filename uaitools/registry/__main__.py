@@ -63,7 +63,8 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
 def _serve(settings: Settings) -> int:
     from uaitools.registry.server import RegistryServer  # noqa: PLC0415 - 0.2 s that --check saves
     from uaitools.registry.store.embedded import EmbeddedStore  # noqa: PLC0415
-    from uaitools.registry.store.port import StoreError  # noqa: PLC0415
+    from uaitools.registry.store.port import Store, StoreError  # noqa: PLC0415
+    from uaitools.registry.store.redis import RedisStore  # noqa: PLC0415
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each instance costs a descriptor
@@ -73,8 +74,11 @@ def _serve(settings: Settings) -> int:
         _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
 
     async def serve() -> None:
-        directory = common.data_directory / SERVICE
-        store = EmbeddedStore(directory, policy=config.policy)
+        store: Store
+        if common.redis_url is not None:
+            store = RedisStore(common.redis_url, policy=config.policy)
+        else:
+            store = EmbeddedStore(common.data_directory / SERVICE, policy=config.policy)
         await run([RegistryServer(config, store, auth=auth)])
 
     try:

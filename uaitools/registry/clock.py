@@ -35,3 +35,28 @@ class WatchedClock:
         self.now += min(max(step, 0.0), STEP)
         self._raw = raw
         return self.now
+
+
+class EchoedClock:
+    """A clock that others keep, as it was last told; between two words it runs by itself.
+
+    It never goes back, and after STEP seconds without a word it stands still, as they do.
+    """
+
+    __slots__ = ("_heard", "_latest", "_told")
+
+    def __init__(self, start: float, raw: float) -> None:
+        self._told = self._latest = start
+        self._heard = raw
+
+    def __repr__(self) -> str:
+        return f"<EchoedClock now={self._latest:.3f}>"
+
+    def tell(self, now: float, raw: float) -> None:
+        """It is `now`. raw: what the clock says by which it runs in between."""
+        self._told, self._heard = now, raw
+
+    def read(self, raw: float) -> float:
+        """The time as of now."""
+        self._latest = max(self._latest, self._told + min(max(raw - self._heard, 0.0), STEP))
+        return self._latest

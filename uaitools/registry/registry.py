@@ -67,6 +67,7 @@ class Registry:
         self.counts = Counts()
         self._sightings = Sightings()
         self._sharing = store.sharing
+        self._epoch = ""
         self._task: asyncio.Task[None] | None = None
         store.changed = self._changed
 
@@ -235,6 +236,9 @@ class Registry:
 
     def _changed(self) -> None:
         self.counts.events += 1
+        if self.table.epoch != self._epoch:  # history was lost, also that of unknown services
+            self._epoch = self.table.epoch
+            self.bells.ring_all()
         touched = self.table.touched
         if touched:
             self.table.touched = set()

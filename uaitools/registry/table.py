@@ -109,8 +109,11 @@ class Table:
         return known.listing(fresh=now < self.fresh_until)
 
     def next_due(self) -> float | None:
-        """When time has something to do next."""
-        return self._due[0][0] if self._due else None
+        """When time has something to do next: beginning anew ends, too."""
+        due = self._due[0][0] if self._due else None
+        if self.now < self.fresh_until:
+            due = self.fresh_until if due is None else min(due, self.fresh_until)
+        return due
 
     def remember(self, service: Service) -> None:
         """Put back a service as a snapshot has it, before its instances."""
@@ -252,6 +255,8 @@ class Table:
         self.touched.add(service.name)
         if not service:
             self._empty[service.name] = None
+            # A snapshot has the services in this order: those that are empty as they became so.
+            self.services[service.name] = self.services.pop(service.name)
             if len(self._empty) > EMPTY:
                 self._forget(next(iter(self._empty)))
 

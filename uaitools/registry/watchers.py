@@ -6,7 +6,7 @@ every live watcher has applied the revision that says it drains, and it has noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +45,9 @@ class Watchers:
 
     def __len__(self) -> int:
         return len(self._applied)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._applied)
 
     def acknowledge(self, watcher: str, revision: int, now: float) -> None:
         """A watcher has applied a revision, or only shows that it lives.

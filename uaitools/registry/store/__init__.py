@@ -3,8 +3,10 @@
     port       what a store can do; both pass tests/registry/store/conformance.py
     journal    a file to which events are appended, begun anew from a snapshot now and then
     embedded   the table of one process, over a journal
-    script     what Redis does in one step
-    redis      the table of every registry that reads the same stream of events
+    script     what Redis does in one step; link: a connection that calls it
+    replica    a table that follows a log; follower: keeps it up with the one in Redis
+    appends    events on their way into the log; health: whether Redis counts as away
+    redis      the table of every registry that reads the same log
 
 A store brings events into one order, applies each to its table, and keeps them. Leases and what
 watchers have applied are soft: they change all the time, and who has lost them gives everybody one

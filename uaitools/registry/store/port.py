@@ -44,8 +44,9 @@ class Store(Protocol):
     async def append(self, event: Event) -> Entry | None:
         """Have an event happen, and keep it; what Table.apply returns.
 
-        A Register gets its generation here. Raises what Table.apply raises, and Unavailable when
-        the event could not be kept: then it has not happened.
+        A Register gets its generation here. A Silence and a Pass may be left out, when it shows
+        that they are not so, or known. Raises what Table.apply raises, and Unavailable when the
+        event could not be kept; shared with others, it may have been kept all the same.
         """
 
     def renew(self, entry: Entry) -> Lease:
@@ -59,6 +60,12 @@ class Store(Protocol):
 
     async def left(self, names: Collection[str]) -> dict[str, float]:
         """Seconds that are left of instances' leases."""
+
+    def share(self, name: str) -> bool:
+        """Whether something that one registry is to do for all, such as a check, is for this one.
+
+        All that live agree on that, but for moments in which one comes or goes.
+        """
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """A watcher has applied a revision of a service, or shows that it lives."""

@@ -1,0 +1,145 @@
+"""A table that follows a log: its entries one after the other, from a snapshot on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from uaitools.registry.entry import Entry
+from uaitools.registry.events import Event, Register, decode
+from uaitools.registry.snapshot import dump, load
+from uaitools.registry.store.script import SECOND
+from uaitools.registry.table import DEFAULTS, Table, TablePolicy
+
+Outcome = Entry | Exception | None
+
+
+class Gap(Exception):
+    """The log does not go on where the table stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An entry of the log. by: who appended it, and as which of its own: REGISTRY:NUMBER.
+
+    event: an error where it cannot be read, which comes to nothing everywhere.
+    """
+
+    seq: int
+    epoch: str
+    by: str
+    at: float
+    event: Event | ValueError
+
+
+def logged(name: bytes, fields: Mapping[bytes, bytes]) -> Logged:
+    """An entry as Redis has it. Raises ValueError when it is nothing that a registry wrote."""
+    try:
+        return Logged(
+            int(name.partition(b"-")[0]),
+            fields[b"epoch"].decode(),
+            fields[b"by"].decode(),
+            int(fields[b"at"]) / SECOND,
+            _event(fields[b"event"], fields[b"generation"]),
+        )
+    except KeyError as error:
+        raise ValueError(f"an entry of the log has no field {error}") from error
+
+
+def _event(text: bytes, generation: bytes) -> Event | ValueError:
+    try:
+        event = decode(orjson.loads(text))
+    except ValueError as error:
+        return error
+    if isinstance(event, Register) and generation:
+        event = Register(replace(event.instance, generation=int(generation)))
+    return event
+
+
+class Replica:
+    """A table, and the entry of its log up to which it goes. by: of that entry, '' if unknown."""
+
+    __slots__ = ("by", "seq", "table")
+
+    def __init__(self, table: Table, seq: int, by: str = "") -> None:
+        self.table = table
+        self.seq = seq
+        self.by = by
+
+    def __repr__(self) -> str:
+        return f"<Replica seq={self.seq} {self.table!r}>"
+
+    def apply(self, entry: Logged) -> Outcome:
+        """The next entry; what it came to. Raises Gap when it is not the next."""
+        if entry.seq != self.seq + 1 or entry.epoch != self.table.epoch:
+            raise Gap(f"{entry.epoch}:{entry.seq} after {self.table.epoch}:{self.seq}")
+        self.seq, self.by = entry.seq, entry.by
+        if isinstance(entry.event, Exception):
+            return entry.event
+        try:
+            return self.table.apply(entry.event, entry.at)
+        except Exception as error:  # whatever it is, it is the same everywhere
+            return error
+
+    def write(self, epoch: str | None = None, fresh_until: float = 0.0) -> bytes:
+        """The table written down, as of another epoch if one is given."""
+        policy = self.table.policy
+        document = {**dump(self.table), "policy": [policy.removal, policy.instances]}
+        if epoch is not None:
+            document.update(epoch=epoch, fresh_until=fresh_until)
+        return orjson.dumps(document)
+
+
+def read(text: bytes, seq: int) -> Replica:
+    """What `Replica.write` wrote. Raises ValueError for anything else."""
+    document: dict[str, Any] = orjson.loads(text)
+    try:
+        removal, instances = document.pop("policy")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a snapshot: {error!r}") from error
+    return Replica(load(document, TablePolicy(removal, instances)), seq)
+
+
+def empty(policy: TablePolicy = DEFAULTS) -> Replica:
+    """What is known before anything was read: nothing, and nobody is to believe it."""
+    return Replica(Table("", fresh_until=float("inf"), policy=policy), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Amends:
+    """What another history has missed that this table knows of."""
+
+    missing: Sequence[Entry] = ()
+    left: Sequence[tuple[str, int]] = ()
+
+
+def amends(old: Replica, new: Table, began: Mapping[str, int], before: str, base: int) -> Amends:
+    """What to tell of, when a table is replaced by one of another epoch.
+
+    began: ids and generations with which the new history began; before, base: that was the table
+    of epoch `before` as of entry `base`. Who had gone further in that epoch knows all that was lost
+    since; and when another has begun with nothing, whoever has something left tells it everything.
+    """
+    known = before == old.table.epoch
+    if not old.table.epoch or (known and base >= old.seq) or (before and not known):
+        return Amends()
+    missing = []
+    for entry in old.table:
+        name, generation = entry.instance.id, entry.instance.generation
+        there = new.entries.get(name)
+        # Generations of the new history are higher than any of the old one, see LEAP.
+        if began.get(name, 0) < generation and (
+            there is None or there.instance.generation < generation
+        ):
+            missing.append(entry)
+    left = [
+        (entry.instance.id, entry.instance.generation)
+        for entry in new
+        if known
+        and entry.instance.id not in old.table.entries
+        and entry.instance.generation <= old.table.generation
+    ]
+    return Amends(missing, left)
