@@ -147,7 +147,7 @@ class Follower:
             return
         told = Amends()
         if epoch != old.table.epoch:
-            told = amends(old, new.table, began, (before or b"").decode(), base or 0)
+            told = amends(old, new.table, began, before.decode(), base)
         await self._take(new, told, claimed=False)
         for by, outcome in outcomes:
             self._audience.applied(by, outcome)

@@ -14,16 +14,24 @@ from uaitools.registry.table import Table
 class Store(Protocol):
     """Brings events into one order and keeps them.
 
-    table: what follows from all events so far; replaced when history was lost. It is changed by
-    nothing but `append`, here or in another registry. changed: called after each change of the
-    table, in the loop; set by who wants to know. failing: why nothing can be stored now, or ''.
-    current: the table has all that was stored, as far as is known.
+    The table is replaced when history was lost; it is changed by nothing but `append`, here or in
+    another registry. changed: called after each change of the table, in the loop; set by who wants
+    to know.
     """
 
-    current: bool
-    table: Table
     changed: Callable[[], None]
-    failing: str
+
+    @property
+    def table(self) -> Table:
+        """What follows from all events so far."""
+
+    @property
+    def current(self) -> bool:
+        """Whether the table has all that was stored, as far as is known."""
+
+    @property
+    def failing(self) -> str:
+        """Why nothing can be stored now, or ''."""
 
     @property
     def sharing(self) -> object:

@@ -314,7 +314,7 @@ if epoch == '' then
 end
 local more = redis.call('HMGET', head, 'format', 'before', 'base')
 return {'kept', tonumber(more[1]), epoch, seq, kept, redis.call('GET', prefix .. 'snapshot') or '',
-    more[2], tonumber(more[3])}
+    more[2] or '', tonumber(more[3] or '0')}
 """
 )
 
