@@ -511,3 +511,29 @@ class Interleaving(RuleBasedStateMachine):
 
 TestInterleaving = Interleaving.TestCase
 TestInterleaving.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def test_time_has_something_to_do_when_beginning_anew_ends() -> None:
+    fresh = Table("epoch", now=START, fresh_until=START + 75)
+    assert fresh.next_due() == START + 75
+    assert not fresh.listing("api").authoritative
+
+    fresh.apply(Pass(), START + 75)
+    assert fresh.next_due() is None
+    assert fresh.listing("api").authoritative
+
+
+def test_a_table_from_a_snapshot_forgets_the_same_services_as_the_one_that_wrote_it() -> None:
+    rows = table()
+    for number in range(EMPTY):
+        rows.register(instance("a", f"s-{number}"), START)
+    for number in (7, 3):  # these are empty last
+        rows.register(instance(f"b-{number}", f"s-{number}"), START)
+    for number in (3, 7):
+        rows.deregister(f"b-{number}", None)
+    again = Rows(load(dump(rows.table)), START)
+    for one in (rows, again):
+        for number in range(EMPTY + 5):
+            one.register(instance("a", f"t-{number}"), START)
+    assert list(again.services) == list(rows.services)
+    assert again.table.floor == rows.table.floor

@@ -60,7 +60,7 @@ class Audience(Protocol):
 class Follower:
     """Keeps `replica` up with the log. synced: it is, as far as is known."""
 
-    __slots__ = ("_audience", "_ending", "_link", "_policy", "replica", "synced")
+    __slots__ = ("_audience", "_link", "_policy", "replica", "synced")
 
     def __init__(self, link: Link, policy: TablePolicy, audience: Audience) -> None:
         self._link = link
@@ -68,17 +68,9 @@ class Follower:
         self._audience = audience
         self.replica = empty(policy)
         self.synced = False
-        self._ending = False
 
     def __repr__(self) -> str:
         return f"<Follower synced={self.synced} {self.replica!r}>"
-
-    def end(self) -> None:
-        """Follow no more after the next read; cancelled, it ends at once.
-
-        Cancelling alone is not enough: redis-py takes a cancellation at some moments for itself.
-        """
-        self._ending = True
 
     async def close(self) -> None:
         """Read no more."""
@@ -87,7 +79,7 @@ class Follower:
 
     async def follow_for_ever(self) -> None:
         """Look, read, and try again when Redis is away."""
-        while not self._ending:
+        while True:
             try:
                 if not self.synced:
                     await self.look()

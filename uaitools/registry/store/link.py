@@ -99,15 +99,18 @@ class Link:
                 await self._lock.acquire()
         except TimeoutError as error:
             raise Away("redis is too slow") from error
+        before = _cancellations()
         try:
             if self._client is None:
                 # RESP2: the other protocol answers some commands in another shape.
                 self._client = Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), protocol=2)
             self.round_trips += 1
             async with asyncio.timeout(timeout):
-                return await action(self._client)
+                answer = await action(self._client)
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             await self.close()
+            if _cancellations() > before:
+                raise asyncio.CancelledError from error
             raise _away(error) from error
         except asyncio.CancelledError:
             # An answer may be on its way, which the next call would take for its own.
@@ -115,6 +118,9 @@ class Link:
             raise
         finally:
             self._lock.release()
+        if _cancellations() > before:  # redis-py takes one for itself at some moments
+            raise asyncio.CancelledError
+        return answer
 
     async def _run(
         self, client: Redis, script: str, several: Sequence[Sequence[Argument]]
@@ -135,6 +141,12 @@ class Link:
                 raise failures[0]
             self._loaded.clear()  # of what was sent nothing has happened, or may happen twice
         raise RedisError("the script vanishes as soon as it is loaded")
+
+
+def _cancellations() -> int:
+    """How often the end of this task was asked for."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 async def _plain(client: Redis, *words: Argument) -> Answer:

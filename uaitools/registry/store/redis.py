@@ -135,7 +135,6 @@ class RedisStore:
     async def stop(self) -> None:
         """See Store.stop."""
         self._stopped = True
-        self._follower.end()
         self._appends.reject(Unavailable("this registry stops"))
         tasks = list(self._tasks.values())
         for task in tasks:
