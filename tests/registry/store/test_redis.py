@@ -17,15 +17,16 @@ from tests.registry.store.grounds import advance, judge
 from uaitools.errors import ServiceError
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Unavailable
+from uaitools.registry.events import Register
 from uaitools.registry.evidence import State
 from uaitools.registry.registry import Registry
 from uaitools.registry.snapshot import dump
 from uaitools.registry.store.follower import Follower
 from uaitools.registry.store.link import Away, Link
 from uaitools.registry.store.port import StoreError
-from uaitools.registry.store.redis import ELSEWHERE, RedisStore
+from uaitools.registry.store.redis import ELSEWHERE, FILL, RedisStore
 from uaitools.registry.store.replica import Amends, Outcome, Replica
-from uaitools.registry.store.script import APPEND, KEEP, PREFIX, SECOND
+from uaitools.registry.store.script import APPEND, KEEP, LONGEST, PREFIX, SECOND
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 from uaitools.tasks import spawn
 
@@ -172,6 +173,19 @@ async def test_silence_is_stored_once_however_many_see_it(redis: RedisServer) ->
         await same(*several)
         assert several[0].table.get("a").state is State.CRITICAL
         assert several[0].table.services["api"].revision == 3
+
+
+async def test_a_lease_that_was_lost_is_put_back(redis: RedisServer) -> None:
+    store = RedisStore(redis.url)
+    await store.start()
+    await store.append(Register(instance()))
+    await store.append(Register(instance("b", ttl=0.0)))
+    await store.beat()
+    await redis.command("DEL", f"{PREFIX}leases")
+    for _ in range(FILL):
+        await store.beat()
+    assert await number(redis, "ZCARD", f"{PREFIX}leases") == 1
+    await store.stop()
 
 
 # -- Redis is away --------------------------------------------------------------------------
@@ -346,6 +360,20 @@ async def test_a_reader_that_is_too_slow_goes_on_at_the_snapshot(redis: RedisSer
         assert dump(slow.replica.table) == dump(one.table)
         for each in (slow, writer, link):
             await each.close()
+
+
+async def test_a_log_without_snapshots_takes_no_more_until_there_is_one(
+    redis: RedisServer,
+) -> None:
+    store = RedisStore(redis.url)
+    await store.start()
+    await store.append(Register(instance("a")))
+    await redis.command("HINCRBY", f"{PREFIX}head", "kept", str(-LONGEST))
+    with pytest.raises(Unavailable, match="full"):
+        await store.append(Register(instance("b")))
+    await store.beat()
+    await store.append(Register(instance("b")))
+    await store.stop()
 
 
 async def test_an_entry_that_nobody_can_read_stops_nobody(redis: RedisServer) -> None:
