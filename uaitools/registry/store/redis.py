@@ -155,8 +155,9 @@ class RedisStore:
 
     def _task(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something of which there is one at a time."""
-        running = self._tasks.get(name)
-        if (running is None or running.done()) and not self._stopped:
+        for ended in [one for one, task in self._tasks.items() if task.done()]:
+            del self._tasks[ended]
+        if name not in self._tasks and not self._stopped:
             self._tasks[name] = spawn(run(), name=f"registry in redis: {name}")
 
     def now(self) -> float:
@@ -191,7 +192,7 @@ class RedisStore:
             self._renewed.update(_members(self.table))
             await self._grant("grant")
         if told.missing or told.left:
-            self._task("amend", lambda: self._amend(told))
+            self._task(f"amend {self.table.epoch}", lambda: self._amend(told))
 
     def met(self, now: float) -> None:
         """The follower is up with the log."""
