@@ -86,7 +86,7 @@ class Rows:
 
     def empty(self, service: str, now: float) -> tuple[bool, Cause | None]:
         self.advance(now)
-        listing = self.table.listing(service, now)
+        listing = self.table.listing(service)
         assert listing.entries == ()
         return listing.authoritative, listing.cause
 

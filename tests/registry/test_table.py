@@ -293,7 +293,7 @@ def test_a_list_begins_with_those_to_prefer() -> None:
     rows.drain("b", 30, START)
     rows.maintain("c", "by hand", START)
 
-    listing = rows.table.listing("api", START)
+    listing = rows.table.listing("api")
     assert [entry.instance.id for entry in listing.entries] == list("deafbc")
     assert (listing.authoritative, listing.cause) == (True, None)
 

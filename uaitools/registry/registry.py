@@ -28,7 +28,6 @@ from uaitools.registry.events import (
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.leases import news, silences
 from uaitools.registry.model import Instance, Load
-from uaitools.registry.service import Listing
 from uaitools.registry.sightings import Observation, Sightings
 from uaitools.registry.store.port import Store
 from uaitools.registry.table import Table
@@ -67,6 +66,7 @@ class Registry:
         self.counts = Counts()
         self._sightings = Sightings()
         self._sharing = store.sharing
+        self._sure = False
         self._epoch = ""
         self._task: asyncio.Task[None] | None = None
         store.changed = self._changed
@@ -79,9 +79,10 @@ class Registry:
         """All registrations as of now."""
         return self.store.table
 
-    def listing(self, service: str) -> Listing:
-        """Who is there of a service now."""
-        return self.table.listing(service, self.store.now())
+    @property
+    def sure(self) -> bool:
+        """Whether this registry has heard of everybody, and of all that was stored."""
+        return self.store.current and self.table.now >= self.table.fresh_until
 
     # -- life -------------------------------------------------------------------------------
 
@@ -202,6 +203,9 @@ class Registry:
         store = self.store
         self._sightings.keep(self.table.entries)
         self.following.tell()
+        if self.sure != self._sure:  # what lists say of themselves is another thing now
+            self._sure = self.sure
+            self.bells.ring_all()
         if store.sharing != self._sharing:  # registries have come or gone
             self._sharing = store.sharing
             self._follow(tuple(self.table.services))

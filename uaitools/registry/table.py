@@ -101,12 +101,12 @@ class Table:
         had = entry.instance
         return entry if replace(wanted, generation=had.generation) == had else None
 
-    def listing(self, service: str, now: float) -> Listing:
-        """Who is there of a service. now: not before the last event."""
+    def listing(self, service: str) -> Listing:
+        """Who is there of a service."""
         known = self.services.get(service)
         if known is None:
             known = Service(service)
-        return known.listing(fresh=now < self.fresh_until)
+        return known.listing(fresh=self.now < self.fresh_until)
 
     def next_due(self) -> float | None:
         """When time has something to do next: beginning anew ends, too."""

@@ -27,11 +27,12 @@ class Registered(Said):
 
 
 class Heard(Said):
-    """How the registry sees it."""
+    """How the registry sees it. current: false while it cannot tell others; ask one that can."""
 
     health: State
     index: int
     epoch: str
+    current: bool
 
 
 class DrainProgress(Said):

@@ -85,7 +85,7 @@ class Documents:
 
     def list_message(self, name: str) -> Document:
         """A whole service, for watchers."""
-        listing = self._registry.listing(name)
+        listing = self._registry.table.listing(name)
         document = self.listing(name, listing, listing.entries)
         document["service"] = document.pop("name")
         return {"type": "list", **document}

@@ -64,14 +64,9 @@ class Message:
 
 
 class Feed:
-    """One watcher's.
+    """One watcher's: once `changed` is set, `news` has what is to be told."""
 
-    feed.watch("llm-router")
-    await feed.changed.wait()
-    for message in feed.news(): ...
-    """
-
-    __slots__ = ("_bells", "_due", "_epoch", "_registry", "_told", "changed", "telling")
+    __slots__ = ("_bells", "_doubted", "_due", "_epoch", "_registry", "_told", "changed", "telling")
 
     def __init__(self, registry: Registry, telling: Telling) -> None:
         self._registry = registry
@@ -79,6 +74,7 @@ class Feed:
         self.changed = asyncio.Event()
         self._epoch = registry.table.epoch
         self._told: dict[str, int | None] = {}  # the index that it knows; None for nothing
+        self._doubted: set[str] = set()  # whose list was not to be believed
         self._due: dict[str, None] = {}
         self._bells: dict[str, _Bell] = {}
 
@@ -106,6 +102,7 @@ class Feed:
             self._registry.bells.take_down(service, bell)
         self._told.pop(service, None)
         self._due.pop(service, None)
+        self._doubted.discard(service)
 
     def close(self) -> None:
         """Tell no more of anything."""
@@ -134,7 +131,8 @@ class Feed:
         known = table.services.get(service)
         if index is not None and known is not None:
             deltas = known.since(index)
-            if deltas is not None:
+            again = not deltas and service in self._doubted and self._registry.sure
+            if deltas is not None and not again:
                 for delta in deltas:
                     kind = "put" if delta.entry is not None else "remove"
                     text = self.telling.change(self._epoch, service, delta)
@@ -143,6 +141,10 @@ class Feed:
                 return
         revision = known.revision if known is not None else 0
         self._told[service] = revision
+        if self._registry.sure:
+            self._doubted.discard(service)
+        else:
+            self._doubted.add(service)
         yield Message("list", service, revision, self.telling.list(service))
 
 

@@ -144,8 +144,14 @@ class Api:
         said = await body(request, requests.Heartbeat, SERVICE)
         load = None if said.load is None else Load(**said.load.model_dump())
         entry = await self._registry.heartbeat(request.match_info["id"], said.generation, load)
-        epoch = self._registry.table.epoch
-        return orjson.dumps({"health": entry.state.value, "index": entry.revision, "epoch": epoch})
+        return orjson.dumps(
+            {
+                "health": entry.state.value,
+                "index": entry.revision,
+                "epoch": self._registry.table.epoch,
+                "current": self._registry.store.current,
+            }
+        )
 
     async def _deregister(self, request: web.Request) -> None:
         generation = query(request, requests.Generation).generation
@@ -221,7 +227,7 @@ class Api:
             await self._other_than(
                 name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)
             )
-        listing = self._registry.listing(name)
+        listing = self._registry.table.listing(name)
         epoch = self._registry.table.epoch
         headers = {
             hdrs.CACHE_CONTROL: "no-cache",

@@ -35,10 +35,14 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The registry has heard a heartbeat. health: how it thinks that the instance is."""
+    """The registry has heard a heartbeat. health: how it thinks that the instance is.
+
+    current: whether others that share what it knows hear of it as well.
+    """
 
     health: str
     epoch: str
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,10 @@ class RegistryApi:
         body: dict[str, object] = {"generation": generation}
         if load is not None:
             body["load"] = asdict(load)
-        return await self._call(_heard, "PUT", f"/{_quoted(name)}/heartbeat", body)
+        heard = await self._call(_heard, "PUT", f"/{_quoted(name)}/heartbeat", body)
+        if not heard.current:
+            self._registries.turn()  # one that is cut off from the others keeps nobody alive there
+        return heard
 
     async def drain(self, name: str, seconds: float) -> DrainProgress:
         """Have nothing new sent to it, and wait up to `seconds` for what is under way."""
@@ -144,7 +151,8 @@ def _registered(fields: Fields) -> Registered:
 
 
 def _heard(fields: Fields) -> Heard:
-    return Heard(fields.text("health"), fields.text("epoch"))
+    current = fields.flag("current", default=True)
+    return Heard(fields.text("health"), fields.text("epoch"), current)
 
 
 def _progress(fields: Fields) -> DrainProgress:

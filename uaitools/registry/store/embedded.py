@@ -181,10 +181,6 @@ class EmbeddedStore:
         """See Store.left."""
         return self._leases.left(names, self.now())
 
-    def share(self, name: str) -> bool:  # noqa: ARG002 - there is nobody else
-        """See Store.share."""
-        return True
-
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
         if service in self.table.services:

@@ -38,7 +38,10 @@ class Store(Protocol):
         """Another value whenever `share` may answer otherwise."""
 
     def share(self, name: str) -> bool:
-        """Whether this registry, and no other, is to check the instance with that id."""
+        """Whether something that one registry is to do for all, such as a check, is for this one.
+
+        All that live agree on that, but for moments in which one comes or goes.
+        """
 
     async def start(self) -> None:
         """Take up where the last one stopped. Raises StoreError when that cannot be."""
@@ -68,12 +71,6 @@ class Store(Protocol):
 
     async def left(self, names: Collection[str]) -> dict[str, float]:
         """Seconds that are left of instances' leases."""
-
-    def share(self, name: str) -> bool:
-        """Whether something that one registry is to do for all, such as a check, is for this one.
-
-        All that live agree on that, but for moments in which one comes or goes.
-        """
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """A watcher has applied a revision of a service, or shows that it lives."""

@@ -164,6 +164,11 @@ class RedisStore:
         """See Store.now."""
         return self._clock.read(monotonic())
 
+    @property
+    def sharing(self) -> object:
+        """See Store.sharing."""
+        return self._present
+
     def share(self, name: str) -> bool:
         """See Store.share: whoever draws the highest number for it."""
         return max(self._present, key=lambda one: _draw(one, name)) == self.name
