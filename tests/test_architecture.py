@@ -148,7 +148,12 @@ def test_shared_modules_import_no_component(path: Path) -> None:
 # registry's client, and the registry is reached by a gateway's listener (uaitools.proxy.mounted).
 USED = {
     "proxy": ("uaitools.registry.client",),
-    "registry": ("uaitools.proxy.Gateway", "uaitools.proxy.Mounted", "uaitools.proxy.ProxyConfig"),
+    "registry": (
+        "uaitools.proxy.DirectRequest",
+        "uaitools.proxy.Gateway",
+        "uaitools.proxy.Mounted",
+        "uaitools.proxy.ProxyConfig",
+    ),
 }
 
 

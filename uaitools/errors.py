@@ -8,8 +8,12 @@ that turns it into the JSON which clients see.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import orjson
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ServiceError(Exception):
@@ -38,6 +42,15 @@ class ServiceError(Exception):
 
     def __str__(self) -> str:
         return f"[{self.service}] {self.code}: {self.message}"
+
+
+def invalid(error: ValidationError, service: str) -> ServiceError:
+    """What a client is told of fields that do not fit (422), without what it sent."""
+    details = [
+        {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
+        for one in error.errors(include_url=False, include_input=False)
+    ]
+    return ServiceError(422, "the request has invalid fields", service, details=details)
 
 
 def error_body(error: ServiceError, request_id: str) -> bytes:

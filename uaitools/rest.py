@@ -8,7 +8,7 @@ client sends is read by `body` and `query`; what does not fit is answered with i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from uaitools.auth.middleware import PRINCIPAL
 from uaitools.auth.principal import require
-from uaitools.errors import ServiceError
+from uaitools.errors import ServiceError, invalid
 
 if TYPE_CHECKING:
     from uaitools.openapi import Described
@@ -51,13 +51,23 @@ class Resource:
 
 
 def serve(
-    app: web.Application, service: str, resources: Iterable[Resource], described: Described
+    app: web.Application,
+    service: str,
+    resources: Iterable[Resource],
+    described: Described,
+    *,
+    elsewhere: Container[tuple[str, str]] = (),
 ) -> None:
-    """Add `resources` and GET /openapi.json to an application of uaitools.web's."""
+    """Add `resources` and GET /openapi.json to an application of uaitools.web's.
+
+    elsewhere: methods and paths that are answered before the application, and only described here.
+    """
     from uaitools import openapi  # noqa: PLC0415 - it stands on this module
 
     resources = tuple(resources)
     for resource in resources:
+        if (resource.method, resource.path) in elsewhere:
+            continue
         app.router.add_route(resource.method, resource.path, _handle(resource, service))
     document = orjson.dumps(openapi.document(resources, described))
 
@@ -68,18 +78,23 @@ def serve(
 
 
 async def body(request: web.Request, model: type[M], service: str) -> M:
-    """The body as `model`. Raises ServiceError 415 or 400, and ValidationError (422)."""
-    if request.content_type != "application/json":
+    """The body as `model`. Raises ServiceError 415, 400 or 422."""
+    return parse(await request.read(), request.content_type, model, service)
+
+
+def parse(data: bytes, content_type: str, model: type[M], service: str) -> M:
+    """A body as `model`. Raises ServiceError 415, 400 or 422."""
+    if content_type != "application/json":
         raise ServiceError(415, "send JSON as application/json", service)
     try:
         # Strictly: false is no 0, and "5" is no 5.
-        return model.model_validate_json(await request.read(), strict=True)
+        return model.model_validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             reason = first["msg"].removeprefix("Invalid JSON: ")
             raise ServiceError(400, f"the body is not JSON: {reason}", service) from error
-        raise
+        raise invalid(error, service) from error
 
 
 def query(request: web.Request, model: type[M]) -> M:

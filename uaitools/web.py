@@ -22,7 +22,7 @@ from uaitools import log, metrics
 from uaitools.auth.errors import AuthError
 from uaitools.auth.middleware import PRINCIPAL, authentication
 from uaitools.cors import CorsSettings, enable
-from uaitools.errors import ServiceError, error_body
+from uaitools.errors import ServiceError, error_body, invalid
 from uaitools.limits.middleware import limiting, tell
 
 if TYPE_CHECKING:
@@ -151,11 +151,7 @@ def _translate(error: Exception, request: web.Request, service: str) -> ServiceE
         case web.HTTPException():
             return ServiceError(error.status, _http_message(error, request), service)
         case ValidationError():
-            details = [
-                {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            return ServiceError(422, "the request has invalid fields", service, details=details)
+            return invalid(error, service)
     _log.error(
         "request failed",
         method=request.method,

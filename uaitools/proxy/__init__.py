@@ -19,9 +19,9 @@ Beside it: `gateway` listens and swaps configurations; `clients` and `peers` are
 `directory` keeps services, whose `targets` a `resolver` finds, and `discovery` in a registry, as
 `placement` has it, which hears `sighting`s and an `announcement`; `checks` ask endpoints how they
 are, `affinity` ties requests to them, `attempts` report how they do. `native` connects our own
-application, or a component that is `mounted`; `handler` is the proxy in another's. `sweep` is the
-one clock of all timeouts (`deadlines`, `patience`), `memo` remembers heads, `failure`, `ends` and
-`ejection` name what goes wrong, `series`, `status` and `report` tell.
+application, or a component that is `mounted`, `direct` a function of it; `handler` is the proxy in
+another's. `sweep` is the one clock of all timeouts (`deadlines`, `patience`), `memo` remembers
+heads, `failure`, `ends` and `ejection` name what goes wrong, `series`, `status` and `report` tell.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
+    from uaitools.proxy.direct import DirectRequest
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.guards.hooks import Forward, Hook, HookAnswer, HookRequest, HookResponse
     from uaitools.proxy.handler import ReverseProxy
@@ -49,6 +50,7 @@ __all__ = [
     "BreakerPolicy",
     "CircuitBreaker",
     "ConsistentHash",
+    "DirectRequest",
     "Endpoint",
     "Ewma",
     "Forward",
@@ -70,6 +72,7 @@ _HOMES = {
     "BreakerPolicy": "uaitools.traffic.breaker",
     "CircuitBreaker": "uaitools.traffic.breaker",
     "ConsistentHash": "uaitools.traffic.balancing",
+    "DirectRequest": "uaitools.proxy.direct",
     "Endpoint": "uaitools.traffic.endpoint",
     "Ewma": "uaitools.traffic.balancing",
     "Forward": "uaitools.proxy.guards.hooks",

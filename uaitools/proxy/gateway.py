@@ -22,7 +22,7 @@ from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
 from uaitools.log import get_logger
 from uaitools.metrics import Snapshot
-from uaitools.proxy import native, status
+from uaitools.proxy import direct, native, status
 from uaitools.proxy.access.log import AccessLog
 from uaitools.proxy.access.writer import AccessWriter
 from uaitools.proxy.clients import Clients
@@ -39,7 +39,7 @@ from uaitools.proxy.mounted import Mounted
 from uaitools.proxy.orders import Order
 from uaitools.proxy.outbox import Outbox
 from uaitools.proxy.peers import Peers
-from uaitools.proxy.pool import Pool
+from uaitools.proxy.pool import Connector, Pool
 from uaitools.proxy.report import Report
 from uaitools.proxy.routing.router import Router
 from uaitools.proxy.routing.table import route_of
@@ -145,6 +145,8 @@ class Gateway:
             auto_decompress=app is not None,
         )
         self._native = Service(self.name, _NATIVE_POLICY, monotonic())
+        own = self._mounted.direct if self._mounted is not None else {}
+        self._direct = {name: Service(name, _NATIVE_POLICY, monotonic()) for name in own}
         self.site = Site(Router(()), {}, self._native, self.requests)
 
     def __repr__(self) -> str:
@@ -179,17 +181,23 @@ class Gateway:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
-        endpoint = Endpoint(
-            "in process", 1, CircuitBreaker(_NATIVE_POLICY.breaker), _NATIVE_POLICY.requests
-        )
-        connect = native.connector(server)
-        pool = Pool(endpoint, self._native, connect, self._sweep, self.outbox)
-        self._native.replace({endpoint: pool})
+        self._connect_own(self._native, native.connector(server))
+        for name, service in self._direct.items():
+            assert self._mounted is not None
+            self._connect_own(service, direct.connector(self.name, self._mounted.direct[name]))
         await self.authenticator.start()
         await self.limits.start()
         await self.reload(self.config)
         self._sweep.start()
         await self._directory.start()
+
+    def _connect_own(self, service: Service, connect: Connector) -> None:
+        """Give a service of our own its only endpoint."""
+        endpoint = Endpoint(
+            "in process", 1, CircuitBreaker(_NATIVE_POLICY.breaker), _NATIVE_POLICY.requests
+        )
+        pool = Pool(endpoint, service, connect, self._sweep, self.outbox)
+        service.replace({endpoint: pool})
 
     async def drain(self, deadline: float) -> None:
         """Accept nobody new, finish what is under way, close connections as they become idle.
@@ -221,7 +229,8 @@ class Gateway:
         await self._directory.stop()
         await self.authenticator.stop()
         await self.limits.stop()
-        self._native.replace({})
+        for service in (self._native, *self._direct.values()):
+            service.replace({})
         await self._runner.cleanup()
         if self.access_writer is not None:
             await self.access_writer.close()
@@ -285,7 +294,8 @@ class Gateway:
         self._directory.zone = self.discovery.zone
         await self._directory.resolve(config.services)
         self._directory.secret = config.sticky.key or self._secret
-        mentioned = [name for route in config.routes for name in route.service_names]
+        named = [name for route in config.routes for name in route.service_names]
+        mentioned = [name for name in named if name not in self._direct]
         self._directory.apply(config.services, mentioned)
         for name in self._directory.services:
             if name not in config.services:
@@ -315,7 +325,7 @@ class Gateway:
 
     def _build_site(self) -> None:
         """Swap in routes, guards and services as they are now; requests under way keep theirs."""
-        services = dict(self._directory.services)
+        services = {**self._directory.services, **self._direct}
         guards = self._guards.of(self.config, self._peers, services, self.authenticator)
         routes = [route_of(*one) for one in zip(self.config.routes, guards, strict=True)]
         router = Router(routes, native.native_routes(self._runner.app))

@@ -7,11 +7,12 @@ patience, its bounds and its strictness are worth having in front of every serve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from uaitools.metrics import Sample
+from uaitools.proxy.direct import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,12 @@ class Mounted:
     """What a gateway serves under its own name.
 
     name: in errors, /health and metrics, and the audience of principal tokens. app: its paths.
-    dependencies: whether each works, by name. samples: its metrics, beside the gateway's.
+    dependencies: whether each works, by name. samples: its metrics, beside the gateway's. direct:
+    what it answers without `app`, by the names under which routes know it as a service.
     """
 
     name: str
     app: web.Application
     dependencies: Callable[[], Mapping[str, bool]] = dict
     samples: Callable[[], Iterable[Sample]] = tuple
+    direct: Mapping[str, Answer] = field(default_factory=dict)

@@ -129,12 +129,17 @@ class Registry:
     async def heartbeat(self, name: str, generation: int, load: Load | None) -> Entry:
         """An instance is alive. Raises Unknown, Stale and Unavailable."""
         entry = self.table.get(name, generation)
+        event = self.hear(entry, load)
+        return entry if event is None else await self._append(event)
+
+    def hear(self, entry: Entry, load: Load | None) -> Beat | None:
+        """An instance is alive; the event to append where that changes what is known of it."""
         lease = self.store.renew(entry)
         self.counts.heartbeats += 1
         lease.load = load if load is not None else lease.load
-        if entry.heard is not True or _worth_telling(entry, load):
-            await self._append(Beat(name, generation, load))
-        return entry
+        if entry.heard is True and not _worth_telling(entry, load):
+            return None
+        return Beat(entry.instance.id, entry.instance.generation, load)
 
     async def deregister(self, name: str, generation: int | None) -> None:
         """Take an instance out, at its own wish. Raises Unknown, Stale and Unavailable."""

@@ -11,7 +11,8 @@ from typing import Final, Self
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Address
 from uaitools.proxy import Gateway, Mounted, ProxyConfig
-from uaitools.registry.api.resources import Api
+from uaitools.registry.api.resources import BEAT, BODY, Api
+from uaitools.registry.api.streams import WRITE
 from uaitools.registry.config import RegistryConfig
 from uaitools.registry.errors import SERVICE
 from uaitools.registry.metrics import samples
@@ -20,6 +21,7 @@ from uaitools.registry.store.port import Store
 
 # A watcher is quiet between two pings of its stream, every 15 s.
 _CLIENT: Final = {"idle": 120, "tunnel": 120}
+_BEATS: Final = "heartbeats"
 
 
 class RegistryServer:
@@ -45,12 +47,16 @@ class RegistryServer:
         auth = auth or AuthConfig()
         mounted = Mounted(
             SERVICE,
-            self.api.application(secured=auth.enabled),
+            self.api.application(secured=auth.enabled, beats=False),
             self._dependencies,
             partial(samples, self.registry, self.api),
+            {_BEATS: self.api.beat},
         )
+        beats = {"path": BEAT, "methods": ["PUT"], "service": _BEATS, "max_body": BODY}
+        if auth.enabled:
+            beats["scopes"] = [WRITE]
         front = ProxyConfig.model_validate(
-            {"listen": str(config.listen), "client": _CLIENT, "routes": ()}
+            {"listen": str(config.listen), "client": _CLIENT, "routes": [beats]}
         )
         self._gateway = Gateway(front, app=mounted, sockets=sockets, auth=auth)
 

@@ -80,6 +80,10 @@ class LoadModel(Asked):
     in_flight: Big = 0
     bytes: Big = 0
 
+    def value(self) -> model.Load:
+        """As the registry takes it."""
+        return model.Load(self.connections, self.in_flight, self.bytes)
+
 
 class Heartbeat(Asked):
     """An instance lives."""

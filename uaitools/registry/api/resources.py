@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import hdrs, web
 
 from uaitools.openapi import Described
+from uaitools.proxy import DirectRequest
 from uaitools.registry.api import answers, requests
 from uaitools.registry.api.documents import Documents
 from uaitools.registry.api.feed import Telling
 from uaitools.registry.api.streams import WRITE, Streams
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import SERVICE, Unknown
-from uaitools.registry.model import Load
+from uaitools.registry.events import Beat
 from uaitools.registry.registry import Registry
-from uaitools.rest import Resource, body, query, serve
+from uaitools.rest import Resource, body, parse, query, serve
 
 READ: Final = "registry:read"
 BODY: Final = 256 * 1024  # bytes at most
@@ -28,6 +29,7 @@ _JITTER: Final = 1 / 16  # of a wait, so that watchers who asked together do not
 _STEP: Final = 0.25  # seconds between two looks at a drain
 _FIND: Final = "/v1/services/{name}"
 _ONE: Final = "/v1/services/{id}"
+BEAT: Final = f"{_ONE}/heartbeat"
 
 
 class Api:
@@ -46,10 +48,11 @@ class Api:
     def __repr__(self) -> str:
         return f"<Api {self.streams!r} polls={self.polls}>"
 
-    def application(self, *, secured: bool) -> web.Application:
+    def application(self, *, secured: bool, beats: bool = True) -> web.Application:
         """An application with all resources, for uaitools.web.application or a gateway.
 
-        secured: OpenAPI says that a token is needed; that it is, is up to who serves this.
+        secured: OpenAPI says that a token is needed; that it is, is up to who serves this. beats:
+        it takes heartbeats, too; a gateway hands them to `beat` instead.
         """
         app = web.Application(client_max_size=BODY)
         described = Described(
@@ -57,15 +60,39 @@ class Api:
             "Who is there, how they are, and who has to know of a change.",
             secured,
         )
-        serve(app, SERVICE, self.resources(), described)
+        elsewhere = () if beats else (("PUT", BEAT),)
+        serve(app, SERVICE, self.resources(), described, elsewhere=elsewhere)
         return app
+
+    def beat(self, request: DirectRequest) -> bytes | Coroutine[Any, Any, bytes]:
+        """A heartbeat, as a gateway hands it on: nothing comes as often."""
+        name = request.path.split("/", 4)[3]
+        said = parse(request.body, request.content_type, requests.Heartbeat, SERVICE)
+        load = None if said.load is None else said.load.value()
+        entry = self._registry.table.get(name, said.generation)
+        event = self._registry.hear(entry, load)
+        return self._heard(entry) if event is None else self._told(event)
+
+    async def _told(self, event: Beat) -> bytes:
+        entry = await self._registry.store.append(event)
+        assert entry is not None
+        return self._heard(entry)
+
+    def _heard(self, entry: Entry) -> bytes:
+        return orjson.dumps(
+            {
+                "health": entry.state.value,
+                "index": entry.revision,
+                "epoch": self._registry.table.epoch,
+                "current": self._registry.store.current,
+            }
+        )
 
     def resources(self) -> Iterable[Resource]:
         """Everything that it serves; a path that two begin with the same variable calls it id."""
         return (
-            # First, because it comes most often: aiohttp looks in this order.
             Resource(
-                "PUT", f"{_ONE}/heartbeat", self._heartbeat, "An instance lives",
+                "PUT", BEAT, self._heartbeat, "An instance lives",
                 answers.Heard, requests.Heartbeat, scope=WRITE, errors=(404, 409),
             ),
             Resource(
@@ -142,16 +169,9 @@ class Api:
 
     async def _heartbeat(self, request: web.Request) -> bytes:
         said = await body(request, requests.Heartbeat, SERVICE)
-        load = None if said.load is None else Load(**said.load.model_dump())
-        entry = await self._registry.heartbeat(request.match_info["id"], said.generation, load)
-        return orjson.dumps(
-            {
-                "health": entry.state.value,
-                "index": entry.revision,
-                "epoch": self._registry.table.epoch,
-                "current": self._registry.store.current,
-            }
-        )
+        load = None if said.load is None else said.load.value()
+        name = request.match_info["id"]
+        return self._heard(await self._registry.heartbeat(name, said.generation, load))
 
     async def _deregister(self, request: web.Request) -> None:
         generation = query(request, requests.Generation).generation
