@@ -137,6 +137,8 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     """A parameter that is not given is left out: null is none of its values."""
     kept = {key: value for key, value in schema.items() if key not in ("title", "default")}
     forms = [one for one in kept.pop("anyOf", ()) if one != {"type": "null"}]
+    if len(forms) > 1:
+        return {**kept, "anyOf": forms}
     return {**kept, **forms[0]} if forms else kept
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
 
 import orjson
 from aiohttp import hdrs, web
@@ -105,7 +105,7 @@ def query(request: web.Request, model: type[M]) -> M:
     values: dict[str, Any] = {}
     for name in request.query:
         field = model.model_fields.get(name)
-        several = field is not None and "tuple" in str(field.annotation)
+        several = field is not None and get_origin(field.annotation) is tuple
         values[name] = request.query.getall(name) if several else request.query[name]
     return model.model_validate(values)
 

@@ -17,7 +17,9 @@ from uaitools.registry.config import RegistryConfig
 from uaitools.registry.server import RegistryServer
 from uaitools.registry.store.embedded import EmbeddedStore
 
-API = {"name": "api", "address": "10.0.0.1", "port": 80}
+# With a check that has not spoken yet and does not soon: so a first heartbeat is a change.
+CHECK = {"kind": "tcp", "interval": 86_400}
+API = {"name": "api", "address": "127.0.0.1", "port": 9, "checks": [CHECK]}
 
 
 @dataclass(slots=True)
@@ -85,9 +87,13 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path | None = None, *, auth: Mapping[str, object] | None = None, **config: object
+    directory: Path | None = None,
+    *,
+    old: bool = True,
+    auth: Mapping[str, object] | None = None,
+    **config: object,
 ) -> AsyncIterator[Served]:
-    """A running registry that is a minute and a half old: it knows who is there."""
+    """A running registry, that is old enough to know who is there."""
     clock = [1000.0]
     settings = RegistryConfig.model_validate({"listen": "127.0.0.1:0", **config})
     store = EmbeddedStore(directory, policy=settings.policy, clock=lambda: clock[0])
@@ -97,7 +103,8 @@ async def served(
         aiohttp.ClientSession() as session,
     ):
         running = Served(server, session, clock)
-        await running.pass_time(90)
+        if old:
+            await running.pass_time(90)
         yield running
         await session.close()
         await asyncio.sleep(0)

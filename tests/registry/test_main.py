@@ -15,6 +15,7 @@ import pytest
 from tests.peers.gateways import settled
 from tests.peers.registry_program import RegistryProgram, registry_program
 from uaitools.registry.client import register
+from uaitools.tasks import spawn
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,6 +89,17 @@ async def test_after_kill_9_the_list_is_as_it_was_and_leases_get_a_full_ttl(
             return (await health(registry))["a"] == "critical"
 
         await settled(judged)
+
+
+async def test_after_kill_9_a_drain_waits_for_who_watched_before(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        await put_in(registry)
+        await ask(registry, "GET", "/v1/services/api?watcher=gw-1")
+        await registry.kill()
+        await registry.start()
+        progress = await ask(registry, "POST", "/v1/services/a/drain", {"deadline": 60})
+        assert progress["safe"] is False
+        assert progress["behind"] == ["watchers from before this registry's restart"]
 
 
 async def test_a_registry_that_was_stopped_judges_nobody_for_it(tmp_path: Path) -> None:
@@ -164,6 +176,22 @@ async def test_a_deploy_script_waits_until_an_instance_may_stop(tmp_path: Path) 
         status, said, complaint = await run(*waits, "--deadline", "1")
         assert (status, said) == (1, "")
         assert complaint == "a is not safe to stop: gw-1 still sends to it\n"
+
+
+async def test_a_deploy_script_learns_that_somebody_has_ended_its_drain(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        await put_in(registry)
+        await ask(registry, "GET", "/v1/services/api?watcher=gw-1")
+        waiting = spawn(run("drain", "a", "--wait", "--url", registry.url), name="wait")
+
+        async def drains() -> bool:
+            return await health(registry) == {"a": "draining"}
+
+        await settled(drains)
+        await ask(registry, "DELETE", "/v1/services/a/drain")
+        status, _, complaint = await waiting
+        assert status == 1
+        assert "does not drain any more" in complaint
 
 
 async def test_what_cannot_be_asked_is_said(tmp_path: Path) -> None:

@@ -52,13 +52,24 @@ def beating(entries: list[Entry], rows: Rows, start: float, until: float, step: 
 # -- one instance ---------------------------------------------------------------------------
 
 
-def test_an_instance_passes_once_somebody_has_spoken_for_it() -> None:
+def test_who_registers_lives_and_where_there_are_checks_they_have_the_first_word() -> None:
     rows = table()
-    entry = rows.register(instance(), START)
-    assert state_of(entry) is State.STARTING
+    assert rows.register(instance(), START).state is State.PASSING
+    checked = rows.register(instance("b", checks=(Check(),)), START)
+    assert state_of(checked) is State.STARTING
+    rows.checked("b", checked.instance.generation, Word.GOOD, START + 1)
+    assert state_of(checked) is State.PASSING
 
-    rows.heartbeat("a", entry.instance.generation, None, START + 1)
-    assert state_of(entry) is State.PASSING
+
+def test_what_an_operator_has_changed_stays_when_the_instance_says_again_what_it_is() -> None:
+    rows = table()
+    entry = rows.register(instance(weight=1), START)
+    rows.change("a", 7)
+    rows.drain("a", 30, START + 1)
+    assert rows.register(instance(weight=1), START + 60) is entry
+    assert (entry.instance.weight, state_of(entry)) == (7, State.DRAINING)
+    other = rows.register(instance(weight=2), START + 61)  # it is really another one
+    assert (other.instance.weight, other.instance.generation) == (2, rows.table.generation)
 
 
 def test_an_instance_that_falls_silent_is_critical_after_its_ttl_and_removed_later() -> None:
@@ -95,7 +106,7 @@ def test_a_heartbeat_of_an_instance_that_is_not_there_is_unknown_and_of_an_old_o
         with pytest.raises(Stale):
             call()
     assert rows.get("a") is before
-    assert before.heard is None
+    assert before.instance.version == "2"
 
 
 def test_the_same_registration_again_is_a_heartbeat() -> None:
@@ -294,7 +305,7 @@ def test_a_list_begins_with_those_to_prefer() -> None:
     rows.maintain("c", "by hand", START)
 
     listing = rows.table.listing("api")
-    assert [entry.instance.id for entry in listing.entries] == list("deafbc")
+    assert [entry.instance.id for entry in listing.entries] == list("defabc")
     assert (listing.authoritative, listing.cause) == (True, None)
 
 
@@ -335,7 +346,7 @@ def test_a_restart_keeps_what_an_operator_said_and_what_has_happened() -> None:
     assert len(entry.history) > 3
     rows.drain("a", 10, START + 3)
     rows.maintain("a", None, START + 4)
-    assert rows.register(instance(version="3"), START + 5).state is State.STARTING
+    assert rows.register(instance(version="3"), START + 5).state is State.PASSING
 
 
 def test_services_without_instances_are_forgotten_but_no_revision_is_used_twice() -> None:

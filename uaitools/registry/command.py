@@ -119,7 +119,7 @@ async def _drain(caller: Caller, options: Namespace) -> int:
     path = f"/v1/services/{quote(options.id, safe='')}/drain"
     progress = await caller.ask("POST", path, {"deadline": options.deadline})
     until = monotonic() + options.deadline
-    while options.wait and not progress["safe"] and not progress["overdue"]:
+    while options.wait and not _over(progress) and monotonic() < until + _PATIENCE:
         wait = min(_POLL, max(0.5, until - monotonic()))
         try:
             progress = await caller.ask("GET", f"{path}?wait={wait:.3f}s", wait=wait)
@@ -138,13 +138,20 @@ async def _drain(caller: Caller, options: Namespace) -> int:
     return UNSAFE
 
 
+def _over(progress: Mapping[str, Any]) -> bool:
+    """Whether waiting would change nothing; without a deadline it does not drain any more."""
+    return progress["safe"] or progress["overdue"] or progress["deadline"] is None
+
+
 def _missing(progress: Mapping[str, Any]) -> str:
+    if progress["deadline"] is None:
+        return "it does not drain any more"
     waits = [f"{name} still sends to it" for name in progress["behind"]]
     if progress["in_flight"] is None:
         waits.append("it has not said what is under way")
     elif progress["in_flight"]:
         waits.append(f"{progress['in_flight']} requests are under way")
-    return "; ".join(waits) or "it does not drain any more"
+    return "; ".join(waits)
 
 
 async def _undrain(caller: Caller, options: Namespace) -> int:

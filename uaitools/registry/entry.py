@@ -42,9 +42,10 @@ _NOT_YET: Final = "has not passed yet"
 class Entry:
     """The state of one registration. Times are the table's.
 
-    registered: when. heard: None before the first heartbeat, False once it is silent. heard_at:
-    when that began. said: what each of its checks says. load: as last told. told: None for one
-    that never tells it, False while it drains and has not yet. since: when `state` began.
+    registered_as: what it said of itself; `instance` is that with what an operator has changed
+    since. registered: when. heard: None before the first heartbeat, False once it is silent.
+    heard_at: when that began. said: what each of its checks says. load: as last told. told: None
+    for one that never tells it, False while it drains and has not yet. since: when `state` began.
     maintenance: why it is taken out, or None. drained_by: until when a drain is waited for, None
     when it does not drain. protected: why silence is not held against it, '' if it is. due: when
     the table looks at it next. revision: of its service, at which it became what it is.
@@ -63,6 +64,7 @@ class Entry:
         "maintenance",
         "protected",
         "registered",
+        "registered_as",
         "revision",
         "said",
         "sight",
@@ -73,6 +75,7 @@ class Entry:
 
     def __init__(self, instance: Instance, now: float) -> None:
         self.instance = instance
+        self.registered_as = instance
         self.registered = now
         self.heard: bool | None = None
         self.heard_at = now

@@ -185,19 +185,33 @@ class Registry:
 
     # -- messages of watchers ---------------------------------------------------------------
 
+    def acknowledge(self, service: str, watcher: str, index: int, epoch: str | None) -> None:
+        """A watcher has applied a revision of a service, or only shows that it lives.
+
+        Of another epoch it has applied nothing that counts here, and of this one nothing that has
+        not happened yet: a drain must not be called safe for a number.
+        """
+        known = self.table.services.get(service)
+        counts = known is not None and epoch == self.table.epoch
+        highest = known.revision if known is not None and counts else 0
+        self.store.acknowledge(service, watcher, min(index, highest))
+
     async def observe(self, witness: str, observations: Iterable[Observation]) -> None:
         """What a proxy has seen since it last said so; of instances that are gone, nothing.
 
         Raises Unavailable.
         """
         now = self.store.now()
+        usual: dict[str, float | None] = {}  # by service: looked up once for each
         for one in observations:
             entry = self.table.entries.get(one.id)
             if entry is None or entry.instance.generation != one.generation:
                 continue
-            others = [e.instance.id for e in self.table.services[entry.instance.name]]
-            others.remove(one.id)
-            said = self._sightings.note(one, witness, others, now)
+            service = entry.instance.name
+            if service not in usual:
+                ids = (e.instance.id for e in self.table.services[service])
+                usual[service] = self._sightings.usual(ids, now)
+            said = self._sightings.note(one, witness, usual[service], now)
             if _worth_keeping(entry, said.word, now):
                 await self._append(Observed(one.id, one.generation, said.word, said.reason))
 
@@ -273,7 +287,9 @@ def _worth_keeping(entry: Entry, word: Word, now: float) -> bool:
 
 
 def _worth_telling(entry: Entry, load: Load | None) -> bool:
-    """Whether others must know of a load: somebody waits until nothing is under way."""
-    if load is None or entry.state is not State.DRAINING:
+    """Whether others must know of a load: that it tells any, or that somebody waits for it."""
+    if load is None:
         return False
+    if entry.state is not State.DRAINING:
+        return entry.told is None  # a drain has to wait for what such an instance says
     return load != entry.load or entry.told is not True

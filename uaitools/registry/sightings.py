@@ -15,7 +15,7 @@ RATIO: Final = 0.5  # of failures
 CONNECT: Final = 3  # connections that could not be made, with no request that went well
 SLOW: Final = 5.0  # times as long as the others take
 NOTICED: Final = 100.0  # milliseconds under which nobody is slow
-OTHERS: Final = 2  # of a service, whose latency is known: fewer are nothing to compare with
+KNOWN: Final = 3  # instances of a service with a latency: fewer are nothing to compare with
 WITNESSES: Final = 64  # proxies that are remembered for each instance
 
 _ORDER: Final = (Word.NOTHING, Word.GOOD, Word.WEAK, Word.DOUBTFUL, Word.BAD)
@@ -37,63 +37,66 @@ class Observation:
     latency_ms: float = 0.0
 
 
-def verdict(seen: Observation, others: Iterable[float] = ()) -> Testimony:
-    """What one observation says. others: the latency of the others of its service, in ms."""
+def verdict(seen: Observation, usual: float | None = None) -> Testimony:
+    """What one observation says. usual: milliseconds to an answer of its service, if known."""
     if seen.connect_errors >= CONNECT and seen.failures >= seen.requests:
         return Testimony(Word.BAD, f"{seen.connect_errors} connections refused or lost")
     if seen.requests >= REQUESTS and seen.failures > RATIO * seen.requests:
         return Testimony(Word.BAD, f"{seen.failures} of {seen.requests} requests fail")
     if seen.requests <= seen.failures:
         return _NOTHING
-    known = list(others)
-    usual = median(known) if len(known) >= OTHERS and seen.requests >= REQUESTS else None
-    if usual is not None and seen.latency_ms > max(SLOW * usual, NOTICED):
-        return Testimony(Word.WEAK, f"{seen.latency_ms:.0f} ms an answer, others {usual:.0f} ms")
+    compared = usual is not None and seen.requests >= REQUESTS
+    if compared and seen.latency_ms > max(SLOW * (usual or 0.0), NOTICED):
+        reason = f"{seen.latency_ms:.0f} ms an answer, usual are {usual:.0f} ms"
+        return Testimony(Word.WEAK, reason)
     return Testimony(Word.GOOD, "requests answered")
 
 
 @dataclass(frozen=True, slots=True)
 class _Sighting:
     said: Testimony
-    latency_ms: float
     at: float
 
 
 class Sightings:
     """The last observation of each proxy, of each instance, for as long as it counts."""
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_latency", "_seen")
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[str, _Sighting]] = {}
+        self._latency: dict[str, tuple[float, float]] = {}  # the last one told, and when
 
     def __repr__(self) -> str:
         return f"<Sightings instances={len(self._seen)}>"
 
-    def note(self, seen: Observation, witness: str, others: Iterable[str], now: float) -> Testimony:
-        """A proxy has seen something; what all of them together say of the instance.
-
-        others: the ids of the rest of its service.
-        """
-        latencies = [
-            one.latency_ms
-            for name in others
-            for one in self._seen.get(name, {}).values()
-            if one.latency_ms and now - one.at < OBSERVED
-        ]
-        said = verdict(seen, latencies)
+    def note(self, seen: Observation, witness: str, usual: float | None, now: float) -> Testimony:
+        """A proxy has seen something; what all of them together say of the instance."""
+        said = verdict(seen, usual)
+        if seen.latency_ms:
+            self._latency[seen.id] = (seen.latency_ms, now)
         known = self._seen.setdefault(seen.id, {})
         if said.word is not Word.NOTHING:
             known.pop(witness, None)
-            known[witness] = _Sighting(said, seen.latency_ms, now)
+            known[witness] = _Sighting(said, now)
             if len(known) > WITNESSES:
                 del known[next(iter(known))]
         return _together([one.said for one in known.values() if now - one.at < OBSERVED])
 
+    def usual(self, names: Iterable[str], now: float) -> float | None:
+        """Milliseconds that an answer of these instances takes; None when too few have told."""
+        latencies = [
+            known[0]
+            for name in names
+            if (known := self._latency.get(name)) is not None and now - known[1] < OBSERVED
+        ]
+        return median(latencies) if len(latencies) >= KNOWN else None
+
     def keep(self, names: Container[str]) -> None:
         """Forget all instances but those of `names`."""
-        for name in [name for name in self._seen if name not in names]:
-            del self._seen[name]
+        for known in (self._seen, self._latency):
+            for name in [name for name in known if name not in names]:
+                del known[name]
 
 
 def _together(said: list[Testimony]) -> Testimony:

@@ -60,6 +60,8 @@ def load(document: Mapping[str, Any], policy: TablePolicy = DEFAULTS) -> Table:
 def _dump_entry(entry: Entry) -> dict[str, Any]:
     document = {name: getattr(entry, name) for name in _PLAIN}
     document["instance"] = encode_instance(entry.instance)
+    if entry.registered_as != entry.instance:
+        document["registered_as"] = encode_instance(entry.registered_as)
     document["load"] = asdict(entry.load)
     document["said"] = [[one.word.value, one.reason] for one in entry.said]
     document["sight"] = [entry.sight.word.value, entry.sight.reason, entry.sight.until]
@@ -71,6 +73,8 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
 
 def _load_entry(document: Mapping[str, Any]) -> Entry:
     entry = Entry(decode_instance(document["instance"]), document["registered"])
+    if "registered_as" in document:
+        entry.registered_as = decode_instance(document["registered_as"])
     for name in _PLAIN:
         setattr(entry, name, document[name])
     entry.load = Load(**document["load"])

@@ -98,7 +98,7 @@ class Table:
         entry = self.entries.get(wanted.id)
         if entry is None:
             return None
-        had = entry.instance
+        had = entry.registered_as
         return entry if replace(wanted, generation=had.generation) == had else None
 
     def listing(self, service: str) -> Listing:
@@ -167,6 +167,9 @@ class Table:
             self._settle(same, self.now)
             return same
         entry = Entry(wanted, self.now)
+        if wanted.ttl and not wanted.checks:
+            # Who registers lives; where there are checks, they or a heartbeat have the first word.
+            entry.happen(Beat(wanted.id, wanted.generation), self.now)
         if old is not None:
             entry.follow(old, self.now)
             if old.instance.name != wanted.name:

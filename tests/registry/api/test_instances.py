@@ -45,8 +45,8 @@ async def test_an_instance_is_registered_and_found(registry: Served) -> None:
         >= {
             "id": "a-1",
             "name": "api",
-            "address": "10.0.0.1",
-            "port": 80,
+            "address": "127.0.0.1",
+            "port": 9,
             "scheme": "https",
             "version": "1.2",
             "tags": ["eu", "gpu"],
@@ -61,6 +61,22 @@ async def test_an_instance_is_registered_and_found(registry: Served) -> None:
     )
     assert found["checks"][0]["says"] == "nothing"
     assert found["last_seen"].endswith("Z")
+
+
+async def test_who_registers_lives_unless_checks_have_to_speak_first(registry: Served) -> None:
+    await registry.register("a", checks=[])
+    await registry.register("b")
+    states = {one["id"]: one["health"] for one in (await registry.listing())["instances"]}
+    assert states == {"a": "passing", "b": "starting"}
+
+
+async def test_what_an_operator_changed_stays_over_the_next_registration(registry: Served) -> None:
+    first = await registry.register(weight=1)
+    await registry.ask("PATCH", "/v1/services/a", {"weight": 7, "tags": ["x"]})
+    again = await registry.register(weight=1)
+    assert again["generation"] == first["generation"]
+    [found] = (await registry.listing())["instances"]
+    assert (found["weight"], found["tags"]) == (7, ["x"])
 
 
 async def test_who_gives_no_id_gets_one(registry: Served) -> None:
@@ -199,6 +215,61 @@ async def test_a_watcher_that_is_silent_for_long_does_not_hold_a_drain_up(
     assert (await registry.ask("GET", "/v1/services/a/drain")).body["safe"] is True
 
 
+async def test_a_number_of_another_epoch_or_of_the_future_makes_no_drain_safe(
+    registry: Served,
+) -> None:
+    await registry.register()
+    await registry.heartbeat()
+    await registry.listing("?watcher=one&index=5000&epoch=other")
+    await registry.listing("?watcher=two&index=5000")
+    async with registry.session.ws_connect(f"{registry.url}/v1/watch") as socket:
+        await socket.send_json({"type": "hello", "watcher": "three"})
+        await socket.send_json({"type": "watch", "service": "api", "index": 5000, "epoch": "e"})
+        await socket.receive_json()
+        await socket.send_json({"type": "applied", "service": "api", "index": 5000})
+        await socket.send_json({"type": "watch", "service": "api"})
+        await socket.receive_json()
+        said = {"watcher": "four", "index": 5000, "epoch": "other"}
+        await registry.ask("POST", "/v1/services/api/applied", said)
+        drain = (await registry.ask("POST", "/v1/services/a/drain", {})).body
+        assert drain["behind"] == ["four", "one", "three", "two"]
+
+
+async def test_a_watcher_that_names_itself_late_is_waited_for_by_that_name_alone(
+    registry: Served,
+) -> None:
+    await registry.register()
+    async with registry.session.ws_connect(f"{registry.url}/v1/watch") as socket:
+        await socket.send_json({"type": "watch", "service": "api"})
+        await socket.receive_json()
+        await socket.send_json({"type": "hello", "watcher": "late"})
+        await socket.send_json({"type": "watch", "service": "api"})
+        await socket.receive_json()
+        drain = (await registry.ask("POST", "/v1/services/a/drain", {})).body
+        assert drain["behind"] == ["late"]
+
+
+async def test_who_watches_before_there_is_anybody_is_waited_for(registry: Served) -> None:
+    async with registry.session.ws_connect(f"{registry.url}/v1/watch") as socket:
+        await socket.send_json({"type": "hello", "watcher": "early"})
+        await socket.send_json({"type": "watch", "service": "api"})
+        assert (await socket.receive_json())["instances"] == []
+        await registry.register()
+        assert (await socket.receive_json())["type"] == "put"
+        drain = (await registry.ask("POST", "/v1/services/a/drain", {})).body
+        assert drain["behind"] == ["early"]
+
+
+async def test_a_drain_waits_for_who_first_told_its_load_after_its_first_heartbeat(
+    registry: Served,
+) -> None:
+    await registry.register()
+    await registry.heartbeat()
+    await registry.heartbeat(in_flight=5)
+    drain = (await registry.ask("POST", "/v1/services/a/drain", {})).body
+    assert (drain["safe"], drain["in_flight"]) == (False, None)
+
+
 async def test_a_drain_can_be_ended(registry: Served) -> None:
     await registry.register()
     await registry.heartbeat()
@@ -285,7 +356,7 @@ async def test_what_is_no_registration_is_refused(
 async def test_who_wants_no_heartbeats_and_no_checks_is_taken_at_its_word(
     registry: Served,
 ) -> None:
-    await registry.register(ttl=0)
+    await registry.register(ttl=0, checks=[])
     await registry.pass_time(100)
     [found] = (await registry.listing())["instances"]
     assert (found["health"], found["cause"]) == ("passing", "it is taken at its word")

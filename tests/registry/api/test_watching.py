@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tests.peers.gateways import eventually
-from tests.registry.served import Answer, Served
+from tests.registry.served import Answer, Served, served
 from uaitools.tasks import spawn
 
 
@@ -55,18 +55,40 @@ async def test_a_list_that_has_not_changed_is_not_sent_again(registry: Served) -
     assert (await registry.ask("GET", "/v1/services/api", headers=tag)).status == 200
 
 
+async def test_a_tag_is_of_the_list_that_was_asked_for_and_of_whether_to_believe_it() -> None:
+    async with served(old=False) as registry:
+        await registry.register("a", zone="x")
+        first = await registry.ask("GET", "/v1/services/api")
+        tag = {"If-None-Match": first.headers["ETag"]}
+        filtered = await registry.ask("GET", "/v1/services/api?zone=y", headers=tag)
+        assert filtered.status == 200
+        assert first.body["authoritative"] is False
+
+        task = await waiting(registry, "/v1/services/api?index=1&wait=30s")
+        async with registry.session.ws_connect(f"{registry.url}/v1/watch") as socket:
+            assert (await watch(socket))["authoritative"] is False
+            await registry.pass_time(80)  # and everybody has been heard of
+            again = await registry.ask("GET", "/v1/services/api", headers=tag)
+            assert (again.status, again.body["authoritative"]) == (200, True)
+            assert (await task).body["authoritative"] is True
+            told = await socket.receive_json()
+            if told["type"] == "put":  # it has fallen silent meanwhile
+                told = await socket.receive_json()
+            assert (told["type"], told["authoritative"]) == ("list", True)
+
+
 async def test_services_and_nodes(registry: Served) -> None:
     await registry.register("a")
     await registry.register("b", name="web")
-    await registry.register("c", name="web", address="10.0.0.2")
+    await registry.register("c", name="web", address="127.0.0.2")
     await registry.heartbeat("c", 3)
     services = (await registry.ask("GET", "/v1/services")).body["services"]
     assert [(one["name"], one["instances"]) for one in services] == [("api", 1), ("web", 2)]
     assert services[1]["health"] == {"starting": 1, "passing": 1}
     nodes = (await registry.ask("GET", "/v1/nodes")).body["nodes"]
     assert [(one["address"], one["instances"]) for one in nodes] == [
-        ("10.0.0.1", ["a", "b"]),
-        ("10.0.0.2", ["c"]),
+        ("127.0.0.1", ["a", "b"]),
+        ("127.0.0.2", ["c"]),
     ]
 
 

@@ -32,7 +32,7 @@ def test_the_registry_ends_up_with_the_last_word_on_each_service(
             outbox.unwatch(service)
             wanted[service] = False
         else:
-            outbox.applied(service, index)
+            outbox.applied(service, index, "e")
 
     found: dict[str, bool] = {}
     said = [json.loads(text) for text in outbox.take()]
@@ -46,15 +46,15 @@ def test_the_registry_ends_up_with_the_last_word_on_each_service(
 
 def test_only_the_last_revision_is_acknowledged() -> None:
     outbox = Outbox()
-    outbox.applied("a", 1)
-    outbox.applied("a", 2)
+    outbox.applied("a", 1, "e")
+    outbox.applied("a", 2, "e")
 
-    assert outbox.take() == ['{"type":"applied","service":"a","index":2}']
+    assert outbox.take() == ['{"type":"applied","service":"a","index":2,"epoch":"e"}']
 
 
 def test_nothing_is_acknowledged_after_an_unwatch() -> None:
     outbox = Outbox()
-    outbox.applied("a", 1)
+    outbox.applied("a", 1, "e")
     outbox.unwatch("a")
 
     assert outbox.take() == ['{"type":"unwatch","service":"a"}']

@@ -39,7 +39,8 @@ def test_reports_add_up_to_what_has_happened(script: list[tuple[object, ...] | N
                 one = Member(name, "x", "h", 1, generation=generation)
                 sightings.failed(one, connecting=connecting)
                 happened[(name, generation, "requests")] += 1
-                happened[(name, generation, "connect_errors" if connecting else "failures")] += 1
+                happened[(name, generation, "failures")] += 1
+                happened[(name, generation, "connect_errors")] += connecting
             case ((str(name), int(generation)), int(status), int(milliseconds)):
                 one = Member(name, "x", "h", 1, generation=generation)
                 sightings.answered(one, status, milliseconds / 1000)

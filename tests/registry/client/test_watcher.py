@@ -57,7 +57,12 @@ async def test_a_list_is_applied_and_acknowledged(registry: RegistryPeer) -> Non
             ["gpu"],
         )
         assert registry.heard[0] == {"type": "hello", "watcher": "w-1"}
-        assert registry.said("applied")[0] == {"type": "applied", "service": "api", "index": 7}
+        assert registry.said("applied")[0] == {
+            "type": "applied",
+            "service": "api",
+            "index": 7,
+            "epoch": "e1",
+        }
 
 
 async def test_changes_are_applied_one_by_one(registry: RegistryPeer) -> None:
@@ -71,7 +76,9 @@ async def test_changes_are_applied_one_by_one(registry: RegistryPeer) -> None:
         )
         await registry.say(type="remove", service="api", index=4, id="b", cause="deregistered")
         await eventually(
-            lambda: {"type": "applied", "service": "api", "index": 4} in registry.heard
+            lambda: (
+                {"type": "applied", "service": "api", "index": 4, "epoch": "e1"} in registry.heard
+            )
         )
 
         found = [[(member.id, str(member.health)) for member in view.members] for view in views]

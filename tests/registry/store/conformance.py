@@ -97,7 +97,7 @@ async def what_cannot_be_followed_is_raised(ground: Ground) -> None:
     with pytest.raises(Full):
         await store.append(Register(instance("c")))
     await store.append(Observed("a", entry.instance.generation, Word.BAD, "5xx"))
-    assert store.table.get("a").state is State.CRITICAL
+    assert store.table.get("a").state is State.SUSPECT
 
 
 async def a_lease_is_over_after_its_ttl_and_not_before(ground: Ground) -> None:
@@ -193,7 +193,8 @@ async def who_has_not_applied_a_revision_is_behind_while_it_lives(ground: Ground
     assert await store.behind("api", 4) == ("one",)
     store.acknowledge("api", "two", 1)  # late: it never goes back
     assert await store.behind("api", 4) == ("one",)
-    assert await store.behind("nothing", 4) == ()
+    assert await store.behind("nothing", 4) == ("three",)  # it waits for the service to come
+    assert await store.behind("nobody's", 4) == ()
     store.acknowledge("api", "one", 4)
     assert await store.behind("api", 4) == ()
     assert await store.behind("api", 5) == ("one", "two")
@@ -215,9 +216,10 @@ async def everything_is_there_again_after_a_restart(ground: Ground) -> None:
 
     store = await ground.open()
     assert dump(store.table) == had
+    given = max(e.instance.generation for e in store.table)
     entry = await store.append(Register(instance("f")))
     assert entry is not None
-    assert entry.instance.generation > max(e.instance.generation for e in store.table) - 1
+    assert entry.instance.generation > given
 
 
 async def after_a_restart_everybody_gets_one_ttl(ground: Ground) -> None:
@@ -231,6 +233,18 @@ async def after_a_restart_everybody_gets_one_ttl(ground: Ground) -> None:
     assert await store.beat() == []
     await ground.advance(2.0 + LAG)
     assert [name for name, _ in await store.beat()] == ["a"]
+
+
+async def after_a_restart_who_watched_before_is_waited_for(ground: Ground) -> None:
+    store = await ground.open()
+    await store.append(Register(instance()))
+    store.acknowledge("api", "one", 1)
+    await store.beat()
+
+    store = await ground.open()
+    assert len(await store.behind("api", 2)) == 1
+    await ground.advance(LIVE + 1.0)
+    assert await store.behind("api", 2) == ()
 
 
 async def a_store_that_has_begun_anew_believes_its_emptiness_later(ground: Ground) -> None:
@@ -267,6 +281,7 @@ CHECKS: Final[tuple[Callable[[Ground], Awaitable[None]], ...]] = (
     who_has_not_applied_a_revision_is_behind_while_it_lives,
     everything_is_there_again_after_a_restart,
     after_a_restart_everybody_gets_one_ttl,
+    after_a_restart_who_watched_before_is_waited_for,
     a_store_that_has_begun_anew_believes_its_emptiness_later,
     one_that_is_alone_does_everything,
 )

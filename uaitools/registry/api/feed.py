@@ -64,15 +64,15 @@ class Message:
 
 
 class Feed:
-    """One watcher's: once `changed` is set, `news` has what is to be told."""
+    """One watcher's: once `changed` is set, `news` has what is to be told. epoch: of what was."""
 
-    __slots__ = ("_bells", "_doubted", "_due", "_epoch", "_registry", "_told", "changed", "telling")
+    __slots__ = ("_bells", "_doubted", "_due", "_registry", "_told", "changed", "epoch", "telling")
 
     def __init__(self, registry: Registry, telling: Telling) -> None:
         self._registry = registry
         self.telling = telling
         self.changed = asyncio.Event()
-        self._epoch = registry.table.epoch
+        self.epoch = registry.table.epoch
         self._told: dict[str, int | None] = {}  # the index that it knows; None for nothing
         self._doubted: set[str] = set()  # whose list was not to be believed
         self._due: dict[str, None] = {}
@@ -86,6 +86,13 @@ class Feed:
 
     def __len__(self) -> int:
         return len(self._told)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._told))
+
+    def told(self, service: str) -> int:
+        """The index of a service up to which the watcher was told; 0 for nothing."""
+        return self._told.get(service) or 0
 
     def watch(self, service: str, index: int | None = None, epoch: str | None = None) -> None:
         """Tell of a service from now on; only of changes after `index`, if that can be had."""
@@ -124,21 +131,21 @@ class Feed:
 
     def _news_of(self, service: str) -> Iterator[Message]:
         table = self._registry.table
-        if table.epoch != self._epoch:  # history was lost: whatever is known is void
-            self._epoch = table.epoch
+        if table.epoch != self.epoch:  # history was lost: whatever is known is void
+            self.epoch = table.epoch
             self._told = dict.fromkeys(self._told)
         index = self._told.get(service)
         known = table.services.get(service)
         if index is not None and known is not None:
             deltas = known.since(index)
-            again = not deltas and service in self._doubted and self._registry.sure
-            if deltas is not None and not again:
+            if deltas is not None:
                 for delta in deltas:
                     kind = "put" if delta.entry is not None else "remove"
-                    text = self.telling.change(self._epoch, service, delta)
+                    text = self.telling.change(self.epoch, service, delta)
                     self._told[service] = delta.revision
                     yield Message(kind, service, delta.revision, text)
-                return
+                if service not in self._doubted or not self._registry.sure:
+                    return
         revision = known.revision if known is not None else 0
         self._told[service] = revision
         if self._registry.sure:

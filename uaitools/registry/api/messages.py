@@ -34,11 +34,15 @@ class Unwatch(Asked):
 
 
 class AppliedMessage(Asked):
-    """A revision has been applied; said again every 15 s to show that the watcher lives."""
+    """A revision has been applied; said again every 15 s to show that the watcher lives.
+
+    epoch: of the revision; left out, that of the last message about the service.
+    """
 
     type: Literal["applied"]
     service: Name
     index: Big
+    epoch: Text | None = None
 
 
 class Observed(Asked):

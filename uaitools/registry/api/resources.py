@@ -21,6 +21,7 @@ from uaitools.registry.entry import Entry
 from uaitools.registry.errors import SERVICE, Unknown
 from uaitools.registry.events import Beat
 from uaitools.registry.registry import Registry
+from uaitools.registry.service import Listing
 from uaitools.rest import Resource, body, parse, query, serve
 
 READ: Final = "registry:read"
@@ -242,16 +243,17 @@ class Api:
         asked = query(request, requests.ListQuery)
         name = request.match_info["id"]
         if asked.watcher is not None:
-            self._registry.store.acknowledge(name, asked.watcher, asked.index or 0)
+            # An index without its epoch is taken for one of this epoch, as in every long poll.
+            epoch = asked.epoch or self._registry.table.epoch
+            self._registry.acknowledge(name, asked.watcher, asked.index or 0, epoch)
         if asked.index is not None and asked.wait:
             await self._other_than(
                 name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)
             )
         listing = self._registry.table.listing(name)
-        epoch = self._registry.table.epoch
         headers = {
             hdrs.CACHE_CONTROL: "no-cache",
-            hdrs.ETAG: f'W/"{epoch}-{listing.revision}"',
+            hdrs.ETAG: self._tag(request, listing),
         }
         if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
             return web.Response(status=304, headers=headers)
@@ -259,9 +261,17 @@ class Api:
         text = orjson.dumps(self._documents.listing(name, listing, shown))
         return web.Response(body=text, content_type="application/json", headers=headers)
 
+    def _tag(self, request: web.Request, listing: Listing) -> str:
+        """Of the list as it was asked for, and of whether it is to be believed."""
+        sure = listing.authoritative and self._registry.store.current
+        asked = hash(request.query_string) & 0xFFFFFFFF
+        epoch = self._registry.table.epoch
+        return f'W/"{epoch}-{listing.revision}-{int(sure)}-{asked:x}"'
+
     async def _other_than(self, name: str, index: int, epoch: str | None, wait: float) -> None:
         """Wait until the service has another index, or history is another one."""
         changed = asyncio.Event()
+        sure = self._registry.sure
         bells = self._registry.bells
         until = monotonic() + wait * (1.0 + _JITTER * random.random())  # noqa: S311 - no secret
         bells.hang(name, changed.set)
@@ -273,6 +283,8 @@ class Api:
                 revision = service.revision if service is not None else 0
                 if revision != index or epoch not in (None, table.epoch):
                     return
+                if self._registry.sure != sure:
+                    return  # it may be believed now, or no longer
                 async with asyncio.timeout(max(0.0, until - monotonic())):
                     await changed.wait()
                 changed.clear()
@@ -297,9 +309,8 @@ class Api:
 
     async def _applied(self, request: web.Request) -> None:
         said = await body(request, requests.Applied, SERVICE)
-        if said.epoch == self._registry.table.epoch:
-            name = request.match_info["id"]
-            self._registry.store.acknowledge(name, said.watcher, said.index)
+        service = request.match_info["id"]
+        self._registry.acknowledge(service, said.watcher, said.index, said.epoch)
 
     async def _observe(self, request: web.Request) -> None:
         said = await body(request, requests.Observations, SERVICE)

@@ -16,6 +16,7 @@ from uaitools.auth.middleware import PRINCIPAL
 from uaitools.errors import ServiceError
 from uaitools.registry.api import messages
 from uaitools.registry.api.feed import SERVICES, Feed, Telling
+from uaitools.registry.errors import SERVICE
 from uaitools.registry.registry import Registry
 from uaitools.tasks import spawn
 
@@ -161,23 +162,27 @@ class _Listener:
         return None
 
     async def _obey(self, message: messages.Message) -> None:
-        store, feed = self._registry.store, self._feed
+        registry, store, feed = self._registry, self._registry.store, self._feed
         match message:
             case messages.Hello(watcher=watcher):
+                for service in feed:  # it has watched before it said who it is
+                    store.leave(service, self._watcher)
+                    store.acknowledge(service, watcher, 0)
                 self._watcher = watcher
             case messages.Watch(service=service, index=index, epoch=epoch):
-                if len(feed) >= SERVICES:
-                    raise ServiceError(429, f"a watcher watches {SERVICES} at most", "registry")
-                store.acknowledge(service, self._watcher, index or 0)
+                if service not in feed and len(feed) >= SERVICES:
+                    raise ServiceError(429, f"a watcher watches {SERVICES} at most", SERVICE)
+                registry.acknowledge(service, self._watcher, index or 0, epoch)
                 feed.watch(service, index, epoch)
             case messages.Unwatch(service=service):
                 feed.unwatch(service)
                 store.leave(service, self._watcher)
-            case messages.AppliedMessage(service=service, index=index):
-                store.acknowledge(service, self._watcher, index)
+            case messages.AppliedMessage(service=service, index=index, epoch=epoch):
+                told = feed.told(service)
+                registry.acknowledge(service, self._watcher, min(index, told), epoch or feed.epoch)
             case messages.Observed(observations=observations):
                 if not self._writes:
-                    raise ServiceError(403, f"what was seen needs the scope {WRITE}", "registry")
+                    raise ServiceError(403, f"what was seen needs the scope {WRITE}", SERVICE)
                 seen = [one.observation() for one in observations]
                 await self._registry.observe(self._watcher, seen)
 

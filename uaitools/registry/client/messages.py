@@ -100,9 +100,9 @@ def unwatch(service: str) -> str:
     return _text(type="unwatch", service=service)
 
 
-def applied(service: str, index: int) -> str:
-    """Say that everything up to a revision is in force here."""
-    return _text(type="applied", service=service, index=index)
+def applied(service: str, index: int, epoch: str) -> str:
+    """Say that everything up to a revision of an epoch is in force here."""
+    return _text(type="applied", service=service, index=index, epoch=epoch)
 
 
 def observed(observations: Iterable[Observation]) -> str:

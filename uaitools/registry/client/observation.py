@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 class Observation:
     """Counts since the last report. generation: of the registration that was called.
 
-    failures: answers of 500 and above. connect_errors: connections that did not come about.
-    latency_ms: the mean time to the answer's head, 0 when there was no answer.
+    failures: requests that ended badly, with 500 and above or not at all. connect_errors: those of
+    them for which no connection came about. latency_ms: the mean time to the head of an answer, 0
+    when there was none.
     """
 
     id: str

@@ -24,7 +24,7 @@ class Outbox:
     def __init__(self) -> None:
         self._unwatched: dict[str, None] = {}
         self._watched: dict[str, None] = {}
-        self._applied: dict[str, int] = {}
+        self._applied: dict[str, tuple[int, str]] = {}
         self._observed: dict[tuple[str, int], Observation] = {}
 
     def __repr__(self) -> str:
@@ -41,9 +41,9 @@ class Outbox:
         self._applied.pop(service, None)
         self._unwatched[service] = None
 
-    def applied(self, service: str, index: int) -> None:
+    def applied(self, service: str, index: int, epoch: str) -> None:
         """Acknowledge a revision; a later one takes its place."""
-        self._applied[service] = index
+        self._applied[service] = (index, epoch)
 
     def observed(self, observations: Iterable[Observation]) -> None:
         """Report what was seen."""
@@ -61,7 +61,7 @@ class Outbox:
         texts = [
             *(unwatch(service) for service in self._unwatched),
             *(watch(service) for service in self._watched),
-            *(applied(service, index) for service, index in self._applied.items()),
+            *(applied(service, *place) for service, place in self._applied.items()),
             *(observed(seen[at : at + _BATCH]) for at in range(0, len(seen), _BATCH)),
         ]
         self.clear()

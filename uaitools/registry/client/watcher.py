@@ -279,8 +279,8 @@ class Watcher:
 
     def _acknowledge(self, service: str, subscription: _Subscription) -> None:
         view, index = subscription.replica.view, subscription.applied
-        if index is not None and self._connection is not None:
-            self._outbox.applied(service, index)
+        if index is not None and view is not None and self._connection is not None:
+            self._outbox.applied(service, index, view.epoch)
             self._connection.wake()
         if view is not None and self._cache is not None:
             self._cache.keep(view)

@@ -21,11 +21,13 @@ from uaitools.registry.snapshot import dump, load
 from uaitools.registry.store.journal import Journal
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
-from uaitools.registry.watchers import Watchers
+from uaitools.registry.watchers import LIVE, Watchers
 
 # Seconds after which everybody who lives has been heard of: clients register again every minute.
 FRESH: Final = 75.0
 FILE: Final = "registry.journal"
+EARLIER: Final = "watchers from before this registry's restart"
+WATCHED: Final = 10_000  # services whose watchers are remembered
 _log = get_logger(__name__)
 
 
@@ -50,6 +52,7 @@ class EmbeddedStore:
         self._journal: Journal | None = None
         self._leases = Leases()
         self._watchers: dict[str, Watchers] = {}
+        self._settled = 0.0  # when all who watched before the last restart have come, or gone
         self.table = Table("", policy=policy)
         self.changed: Callable[[], None] = lambda: None
         self.failing = ""
@@ -71,8 +74,9 @@ class EmbeddedStore:
                 raise
             self._journal = journal
         self.table = table
-        # Never back: the machine's clock may have been set back since.
-        self._clock = WatchedClock(max(now, table.now), self._monotonic())
+        # Time goes on where it stopped: nobody watched it meanwhile. What is new begins now.
+        self._clock = WatchedClock(table.now, self._monotonic())
+        self._settled = table.now + LIVE if len(table) else 0.0
         for entry in table:
             if entry.heard is not False:
                 # Everybody gets one ttl to be heard.
@@ -126,11 +130,13 @@ class EmbeddedStore:
             generation = self.table.generation + 1
             event = Register(replace(event.instance, generation=generation))
         self._write(event, now)
-        entry = self.table.apply(event, now)
-        if isinstance(event, Register):
-            assert entry is not None
-            self.renew(entry)
-        self.changed()
+        try:
+            entry = self.table.apply(event, now)
+            if isinstance(event, Register):
+                assert entry is not None
+                self.renew(entry)
+        finally:
+            self.changed()  # time has passed, whatever came of the event
         return entry
 
     def _write(self, event: Event, now: float) -> None:
@@ -183,7 +189,8 @@ class EmbeddedStore:
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
-        if service in self.table.services:
+        # Also of a service that is not there yet: who waits for it will send to it.
+        if service in self._watchers or len(self._watchers) < WATCHED:
             watchers = self._watchers.setdefault(service, Watchers())
             watchers.acknowledge(watcher, revision, self.now())
 
@@ -194,5 +201,8 @@ class EmbeddedStore:
 
     async def behind(self, service: str, revision: int) -> tuple[str, ...]:
         """See Store.behind."""
-        known = self._watchers.get(service)
-        return () if known is None else known.behind(revision, self.now())
+        known, now = self._watchers.get(service), self.now()
+        late = () if known is None else known.behind(revision, now)
+        # Whoever watched before a restart may still send where it was told to, for as long as it
+        # lives; when it has not come back by then it counts no more.
+        return late if now >= self._settled else (*late, EARLIER)

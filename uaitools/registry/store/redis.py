@@ -64,6 +64,7 @@ SOON: Final = 0.05  # seconds in which acknowledgements are gathered
 CHUNK: Final = 2000  # leases or acknowledgements told in one call
 ENTRIES: Final = 2000  # of the log, or twice as many as instances: then a snapshot is due
 FILL: Final = 30  # beats after which leases that were lost are put back
+WATCHED: Final = 10_000  # services whose watchers are remembered
 ELSEWHERE: Final = "watchers of other registries"
 _log = get_logger(__name__)
 
@@ -250,7 +251,9 @@ class RedisStore:
         return entry
 
     async def _append(self, event: Event, generation: int | None = None) -> Entry | None:
-        if self._stopped or len(self._appends) >= WAITING:
+        if self._stopped:
+            raise Unavailable("this registry stops")
+        if len(self._appends) >= WAITING:
             raise Unavailable("too many changes wait")
         ask = self._appends.add(event, generation)
         self._send_soon()
@@ -408,7 +411,7 @@ class RedisStore:
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
-        if service in self.table.services:
+        if service in self._watchers or len(self._watchers) < WATCHED:
             watchers = self._watchers.setdefault(service, Watchers())
             watchers.acknowledge(watcher, revision, self.now())
             self._note(service, watcher, revision)

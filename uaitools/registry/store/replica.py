@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from uaitools.errors import ServiceError
+from uaitools.log import get_logger
 from uaitools.registry.entry import Entry
 from uaitools.registry.events import Event, Register, decode
 from uaitools.registry.snapshot import dump, load
@@ -15,6 +17,7 @@ from uaitools.registry.store.script import SECOND
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 
 Outcome = Entry | Exception | None
+_log = get_logger(__name__)
 
 
 class Gap(Exception):
@@ -81,7 +84,10 @@ class Replica:
             return entry.event
         try:
             return self.table.apply(entry.event, entry.at)
+        except ServiceError as error:
+            return error
         except Exception as error:  # whatever it is, it is the same everywhere
+            _log.exception("an event could not be applied", seq=entry.seq)
             return error
 
     def write(self, epoch: str | None = None, fresh_until: float = 0.0) -> bytes:

@@ -170,7 +170,8 @@ class Roster:
         seats = self._seats.values()
         away = backups(self._zone, [_place(seat) for seat in seats])
         for seat, backup in zip(seats, away, strict=True):
-            seat.endpoint.backup = backup or seat.member.health is Health.SUSPECT
+            suspect = seat.member.health is Health.SUSPECT
+            seat.endpoint.backup, seat.endpoint.last = backup or suspect, suspect
         self._balancer.refresh()
 
     def _why_nobody(self) -> str:

@@ -41,7 +41,7 @@ class Sightings:
         """There was no answer, through the instance's fault."""
         counts = self._counts(member)
         counts.requests += 1
-        counts.failures += not connecting
+        counts.failures += 1
         counts.connect_errors += connecting
 
     def take(self) -> list[Observation]:
