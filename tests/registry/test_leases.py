@@ -52,9 +52,9 @@ def test_protection_begins_above_its_share(silent: int, size: int) -> None:
 @pytest.mark.parametrize(
     ("here", "there", "reason"),
     [
-        ([True] * 3 + [False] * 3, [False] * 100, "3 of 6 in zone x went silent together"),
+        ([True] * 3 + [False] * 3, [False] * 100, "3 of 6 in zone x are gone together"),
         ([True] * 2 + [False] * 4, [True] + [False] * 100, ""),
-        ([True] * 3 + [False] * 3, [True] * 20, "23 of 26 of the service went silent together"),
+        ([True] * 3 + [False] * 3, [True] * 20, "23 of 26 of the service are gone together"),
         ([True] * 4, [], ""),
     ],
 )

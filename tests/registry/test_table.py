@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import orjson
 import pytest
@@ -26,8 +27,8 @@ TTL = 30.0
 START = 1_000_000.0
 
 
-def instance(name: str = "a", service: str = "api", **fields: object) -> Instance:
-    return Instance(name, service, "10.0.0.1", 80, 0, ttl=TTL, **fields)  # type: ignore[arg-type]
+def instance(name: str = "a", service: str = "api", **fields: Any) -> Instance:
+    return Instance(name, service, "10.0.0.1", 80, 0, **{"ttl": TTL, **fields})
 
 
 def table() -> Rows:
@@ -212,11 +213,42 @@ def test_too_many_that_go_silent_together_are_suspect_and_stay(
     gone = entries[:silent]
     if state is State.SUSPECT:
         assert {entry.state for entry in gone} == {State.SUSPECT}
-        assert all("silent together" in entry.cause for entry in gone)
+        assert all("gone together" in entry.cause for entry in gone)
         # At no time was one of them not served.
         assert not [m for e in gone for m in e.history if m.state is State.CRITICAL]
     else:
         assert len(rows) == size - silent
+
+
+@pytest.mark.parametrize("ttl", [TTL, 0.0])
+def test_too_many_whose_checks_fail_are_suspect_and_stay_as_well(ttl: float) -> None:
+    rows = table()
+    entries = [
+        rows.register(instance(f"i{n}", ttl=ttl, checks=(Check(),)), START) for n in range(6)
+    ]
+    for entry in entries:
+        rows.checked(entry.instance.id, entry.instance.generation, Word.GOOD, START)
+    for number, entry in enumerate(entries):
+        rows.checked(entry.instance.id, entry.instance.generation, Word.BAD, START + 40 + number)
+    assert {entry.state for entry in entries} == {State.SUSPECT}
+    rows.advance(START + 500)
+    assert len(rows) == 6
+    for entry in entries[:5]:
+        rows.checked(entry.instance.id, entry.instance.generation, Word.GOOD, START + 500)
+    rows.advance(START + 600)
+    assert len(rows) == 5
+
+
+def test_who_is_drained_and_then_fails_its_checks_is_removed() -> None:
+    rows = table()
+    rows.register(instance(ttl=0.0, checks=(Check(),)), START)
+    rows.checked("a", 1, Word.GOOD, START)
+    rows.drain("a", 10, START + 1)
+    rows.checked("a", 1, Word.BAD, START + 20)
+    rows.advance(START + 79)
+    assert len(rows) == 1
+    rows.advance(START + 81)
+    assert len(rows) == 0
 
 
 def test_a_zone_that_goes_silent_is_protected_as_well() -> None:

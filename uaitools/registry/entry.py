@@ -47,11 +47,13 @@ class Entry:
     heard_at: when that began. said: what each of its checks says. load: as last told. told: None
     for one that never tells it, False while it drains and has not yet. since: when `state` began.
     maintenance: why it is taken out, or None. drained_by: until when a drain is waited for, None
-    when it does not drain. protected: why silence is not held against it, '' if it is. due: when
-    the table looks at it next. revision: of its service, at which it became what it is.
+    when it does not drain. bad_since: when all who know something began to say bad, None while
+    they do not. protected: why that is not held against it, '' if it is. due: when the table
+    looks at it next. revision: of its service, at which it became what it is.
     """
 
     __slots__ = (
+        "bad_since",
         "cause",
         "damper",
         "drained_by",
@@ -85,6 +87,7 @@ class Entry:
         self.sight = NOTHING_SEEN
         self.maintenance: str | None = None
         self.drained_by: float | None = None
+        self.bad_since: float | None = None
         self.protected = ""
         self.due: float | None = None
         self.revision = 0
@@ -116,7 +119,6 @@ class Entry:
         match event:
             case Beat(load=load):
                 self._hear(heard=True, now=now)
-                self.protected = ""
                 if load is not None:
                     self.load = load
                     self.told = True
@@ -155,11 +157,7 @@ class Entry:
         if not self.instance.ttl and not self.instance.checks:
             found.append(Testimony(Word.GOOD, "it is taken at its word"))
         if self.heard is False:
-            reason = f"no heartbeat for {self.instance.ttl:g} s"
-            if self.protected:
-                found.append(Testimony(Word.DOUBTFUL, f"{reason}: {self.protected}"))
-            else:
-                found.append(Testimony(Word.BAD, reason))
+            found.append(Testimony(Word.BAD, f"no heartbeat for {self.instance.ttl:g} s"))
         elif self.heard:
             found.append(Testimony(Word.GOOD, "heartbeats come"))
         if now < self.sight.until:
@@ -175,12 +173,18 @@ class Entry:
         if self.drained_by is not None:
             return Judgement(State.DRAINING, "it is being drained")
         found = judge(self.testimonies(now))
+        if found.state is State.CRITICAL and self.protected:
+            return Judgement(State.SUSPECT, f"{found.cause}; {self.protected}")
         if found.state in _HEALTHY and self.damper.damped(now):
             return Judgement(State.SUSPECT, f"it goes to and fro; {found.cause}")
         return found
 
     def settle(self, now: float) -> bool:
         """Take on the state that follows; whether it is another one."""
+        if judge(self.testimonies(now)).state is not State.CRITICAL:
+            self.bad_since, self.protected = None, ""
+        elif self.bad_since is None:
+            self.bad_since = now
         found = self.judgement(now)
         self.cause = found.cause
         if found.state is self.state:
@@ -199,8 +203,8 @@ class Entry:
         """
         if self.state is State.CRITICAL:
             return self.since + removal
-        if self.heard is False and self.state is State.DRAINING:
-            return self.heard_at + removal
+        if self.bad_since is not None and self.state is State.DRAINING:
+            return self.bad_since + removal
         if self.heard is False and self.state is State.MAINTENANCE:
             return self.heard_at + FORGOTTEN
         return None

@@ -1,4 +1,4 @@
-"""When silence is held against nobody: too many of a fleet went silent together.
+"""When what is bad is held against nobody: too many of a fleet went silent, or fail, together.
 
 That is rather a network or this registry than all of them, so they become suspect, not critical.
 In a small fleet a part is soon reached by accident, and everybody is judged for himself.
@@ -22,14 +22,14 @@ def protects(silent: int, size: int) -> bool:
 
 
 def protection(zone: str, fleet: Collection[tuple[str, bool]]) -> str:
-    """Why silence is not held against an instance in `zone`, or ''.
+    """Why it is not held against an instance in `zone` that it is bad, or ''.
 
-    fleet: the zone of each instance of its service, and whether it is silent or on its way there.
+    fleet: the zone of each instance of its service, and whether it is bad or on its way there.
     """
     silent = sum(late for _, late in fleet)
     if protects(silent, len(fleet)):
-        return f"{silent} of {len(fleet)} of the service went silent together"
+        return f"{silent} of {len(fleet)} of the service are gone together"
     here = [late for where, late in fleet if where == zone]
     if zone and protects(sum(here), len(here)):
-        return f"{sum(here)} of {len(here)} in zone {zone} went silent together"
+        return f"{sum(here)} of {len(here)} in zone {zone} are gone together"
     return ""

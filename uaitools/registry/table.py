@@ -27,6 +27,7 @@ from uaitools.registry.events import (
     Register,
     Silence,
 )
+from uaitools.registry.evidence import State
 from uaitools.registry.model import Instance
 from uaitools.registry.protection import PROTECTION, protection
 from uaitools.registry.service import Cause, Listing, Service
@@ -222,17 +223,31 @@ class Table:
         self.now = now
 
     def _protect_again(self, entry: Entry) -> None:
-        """Believe the silence of an instance once others are no longer silent with it."""
-        silent_for = self.now - entry.heard_at
-        if silent_for > PROTECTION:
+        """Believe that an instance is bad once others are no longer bad with it."""
+        bad_for = self.now - (entry.bad_since if entry.bad_since is not None else self.now)
+        if bad_for > PROTECTION:
             entry.protected = ""
-        elif silent_for > entry.instance.ttl:  # by then the others have fallen silent, too
-            fleet = [(e.instance.zone, e.heard is False) for e in self._service(entry)]
-            entry.protected = protection(entry.instance.zone, fleet)
+        elif bad_for > entry.instance.ttl:  # by then those who were on their way are, too
+            entry.protected = protection(entry.instance.zone, self._fleet(entry))
+
+    def _protect(self, entry: Entry) -> None:
+        """Hold nothing against anybody when too many of a service have become critical."""
+        fleet = self._fleet(entry)
+        for other in self._service(entry):
+            if other.state is State.CRITICAL and other.bad_since is not None:
+                reason = protection(other.instance.zone, fleet)
+                if reason and self.now - other.bad_since <= PROTECTION:
+                    other.protected = reason
+                    self._settle(other, self.now)
+
+    def _fleet(self, entry: Entry) -> list[tuple[str, bool]]:
+        return [(e.instance.zone, e.bad_since is not None) for e in self._service(entry)]
 
     def _settle(self, entry: Entry, now: float) -> None:
         if entry.settle(now):
             self._put(entry)
+            if entry.state is State.CRITICAL:
+                self._protect(entry)
         self._look_later(entry)
 
     def _look_later(self, entry: Entry) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
+from uaitools.errors import ServiceError
 from uaitools.openapi import Described
 from uaitools.proxy import DirectRequest
 from uaitools.registry.api import answers, requests
@@ -320,6 +321,8 @@ class Api:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             return await self.streams.websocket(request)
         services = query(request, requests.WatchQuery).service
+        if not services:
+            raise ServiceError(422, "name what to watch: /v1/watch?service=NAME", SERVICE)
         return await self.streams.events(request, services)
 
 

@@ -99,7 +99,7 @@ class EmbeddedStore:
                 at = document.pop("at")
                 with suppress(Unknown, Stale, Full):  # it came to nothing the first time, too
                     table.apply(decode(document), at)
-        except (ValueError, KeyError) as error:
+        except Exception as error:  # it may hold anything
             raise StoreError(f"{journal!r} is damaged: {error}; move it away") from error
         _log.info("registrations restored", instances=len(table), events=len(events))
         return table
@@ -170,7 +170,7 @@ class EmbeddedStore:
             self._leases.restart(now)
         if self._journal is not None:
             try:
-                if self._journal.grown or self.failing:
+                if self._journal.grown or self.failing or self._journal.lost:
                     self._journal.begin()
                 await in_thread(self._journal.sync)
                 self.failing = ""

@@ -67,7 +67,9 @@ class Journal:
                 _log.warning("a torn line ends the journal", line=number)
         if lines[-1]:
             _log.warning("a torn line ends the journal", line=len(lines))
-        if not documents or documents[0].get("format") != FORMAT:
+        if not documents or not all(isinstance(one, dict) for one in documents):
+            raise StoreError(f"{self._path} is not a journal; move it away to begin anew")
+        if documents[0].get("format") != FORMAT:
             raise StoreError(f"{self._path} is not a journal of this version; move it away")
         return documents[0], documents[1:]
 
@@ -108,6 +110,15 @@ class Journal:
     def grown(self) -> bool:
         """It is time to begin anew."""
         return self._size > max(LEAST, GROWTH * self._base)
+
+    @property
+    def lost(self) -> bool:
+        """The file is no longer where it was: what is written goes nowhere."""
+        try:
+            there = self._path.stat()
+        except OSError:
+            return True
+        return there.st_ino != os.fstat(self._file).st_ino
 
     def sync(self) -> None:
         """Have what was written reach the disk; for a thread. Raises OSError."""
