@@ -53,7 +53,7 @@ def curl(command: str, address: str) -> str:
 
 
 def test_there_are_commands_to_check() -> None:
-    assert (len(GATEWAY), len(REGISTRY)) == (5, 4)
+    assert (len(GATEWAY), len(REGISTRY)) == (5, 3)
 
 
 def test_chat_answers_in_json(gateway: str) -> None:
@@ -75,9 +75,8 @@ def test_health_status_and_metrics(gateway: str) -> None:
 
 
 def test_a_registry_knows_who_has_registered(registry: str) -> None:
-    registered, heard, listed, explained = [json.loads(curl(one, registry)) for one in REGISTRY]
-    assert (registered["id"], registered["generation"]) == ("a-1", 1)
-    assert heard["health"] == "passing"
+    registered, listed, explained = [json.loads(curl(one, registry)) for one in REGISTRY]
+    assert registered["id"] == "a-1"
     assert [one["id"] for one in listed["instances"]] == ["a-1"]
     assert explained["instances"][0]["cause"] == "heartbeats come"
 

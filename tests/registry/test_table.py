@@ -21,7 +21,7 @@ from uaitools.registry.model import Check, Instance, Load
 from uaitools.registry.service import Cause
 from uaitools.registry.snapshot import dump, load
 from uaitools.registry.table import EMPTY, Table, TablePolicy
-from uaitools.registry.watchers import LIVE, MOST, Watchers
+from uaitools.registry.watchers import CROWD, LIVE, MOST, Watchers
 
 TTL = 30.0
 START = 1_000_000.0
@@ -407,8 +407,11 @@ def test_the_watchers_that_are_remembered_are_bounded() -> None:
     for number in range(MOST + 10):
         watchers.acknowledge(f"w{number}", 1, START)
     assert len(watchers) == MOST
-    watchers.leave(f"w{MOST}")
+    # Nobody is forgotten for another one, and no drain is safe with somebody unknown.
+    assert watchers.behind(1, START) == (CROWD,)
+    watchers.leave("w0")
     assert len(watchers) == MOST - 1
+    assert watchers.behind(1, START + LIVE) == ()
     watchers.expire(START + LIVE)
     assert len(watchers) == 0
 

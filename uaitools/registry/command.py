@@ -13,8 +13,9 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-DEFAULT_URL: Final = "http://127.0.0.1:8083"
-TOKEN: Final = "UAITOOLS_REGISTRY_TOKEN"  # noqa: S105 - the name of a variable
+from uaitools.config import ConfigError, load
+from uaitools.registry.config import RegistryConfig
+
 SAFE, UNSAFE, FAILED = 0, 1, 2  # exit statuses
 _POLL: Final = 10.0  # seconds that one question may wait
 _PATIENCE: Final = 5.0  # seconds beyond that
@@ -54,17 +55,29 @@ def add_commands(parser: ArgumentParser) -> None:
     explain.set_defaults(command=_explain)
     explain.add_argument("name", metavar="SERVICE|ID")
     for one in (drain, undrain, show, explain):
-        one.add_argument("--url", help=f"of the registry; {DEFAULT_URL} by default")
+        one.add_argument("--url", help="of the registry, unless [registry.client] says it")
 
 
 def run_command(options: Namespace, environ: Mapping[str, str]) -> int:
     """Do what the subcommand says; returns the exit status.
 
-    environ: has the token in UAITOOLS_REGISTRY_TOKEN, where one is needed.
+    Which registry, and the token for it: what [registry.client] says, in the file or in `environ`;
+    without it the registry that the file describes.
     """
+    try:
+        config = load({"registry": RegistryConfig}, file=options.config, environ=environ).of(
+            RegistryConfig
+        )
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    client = config.client
+    url = client.url[0] if client is not None else f"http://{config.listen}"
+    credential = client.credential if client is not None else None
+    token = credential() if callable(credential) else credential
 
     async def ask() -> int:
-        async with Caller(options.url or DEFAULT_URL, environ.get(TOKEN)) as caller:
+        async with Caller(options.url or url, token) as caller:
             status: int = await options.command(caller, options)
             return status
 

@@ -12,6 +12,7 @@ from typing import Final
 
 LIVE: Final = 45.0  # seconds after its last word in which a watcher counts
 MOST: Final = 10_000  # watchers of one service that are remembered
+CROWD: Final = f"more than {MOST} watchers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,10 @@ class Progress:
 class Watchers:
     """The watchers of one service, by the names that they give themselves."""
 
-    __slots__ = ("_applied",)
+    __slots__ = ("_applied", "_crowded")
 
     def __init__(self) -> None:
+        self._crowded = -LIVE  # when there were last too many
         self._applied: dict[str, tuple[int, float]] = {}  # revision, when
 
     def __repr__(self) -> str:
@@ -54,10 +56,11 @@ class Watchers:
 
         It never goes back, whatever the order in which its messages come.
         """
+        if watcher not in self._applied and len(self._applied) >= MOST:
+            self._crowded = now  # nobody is forgotten for another one: he may still send
+            return
         before, _ = self._applied.pop(watcher, (0, 0.0))
         self._applied[watcher] = (max(before, revision), now)
-        if len(self._applied) > MOST:
-            del self._applied[next(iter(self._applied))]  # who has been silent longest
 
     def leave(self, watcher: str) -> None:
         """A watcher says that it watches no more."""
@@ -70,7 +73,8 @@ class Watchers:
 
     def behind(self, revision: int, now: float) -> tuple[str, ...]:
         """The live ones that have not applied `revision` yet."""
-        return behind(((name, *known) for name, known in self._applied.items()), revision, now)
+        late = behind(((name, *known) for name, known in self._applied.items()), revision, now)
+        return late if now - self._crowded >= LIVE else (*late, CROWD)
 
 
 def behind(

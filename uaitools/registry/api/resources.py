@@ -17,7 +17,7 @@ from uaitools.proxy import DirectRequest
 from uaitools.registry.api import answers, requests
 from uaitools.registry.api.documents import Documents
 from uaitools.registry.api.feed import Telling
-from uaitools.registry.api.streams import WRITE, Streams
+from uaitools.registry.api.streams import WRITE, Streams, named
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import SERVICE, Unknown
 from uaitools.registry.events import Beat
@@ -246,7 +246,8 @@ class Api:
         if asked.watcher is not None:
             # An index without its epoch is taken for one of this epoch, as in every long poll.
             epoch = asked.epoch or self._registry.table.epoch
-            self._registry.acknowledge(name, asked.watcher, asked.index or 0, epoch)
+            watcher = named(request, asked.watcher)
+            self._registry.acknowledge(name, watcher, asked.index or 0, epoch)
         if asked.index is not None and asked.wait:
             await self._other_than(
                 name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)
@@ -311,11 +312,13 @@ class Api:
     async def _applied(self, request: web.Request) -> None:
         said = await body(request, requests.Applied, SERVICE)
         service = request.match_info["id"]
-        self._registry.acknowledge(service, said.watcher, said.index, said.epoch)
+        watcher = named(request, said.watcher)
+        self._registry.acknowledge(service, watcher, said.index, said.epoch)
 
     async def _observe(self, request: web.Request) -> None:
         said = await body(request, requests.Observations, SERVICE)
-        await self._registry.observe(said.watcher, [one.observation() for one in said.observations])
+        watcher = named(request, said.watcher)
+        await self._registry.observe(watcher, [one.observation() for one in said.observations])
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":

@@ -69,7 +69,7 @@ class Streams:
         await socket.prepare(request)
         writes = request[PRINCIPAL].has((WRITE,))
         async with self._feed() as feed:
-            listener = _Listener(self._registry, feed, writes=writes)
+            listener = _Listener(self._registry, feed, request, writes=writes)
             teller = spawn(self._tell(feed, socket), name="tell a watcher")
             try:
                 async for message in socket:
@@ -141,12 +141,15 @@ class Streams:
 class _Listener:
     """What a watcher says over its WebSocket. writes: it may say what it has seen."""
 
-    __slots__ = ("_feed", "_registry", "_watcher", "_writes")
+    __slots__ = ("_feed", "_registry", "_request", "_watcher", "_writes")
 
-    def __init__(self, registry: Registry, feed: Feed, *, writes: bool) -> None:
+    def __init__(
+        self, registry: Registry, feed: Feed, request: web.Request, *, writes: bool
+    ) -> None:
         self._registry = registry
         self._feed = feed
-        self._watcher = f"connection-{uuid4().hex[:12]}"
+        self._request = request
+        self._watcher = named(request, f"connection-{uuid4().hex[:12]}")
         self._writes = writes
 
     async def hear(self, text: str) -> str | None:
@@ -164,7 +167,8 @@ class _Listener:
     async def _obey(self, message: messages.Message) -> None:
         registry, store, feed = self._registry, self._registry.store, self._feed
         match message:
-            case messages.Hello(watcher=watcher):
+            case messages.Hello(watcher=name):
+                watcher = named(self._request, name)
                 for service in feed:  # it has watched before it said who it is
                     store.leave(service, self._watcher)
                     store.acknowledge(service, watcher, 0)
@@ -185,6 +189,12 @@ class _Listener:
                     raise ServiceError(403, f"what was seen needs the scope {WRITE}", SERVICE)
                 seen = [one.observation() for one in observations]
                 await self._registry.observe(self._watcher, seen)
+
+
+def named(request: web.Request, watcher: str) -> str:
+    """A watcher by the name that it gives itself: nobody speaks for another principal's."""
+    principal = request[PRINCIPAL]
+    return watcher if principal.kind == "anonymous" else f"{principal.id}/{watcher}"
 
 
 def _complaint(code: int, message: str) -> str:

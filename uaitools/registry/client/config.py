@@ -44,7 +44,7 @@ class RegistryClientConfig(Model):
         tuple[Annotated[str, AfterValidator(base_url)], ...],
         BeforeValidator(_one_or_several),
         Field(min_length=1),
-    ]
+    ] = ("http://127.0.0.1:8083",)
     token: Annotated[Secret, Field(min_length=1)] | None = None
     zone: Name | None = None
     name: Name | None = None

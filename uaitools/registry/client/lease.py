@@ -17,6 +17,7 @@ from uaitools.registry.client.backoff import Backoff
 from uaitools.registry.client.timing import Timing
 
 _BEATS: Final = 3  # heartbeats in one ttl
+_SHORTEST: Final = 1.0  # seconds of a ttl
 _LEAST: Final = 0.75  # of a pause, when jitter makes it short
 _EARLY: Final = 0.01  # seconds by which a loop may wake who sleeps too early
 
@@ -54,6 +55,7 @@ class Lease:
     def registered(self, generation: int, epoch: str, ttl: float, full: float, now: float) -> None:
         """The registry knows it now. full: seconds until all is to be said again."""
         news = (generation, epoch) != (self.generation, self.epoch)
+        ttl = max(ttl, _SHORTEST) if ttl else 0.0  # whatever a registry says
         self.generation, self.epoch, self._ttl = generation, epoch, ttl
         self._full = now + full * self._jitter()
         self._wait(now, self._uniform() if news else self._jitter())

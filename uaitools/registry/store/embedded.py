@@ -91,6 +91,8 @@ class EmbeddedStore:
     def _replayed(self, journal: Journal, empty: Table) -> Table:
         found = journal.read()
         if found is None:
+            # Those of a journal that was lost must not be given again.
+            empty.generation = int(empty.now)
             return empty
         snapshot, events = found
         try:
