@@ -1,8 +1,8 @@
 """Service discovery: who is there, how they are, and who has to know of a change.
 
 A message's way: `api/` takes it, `registry` makes an event of it, `store/` brings events into one
-order and keeps them, and the `table` applies them, each for an `entry` of a `service`; `bells` then
-wake whose streams in `api/` tell watchers. `checks/` ask instances, `client/` is for everybody else.
+order and keeps them, the `table` applies them, each to an `entry` of a `service`; `bells` then wake
+the streams of `api/`, which tell watchers. `checks/` ask instances, `client/` is for others.
 
 Pure, with `now` as an argument:
 

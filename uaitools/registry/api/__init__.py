@@ -1,8 +1,7 @@
 """The registry over HTTP.
 
-models      what comes and what goes, for validation and OpenAPI
-documents   instances, lists and explanations as JSON
-resources   the REST resources
-feed        changes of several services, for one watcher
-streams     a feed as a WebSocket and as server-sent events
+A request becomes one of `requests`, whose `fields` have their bounds, `resources` do what it asks
+for, and what they say are `documents`, which OpenAPI describes by `answers`. A watcher has a `feed`
+of what it has not been told yet; `streams` send it as a WebSocket, by which `messages` of the
+watcher come, or as server-sent events.
 """
