@@ -2,7 +2,7 @@
 
 The function is one more service with one endpoint, whose connections end here: routing, guards,
 limits, framing and metrics are those of every request. Made for what comes so often that the way
-through aiohttp, some 150 us, is most of its cost.
+through aiohttp, some 150 us and more, is most of its cost.
 """
 
 from __future__ import annotations
