@@ -1,16 +1,1 @@
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-
-import pytest
-
-from tests.peers.loops import LOOPS, leaves_nothing
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return LOOPS
-
-
-@pytest.fixture(autouse=True)
-async def _leaves_nothing() -> AsyncIterator[None]:
-    async for _ in leaves_nothing():
-        yield
+from tests.peers.loops import _leaves_nothing, pytest_asyncio_loop_factories  # noqa: F401 - for pytest

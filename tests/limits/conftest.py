@@ -1,21 +1,10 @@
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.peers.loops import LOOPS, leaves_nothing
+from tests.peers.loops import _leaves_nothing, pytest_asyncio_loop_factories  # noqa: F401 - for pytest
 from tests.peers.redis import RedisServer, redis_server
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return LOOPS
-
-
-@pytest.fixture(autouse=True)
-async def _leaves_nothing() -> AsyncIterator[None]:
-    async for _ in leaves_nothing():
-        yield
 
 
 @pytest.fixture

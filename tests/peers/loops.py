@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
+import pytest
 import uvloop
 
 LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -36,6 +37,18 @@ def sockets() -> set[str]:
             if table != "unix" or len(fields) == 8:
                 known.add(fields[column])
     return ours & known
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """For conftest.py: tests beside it run on both loops."""
+    return LOOPS
+
+
+@pytest.fixture(autouse=True)
+async def _leaves_nothing() -> AsyncIterator[None]:
+    """For conftest.py: tests beside it leave nothing behind."""
+    async for _ in leaves_nothing():
+        yield
 
 
 async def leaves_nothing() -> AsyncIterator[None]:
