@@ -32,6 +32,8 @@ from uaitools.registry.model import Instance
 from uaitools.registry.protection import PROTECTION, protection
 from uaitools.registry.service import Cause, Listing, Service
 
+# Seconds after which everybody who lives has been heard of: clients register again every minute.
+FRESH: Final = 75.0
 EMPTY: Final = 1000  # services without an instance that are remembered, and why they are empty
 
 

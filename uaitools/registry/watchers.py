@@ -6,12 +6,13 @@ every live watcher has applied the revision that says it drains, and it has noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 LIVE: Final = 45.0  # seconds after its last word in which a watcher counts
 MOST: Final = 10_000  # watchers of one service that are remembered
+SERVICES: Final = 10_000  # that are watched at most
 CROWD: Final = f"more than {MOST} watchers"
 
 
@@ -73,13 +74,51 @@ class Watchers:
 
     def behind(self, revision: int, now: float) -> tuple[str, ...]:
         """The live ones that have not applied `revision` yet."""
-        late = behind(((name, *known) for name, known in self._applied.items()), revision, now)
-        return late if now - self._crowded >= LIVE else (*late, CROWD)
+        known = self._applied.items()
+        late = sorted(n for n, (applied, at) in known if now - at < LIVE and applied < revision)
+        return tuple(late) if now - self._crowded >= LIVE else (*late, CROWD)
 
 
-def behind(
-    watchers: Iterable[tuple[str, int, float]], revision: int, now: float
-) -> tuple[str, ...]:
-    """Of watchers with the revision they applied and when they last spoke: who is late."""
-    late = (name for name, applied, at in watchers if now - at < LIVE and applied < revision)
-    return tuple(sorted(late))
+class Audience:
+    """The watchers of all services, also of those that are not there yet: they wait for them."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self) -> None:
+        self._services: dict[str, Watchers] = {}
+
+    def __repr__(self) -> str:
+        return f"<Audience services={len(self._services)}>"
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Each service and watcher."""
+        return ((service, name) for service, known in self._services.items() for name in known)
+
+    def acknowledge(self, service: str, watcher: str, revision: int, now: float) -> bool:
+        """See Watchers.acknowledge. False when too many services are watched."""
+        known = self._services.get(service)
+        if known is None:
+            if len(self._services) >= SERVICES:
+                return False
+            known = self._services[service] = Watchers()
+        known.acknowledge(watcher, revision, now)
+        return True
+
+    def leave(self, service: str, watcher: str) -> bool:
+        """See Watchers.leave. False for a service that nobody watches."""
+        known = self._services.get(service)
+        if known is not None:
+            known.leave(watcher)
+        return known is not None
+
+    def expire(self, now: float) -> None:
+        """Forget who has been silent for too long, and services that nobody watches."""
+        for service in [service for service, known in self._services.items() if not known]:
+            del self._services[service]
+        for known in self._services.values():
+            known.expire(now)
+
+    def behind(self, service: str, revision: int, now: float) -> tuple[str, ...]:
+        """See Watchers.behind."""
+        known = self._services.get(service)
+        return () if known is None else known.behind(revision, now)

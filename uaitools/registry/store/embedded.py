@@ -20,14 +20,11 @@ from uaitools.registry.leases import Lease, Leases
 from uaitools.registry.snapshot import dump, load
 from uaitools.registry.store.journal import Journal
 from uaitools.registry.store.port import StoreError
-from uaitools.registry.table import DEFAULTS, Table, TablePolicy
-from uaitools.registry.watchers import LIVE, Watchers
+from uaitools.registry.table import DEFAULTS, FRESH, Table, TablePolicy
+from uaitools.registry.watchers import LIVE, Audience
 
-# Seconds after which everybody who lives has been heard of: clients register again every minute.
-FRESH: Final = 75.0
 FILE: Final = "registry.journal"
 EARLIER: Final = "watchers from before this registry's restart"
-WATCHED: Final = 10_000  # services whose watchers are remembered
 _log = get_logger(__name__)
 
 
@@ -51,7 +48,7 @@ class EmbeddedStore:
         self._pauses = 0  # that were made up for
         self._journal: Journal | None = None
         self._leases = Leases()
-        self._watchers: dict[str, Watchers] = {}
+        self._audience = Audience()
         self._settled = 0.0  # when all who watched before the last restart have come, or gone
         self.table = Table("", policy=policy)
         self.changed: Callable[[], None] = lambda: None
@@ -178,10 +175,7 @@ class EmbeddedStore:
                 self.failing = ""
             except OSError as error:
                 self._fail(error)
-        for name in [name for name, known in self._watchers.items() if not known]:
-            del self._watchers[name]
-        for known in self._watchers.values():
-            known.expire(now)
+        self._audience.expire(now)
         self._leases.keep(self.table.entries)
         return self._leases.overdue(now)
 
@@ -191,20 +185,16 @@ class EmbeddedStore:
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
-        # Also of a service that is not there yet: who waits for it will send to it.
-        if service in self._watchers or len(self._watchers) < WATCHED:
-            watchers = self._watchers.setdefault(service, Watchers())
-            watchers.acknowledge(watcher, revision, self.now())
+        self._audience.acknowledge(service, watcher, revision, self.now())
 
     def leave(self, service: str, watcher: str) -> None:
         """See Store.leave."""
-        if service in self._watchers:
-            self._watchers[service].leave(watcher)
+        self._audience.leave(service, watcher)
 
     async def behind(self, service: str, revision: int) -> tuple[str, ...]:
         """See Store.behind."""
-        known, now = self._watchers.get(service), self.now()
-        late = () if known is None else known.behind(revision, now)
+        now = self.now()
+        late = self._audience.behind(service, revision, now)
         # Whoever watched before a restart may still send where it was told to, for as long as it
         # lives; when it has not come back by then it counts no more.
         return late if now >= self._settled else (*late, EARLIER)

@@ -28,9 +28,8 @@ from uaitools.registry.store.replica import (
     read,
 )
 from uaitools.registry.store.script import CLAIM, FORMAT, LOAD, LOOK, PREFIX, SECOND
-from uaitools.registry.table import TablePolicy
+from uaitools.registry.table import FRESH, TablePolicy
 
-FRESH: Final = 75.0  # seconds after which everybody who lives has been heard of
 BLOCK: Final = 1.0  # seconds for which a read waits
 READ: Final = 1000  # entries read together
 RETRY: Final = 0.5  # seconds between attempts while Redis is away

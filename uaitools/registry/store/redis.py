@@ -55,7 +55,7 @@ from uaitools.registry.store.script import (
     SECOND,
 )
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
-from uaitools.registry.watchers import Watchers
+from uaitools.registry.watchers import Audience
 from uaitools.tasks import spawn
 
 LAG: Final = 2.0  # seconds by which a heartbeat may reach Redis later than us
@@ -64,7 +64,6 @@ SOON: Final = 0.05  # seconds in which acknowledgements are gathered
 CHUNK: Final = 2000  # leases or acknowledgements told in one call
 ENTRIES: Final = 2000  # of the log, or twice as many as instances: then a snapshot is due
 FILL: Final = 30  # beats after which leases that were lost are put back
-WATCHED: Final = 10_000  # services whose watchers are remembered
 ELSEWHERE: Final = "watchers of other registries"
 _log = get_logger(__name__)
 
@@ -83,7 +82,7 @@ class RedisStore:
         self._leases = Leases()
         self._renewed: dict[bytes, float] = {}  # members and their ttl, to be told
         self._stray: list[bytes] = []  # members of whom the table knows nothing
-        self._watchers: dict[str, Watchers] = {}
+        self._audience = Audience()
         self._applied: dict[tuple[str, str], int | None] = {}  # to be told
         self._present: tuple[str, ...] = (self.name,)
         self._beats = 0
@@ -188,9 +187,8 @@ class RedisStore:
             self._appends.skipped(self._follower.replica.seq, self.table.entries)
         else:
             self._appends.lost()
-            for service, watchers in self._watchers.items():
-                # They live, and of this history they have applied nothing.
-                self._applied.update({(service, watcher): 0 for watcher in watchers})
+            # They live, and of this history they have applied nothing.
+            self._applied.update(dict.fromkeys(self._audience, 0))
             if self._applied:
                 self._task("applied", self._tell_applied_soon)
         self.changed()
@@ -411,15 +409,12 @@ class RedisStore:
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
-        if service in self._watchers or len(self._watchers) < WATCHED:
-            watchers = self._watchers.setdefault(service, Watchers())
-            watchers.acknowledge(watcher, revision, self.now())
+        if self._audience.acknowledge(service, watcher, revision, self.now()):
             self._note(service, watcher, revision)
 
     def leave(self, service: str, watcher: str) -> None:
         """See Store.leave."""
-        if service in self._watchers:
-            self._watchers[service].leave(watcher)
+        if self._audience.leave(service, watcher):
             self._note(service, watcher, None)
 
     def _note(self, service: str, watcher: str, revision: int | None) -> None:
@@ -454,16 +449,13 @@ class RedisStore:
             await self._tell_applied()
             _, unsettled, late = await self._call(LATE, service, revision)
         except Away as error:
-            known = self._watchers.get(service, Watchers())
-            return (*known.behind(revision, self.now()), f"{ELSEWHERE} ({error})")
+            late_here = self._audience.behind(service, revision, self.now())
+            return (*late_here, f"{ELSEWHERE} ({error})")
         names = sorted(one.decode() for one in late)
         return (*names, f"{ELSEWHERE} (history was lost)") if unsettled else tuple(names)
 
     def _forget(self, now: float) -> None:
-        for name in [name for name, known in self._watchers.items() if not known]:
-            del self._watchers[name]
-        for known in self._watchers.values():
-            known.expire(now)
+        self._audience.expire(now)
         self._leases.keep(self.table.entries)
 
     # -- Redis ------------------------------------------------------------------------------
