@@ -8,7 +8,8 @@ import pytest
 
 from uaitools.registry.entry import OBSERVED
 from uaitools.registry.evidence import Word
-from uaitools.registry.sightings import WITNESSES, Observation, Sightings, verdict
+from uaitools.registry.observation import Observation
+from uaitools.registry.sightings import WITNESSES, Sightings, verdict
 
 
 def seen(identity: str = "a", **counts: Any) -> Observation:

@@ -13,7 +13,8 @@ Pure, with `now` as an argument:
     service     the instances of one service, its revision and its deltas
     table       all registrations: applies events, lets time pass; snapshot: written down
     leases      until when each is believed to live; protection: when nothing is held against many
-    sightings   what proxies have seen; watchers: what they have applied
+    observation what a proxy has seen; sightings: all of them together
+    watchers    who watches what, and what they have applied
     clock       time passes only while it is watched
     errors      why a message cannot be followed
 

@@ -28,7 +28,8 @@ from uaitools.registry.events import (
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.leases import news, silences
 from uaitools.registry.model import Instance, Load
-from uaitools.registry.sightings import Observation, Sightings
+from uaitools.registry.observation import Observation
+from uaitools.registry.sightings import Sightings
 from uaitools.registry.store.port import Store
 from uaitools.registry.table import Table
 from uaitools.registry.watchers import Progress

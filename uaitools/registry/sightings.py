@@ -9,6 +9,7 @@ from typing import Final
 
 from uaitools.registry.entry import OBSERVED
 from uaitools.registry.evidence import Testimony, Word
+from uaitools.registry.observation import Observation
 
 REQUESTS: Final = 10  # fewer say nothing of a ratio
 RATIO: Final = 0.5  # of failures
@@ -20,21 +21,6 @@ WITNESSES: Final = 64  # proxies that are remembered for each instance
 
 _ORDER: Final = (Word.NOTHING, Word.GOOD, Word.WEAK, Word.DOUBTFUL, Word.BAD)
 _NOTHING: Final = Testimony(Word.NOTHING, "too little")
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """Counts since the last one. latency_ms: the mean over requests that were answered.
-
-    failures: requests that ended badly, with 5xx or not at all; connect_errors are among them.
-    """
-
-    id: str
-    generation: int
-    requests: int = 0
-    failures: int = 0
-    connect_errors: int = 0
-    latency_ms: float = 0.0
 
 
 def verdict(seen: Observation, usual: float | None = None) -> Testimony:

@@ -13,10 +13,10 @@ from aiohttp import web
 from tests.peers.servers import free_port
 from uaitools.registry.client.calls.policy import CallPolicy
 from uaitools.registry.client.member import Member
-from uaitools.registry.client.observation import Observation
 from uaitools.registry.client.service_client import ServiceClient
 from uaitools.registry.client.view import View
 from uaitools.registry.evidence import State
+from uaitools.registry.observation import Observation
 
 NAME = "llm-router"
 Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uaitools.registry.client.observation import Observation
 from uaitools.registry.client.outbox import OBSERVED, Outbox
+from uaitools.registry.observation import Observation
 
 SERVICES = st.sampled_from("abc")
 STEPS = st.one_of(

@@ -25,7 +25,7 @@ from uaitools.registry.api.fields import (
     Weight,
 )
 from uaitools.registry.evidence import State
-from uaitools.registry.sightings import Observation
+from uaitools.registry.observation import Observation
 
 
 class Asked(BaseModel):

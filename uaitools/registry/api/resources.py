@@ -170,10 +170,9 @@ class Api:
         )
 
     async def _heartbeat(self, request: web.Request) -> bytes:
-        said = await body(request, requests.Heartbeat, SERVICE)
-        load = None if said.load is None else said.load.value()
-        name = request.match_info["id"]
-        return self._heard(await self._registry.heartbeat(name, said.generation, load))
+        beat = DirectRequest(request.path, request.content_type, await request.read())
+        answer = self.beat(beat)
+        return answer if isinstance(answer, bytes) else await answer
 
     async def _deregister(self, request: web.Request) -> None:
         generation = query(request, requests.Generation).generation

@@ -11,7 +11,6 @@
     member        one instance in it
     messages      what is said over the WebSocket; `fields` reads what need not be what it should
     outbox        what is still to be said, collected
-    observation   what a caller has seen of an instance
     registries    where registries are, and the credential for them
     timing, backoff   how patient a client is
     config        [registry.client]
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from uaitools.registry.client.config import RegistryClientConfig
     from uaitools.registry.client.errors import Away, Refused
     from uaitools.registry.client.member import Member
-    from uaitools.registry.client.observation import Observation
     from uaitools.registry.client.registration import Registration, register
     from uaitools.registry.client.registries import Token
     from uaitools.registry.client.service_client import ServiceClient
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from uaitools.registry.client.watcher import Watched, Watcher
     from uaitools.registry.evidence import State
     from uaitools.registry.model import Check, Load
+    from uaitools.registry.observation import Observation
 
 __all__ = [
     "Away",
@@ -67,7 +66,7 @@ _HOMES = {
     "Check": "uaitools.registry.model",
     "Load": "uaitools.registry.model",
     "Member": "uaitools.registry.client.member",
-    "Observation": "uaitools.registry.client.observation",
+    "Observation": "uaitools.registry.observation",
     "Refused": "uaitools.registry.client.errors",
     "Registration": "uaitools.registry.client.registration",
     "RegistryClientConfig": "uaitools.registry.client.config",

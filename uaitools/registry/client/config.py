@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from uaitools.config import Model
-from uaitools.registry.client.registries import Token, base_url
+from uaitools.registry.client.registries import REGISTRY, Token, base_url
 from uaitools.secret import Secret
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -44,7 +44,7 @@ class RegistryClientConfig(Model):
         tuple[Annotated[str, AfterValidator(base_url)], ...],
         BeforeValidator(_one_or_several),
         Field(min_length=1),
-    ] = ("http://127.0.0.1:8083",)
+    ] = (REGISTRY,)
     token: Annotated[Secret, Field(min_length=1)] | None = None
     zone: Name | None = None
     name: Name | None = None

@@ -9,7 +9,7 @@ import orjson
 
 from uaitools.registry.client.fields import Fields, Garbled
 from uaitools.registry.client.member import INDEX, Member, read_member
-from uaitools.registry.client.observation import Observation
+from uaitools.registry.observation import Observation
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from uaitools.registry.client.messages import applied, observed, unwatch, watch
-from uaitools.registry.client.observation import Observation
+from uaitools.registry.observation import Observation
 
 OBSERVED: Final = 10_000  # instances whose observations wait at most; those of more are dropped
 _BATCH: Final = 500  # observations in one message

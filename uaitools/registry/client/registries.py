@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 Token = str | Callable[[], str] | None
 """A bearer token, what makes one that is good now, or none."""
 
+REGISTRY: Final = "http://127.0.0.1:8083"
+"""Where a registry listens unless it is told otherwise."""
+
 _SCHEMES: Final = ("http", "https")
 
 

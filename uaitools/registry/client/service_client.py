@@ -39,6 +39,7 @@ from uaitools.registry.client.calls.pool import open_session, patience
 from uaitools.registry.client.calls.response import follow
 from uaitools.registry.client.calls.roster import Roster
 from uaitools.registry.client.calls.tries import Answer, Send, Terms, Tries
+from uaitools.registry.client.registries import REGISTRY
 from uaitools.registry.client.watcher import Watcher
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import State
@@ -48,13 +49,10 @@ if TYPE_CHECKING:
     from uaitools.auth.service_token import ServiceTokens
     from uaitools.registry.client.calls.attempt import Attempt
     from uaitools.registry.client.member import Member
-    from uaitools.registry.client.observation import Observation
     from uaitools.registry.client.registries import Token
     from uaitools.registry.client.view import View
+    from uaitools.registry.observation import Observation
     from uaitools.traffic.endpoint import Endpoint
-
-REGISTRY: Final = "http://127.0.0.1:8083"
-"""Where a registry listens unless it is told otherwise."""
 
 # RFC 9110 9.2.2; as in the gateway, PUT and DELETE need an Idempotency-Key.
 _REPLAYABLE: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))

@@ -23,11 +23,11 @@ from uaitools.registry.client.backoff import Backoff
 from uaitools.registry.client.cache import Cache
 from uaitools.registry.client.connection import Connection, Ended, connect
 from uaitools.registry.client.messages import Failed, Listed, Message
-from uaitools.registry.client.observation import Observation
 from uaitools.registry.client.outbox import Outbox
 from uaitools.registry.client.registries import Registries, Token
 from uaitools.registry.client.timing import USUAL, Timing
 from uaitools.registry.client.view import Replica, View
+from uaitools.registry.observation import Observation
 from uaitools.tasks import spawn
 
 _log = log.get_logger(__name__)

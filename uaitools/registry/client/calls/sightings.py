@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from uaitools.registry.client.observation import Observation
+from uaitools.registry.observation import Observation
 
 if TYPE_CHECKING:
     from uaitools.registry.client.member import Member
