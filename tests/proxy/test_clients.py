@@ -16,13 +16,13 @@ POLICY = ClientPolicy(
 class Client:
     """A connection for which `kept` bytes are kept."""
 
+    _exchange = None
+    _buffer = b""
+
     def __init__(self, kept: int = 0) -> None:
         self.kept = kept
+        self.full = kept > 0
         self.cut = self.asked = False
-
-    @property
-    def holding(self) -> bool:
-        return self.kept > 0
 
     def buffered(self) -> int:
         return self.kept

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from uaitools.log import get_logger
-
-if TYPE_CHECKING:
-    from uaitools.proxy.downstream import ClientPolicy, Downstream
+from uaitools.proxy.downstream import ClientPolicy, Downstream, holders
 
 _SPARE_FILES: Final = 640  # descriptors for upstream connections and all else but clients
 
@@ -83,7 +81,7 @@ class Clients:
 
     def enforce_budget(self, _now: float) -> None:
         """Cut off those for whom most is kept, until what is kept for all is within the budget."""
-        kept = {client: client.buffered() for client in self._open if client.holding}
+        kept = {client: client.buffered() for client in holders(self._open)}
         total = sum(kept.values())
         for client in sorted(kept, key=kept.__getitem__, reverse=True):
             if total <= self.policy.buffer:

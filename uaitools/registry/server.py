@@ -19,7 +19,7 @@ from uaitools.registry.metrics import samples
 from uaitools.registry.registry import Registry
 from uaitools.registry.store.port import Store
 
-# A watcher is quiet between two pings of its stream, every 15 s.
+# A watcher is quiet between two pings of its stream, every 30 s.
 _CLIENT: Final = {"idle": 120, "tunnel": 120}
 _BEATS: Final = "heartbeats"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 LIVE: Final = 45.0  # seconds after its last word in which a watcher counts
@@ -68,8 +69,9 @@ class Watchers:
         self._applied.pop(watcher, None)
 
     def expire(self, now: float) -> None:
-        """Forget who has been silent for too long."""
-        for name in [name for name, (_, at) in self._applied.items() if now - at >= LIVE]:
+        """Forget who has been silent for too long: the first ones, by the order of last words."""
+        silent = takewhile(lambda known: now - known[1][1] >= LIVE, self._applied.items())
+        for name in [name for name, _ in silent]:
             del self._applied[name]
 
     def behind(self, revision: int, now: float) -> tuple[str, ...]:

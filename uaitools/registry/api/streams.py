@@ -20,7 +20,7 @@ from uaitools.registry.errors import SERVICE
 from uaitools.registry.registry import Registry
 from uaitools.tasks import spawn
 
-PING: Final = 15.0  # seconds
+PING: Final = 30.0  # seconds
 STUCK: Final = 30.0  # seconds after which a watcher that does not read is cut off
 MESSAGE: Final = 256 * 1024  # bytes of a watcher's message at most
 WRITE: Final = "registry:write"
