@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from uaitools.registry.client.config import RegistryClientConfig
 
 FIRST: Final = 2.0  # seconds that a start waits for lists, so that no request meets an empty one
-# Seconds for the word that nothing is watched any more to get out: drains would wait 45 s for us.
-GOODBYE: Final = 0.05
 REPORT: Final = 5.0  # seconds between two reports of what was seen
 _JITTER: Final = 0.2
 _VIEWS: Final = Family("proxy_registry_views_total", "counter", "Lists of instances put in force.")
@@ -186,8 +184,6 @@ class Discovery:
             reporting.cancel()
             await asyncio.gather(reporting, return_exceptions=True)
         if watcher is not None:
-            if watcher.connected:
-                await asyncio.sleep(GOODBYE)
             await watcher.stop()
 
     def _apply(self, name: str, view: View) -> None:

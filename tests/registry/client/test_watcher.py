@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +67,20 @@ async def test_a_list_is_applied_and_acknowledged(registry: RegistryPeer) -> Non
         }
 
 
-async def test_changes_are_applied_one_by_one(registry: RegistryPeer) -> None:
+async def test_changes_are_applied_as_they_come(registry: RegistryPeer) -> None:
     registry.lists_of("api", instance("a"))
     async with watching(registry) as watcher:
         watcher.watch("api", views := Views())
         await eventually(lambda: views)
-        await registry.say(type="put", service="api", index=2, instance=instance("b"))
-        await registry.say(
-            type="put", service="api", index=3, instance=instance("a", health="draining")
-        )
-        await registry.say(type="remove", service="api", index=4, id="b", cause="deregistered")
-        await eventually(
-            lambda: (
-                {"type": "applied", "service": "api", "index": 4, "epoch": "e1"} in registry.heard
-            )
-        )
+        changes: list[dict[str, Any]] = [
+            {"type": "put", "instance": instance("b")},
+            {"type": "put", "instance": instance("a", health="draining")},
+            {"type": "remove", "id": "b", "cause": "deregistered"},
+        ]
+        for index, change in enumerate(changes, start=2):
+            await registry.say(**change, service="api", index=index)
+            said = {"type": "applied", "service": "api", "index": index, "epoch": "e1"}
+            await eventually(partial(registry.heard.__contains__, said))
 
         found = [[(member.id, str(member.health)) for member in view.members] for view in views]
         assert found == [
@@ -88,6 +89,37 @@ async def test_changes_are_applied_one_by_one(registry: RegistryPeer) -> None:
             [("a", "draining"), ("b", "passing")],
             [("a", "draining")],
         ]
+
+
+async def test_what_is_slow_to_apply_is_applied_for_many_changes_at_once(
+    registry: RegistryPeer,
+) -> None:
+    registry.lists_of("api", instance("a"))
+    applied: list[int] = []
+
+    def apply(view: View) -> None:
+        time.sleep(0.02)
+        applied.append(view.index)
+
+    async with watching(registry) as watcher:
+        watcher.watch("api", apply)
+        await eventually(lambda: applied)
+        for index in range(2, 202):
+            await registry.say(
+                type="put", service="api", index=index, instance=instance("a", weight=index)
+            )
+        await eventually(lambda: applied[-1] == 201)
+
+        assert len(applied) < 50
+
+
+async def test_its_last_words_are_heard(registry: RegistryPeer) -> None:
+    registry.lists_of("api", instance("a"))
+    async with watching(registry) as watcher:
+        watched = watcher.watch("api", views := Views())
+        await eventually(lambda: views)
+        watched.close()
+    await eventually(lambda: registry.said("unwatch"))
 
 
 async def test_a_gap_asks_for_the_list_again(registry: RegistryPeer) -> None:

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from uaitools.registry.client.registration import Registration, register
     from uaitools.registry.client.registries import Token
     from uaitools.registry.client.service_client import ServiceClient
+    from uaitools.registry.client.subscription import Watched
     from uaitools.registry.client.timing import Timing
     from uaitools.registry.client.view import View
-    from uaitools.registry.client.watcher import Watched, Watcher
+    from uaitools.registry.client.watcher import Watcher
     from uaitools.registry.evidence import State
     from uaitools.registry.model import Check, Load
     from uaitools.registry.observation import Observation
@@ -75,7 +76,7 @@ _HOMES = {
     "Timing": "uaitools.registry.client.timing",
     "Token": "uaitools.registry.client.registries",
     "View": "uaitools.registry.client.view",
-    "Watched": "uaitools.registry.client.watcher",
+    "Watched": "uaitools.registry.client.subscription",
     "Watcher": "uaitools.registry.client.watcher",
     "carried": "uaitools.registry.client.calls.context",
     "register": "uaitools.registry.client.registration",

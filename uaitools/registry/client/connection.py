@@ -37,7 +37,7 @@ class Connection:
     beat: called every `timing.repeat` seconds, for what has to be said again and again.
     """
 
-    __slots__ = ("_awake", "_beat", "_outbox", "_receive", "_socket", "_timing")
+    __slots__ = ("_awake", "_beat", "_outbox", "_receive", "_socket", "_spoken", "_timing")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Connection:
         self._receive = receive
         self._beat = beat
         self._awake = asyncio.Event()
+        self._spoken = asyncio.Event()  # all of the outbox has been sent
 
     def __repr__(self) -> str:
         state = "closed" if self._socket.closed else "open"
@@ -60,7 +61,12 @@ class Connection:
 
     def wake(self) -> None:
         """There is something in the outbox."""
+        self._spoken.clear()
         self._awake.set()
+
+    async def flush(self) -> None:
+        """Wait until what is in the outbox has been sent; for ever, if the connection ends."""
+        await self._spoken.wait()
 
     async def run(self, watcher: str) -> None:
         """Talk until it ends. Raises Ended."""
@@ -91,6 +97,8 @@ class Connection:
                 self._awake.clear()
                 for text in self._outbox.take():
                     await self._socket.send_str(text)
+                if not self._awake.is_set():
+                    self._spoken.set()
                 try:
                     async with asyncio.timeout_at(due):
                         await self._awake.wait()

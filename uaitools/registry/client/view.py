@@ -12,9 +12,12 @@ The rules that keep it true:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from uaitools.registry.client.member import Member
 from uaitools.registry.client.messages import Change, Listed, Put
+
+_NOT_MADE: Final[tuple[Member, ...]] = (Member("", "", "", 0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,62 +42,71 @@ class View:
 class Replica:
     """A watcher's copy of a service's list.
 
-    view: None until anything is known. following: a list has come over this connection, and
-    every change since. doubtful: the registry was not sure of its list, and has not spoken since of
-    all who are kept.
+    following: a list has come over this connection, and every change since. doubtful: the registry
+    was not sure of its list, and has not spoken since of all who are kept.
     """
 
-    __slots__ = ("_kept", "_service", "doubtful", "following", "view")
+    __slots__ = ("_kept", "_members", "_view", "doubtful", "following")
 
     def __init__(self, service: str, known: View | None = None) -> None:
-        self._service = service
-        self.view: View | None = None
-        if known is not None:
-            self.restore(known)
+        self._view = View(service, (), 0, "", stale=True)
+        self._members: dict[str, Member] | None = None  # None until anything is known
+        self._kept: set[str] = set()  # ids that only we know
         self.following = False
         self.doubtful = False
-        self._kept: set[str] = set()  # ids that only we know
-
-    def restore(self, known: View) -> None:
-        """Take what is on disk, if nothing better is known."""
-        if self.view is None:
-            self.view = replace(known, stale=True)
+        if known is not None:
+            self.restore(known)
 
     def __repr__(self) -> str:
         state = "following" if self.following else "waiting"
-        return f"<Replica {self._service} {state} {self.view!r}>"
+        return f"<Replica {state} {self.view!r}>"
+
+    @property
+    def view(self) -> View | None:
+        """What is known; None until anything is."""
+        if self._members is None:
+            return None
+        if self._view.members is _NOT_MADE:
+            members = tuple(self._members[name] for name in sorted(self._members))
+            self._view = replace(self._view, members=members)
+        return self._view
 
     @property
     def settled(self) -> bool:
         """Nothing needs to be asked for again."""
         return self.following and not self.doubtful
 
+    def restore(self, known: View) -> None:
+        """Take what is on disk, if nothing better is known."""
+        if self._members is None:
+            self._members = {member.id: member for member in known.members}
+            self._view = replace(known, stale=True)
+
     def listed(self, message: Listed) -> None:
         """A list has come."""
         listed = {member.id: member for member in message.members}
-        known = {member.id: member for member in self.view.members} if self.view else {}
+        known = self._members or {}
         if message.authoritative:
             self._kept = set()
-        elif not listed or self.view is None or message.epoch != self.view.epoch:
+        elif not listed or self._members is None or message.epoch != self._view.epoch:
             self._kept = known.keys() - listed.keys()
         else:
             self._kept -= listed.keys()
         self.following = True
         self.doubtful = bool(self._kept) or not (listed or message.authoritative)
-        kept = {name: known[name] for name in self._kept}
-        self._become({**kept, **listed}, message.index, message.epoch)
+        self._members = {**{name: known[name] for name in self._kept}, **listed}
+        self._become(message.index, message.epoch)
 
     def changed(self, message: Change) -> bool:
         """A change has come; False when it cannot be applied and a list is needed."""
-        view = self.view
-        if not self.following or view is None:
+        view, members = self._view, self._members
+        if not self.following or members is None:
             return True  # of an earlier connection or watch: the list is on its way
         if message.epoch == view.epoch and message.index <= view.index:
             return True  # the list had it already
         if message.epoch != view.epoch or message.index != view.index + 1:
             self.following = False
             return False
-        members = {member.id: member for member in view.members}
         if isinstance(message, Put):
             name = message.member.id
             members[name] = message.member
@@ -103,15 +115,15 @@ class Replica:
             members.pop(name, None)
         self._kept.discard(name)
         self.doubtful = bool(self._kept)
-        self._become(members, message.index, message.epoch)
+        self._become(message.index, message.epoch)
         return True
 
     def disconnected(self) -> None:
         """The registry cannot be heard any more."""
         self.following = False
-        if self.view is not None:
-            self.view = replace(self.view, stale=True)
+        if self._members is not None:
+            self._view = replace(self._view, stale=True)
 
-    def _become(self, members: dict[str, Member], index: int, epoch: str) -> None:
-        ordered = tuple(members[name] for name in sorted(members))
-        self.view = View(self._service, ordered, index, epoch, stale=self.doubtful)
+    def _become(self, index: int, epoch: str) -> None:
+        # Made when somebody looks: of a hundred changes that came together, once.
+        self._view = View(self._view.service, _NOT_MADE, index, epoch, stale=self.doubtful)

@@ -11,10 +11,11 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aiohttp
 
@@ -25,83 +26,14 @@ from uaitools.registry.client.connection import Connection, Ended, connect
 from uaitools.registry.client.messages import Failed, Listed, Message
 from uaitools.registry.client.outbox import Outbox
 from uaitools.registry.client.registries import Registries, Token
+from uaitools.registry.client.subscription import Apply, Subscription, Watched
 from uaitools.registry.client.timing import USUAL, Timing
-from uaitools.registry.client.view import Replica, View
+from uaitools.registry.client.view import Replica
 from uaitools.registry.observation import Observation
 from uaitools.tasks import spawn
 
+GOODBYE: Final = 0.5  # seconds in which the last words must be out
 _log = log.get_logger(__name__)
-
-Apply = Callable[[View], None]
-
-
-class Watched:
-    """Somebody's interest in a service, until it is closed."""
-
-    __slots__ = ("_apply", "_close", "_replica", "applied", "service")
-
-    def __init__(
-        self, service: str, apply: Apply, replica: Replica, close: Callable[[Watched], None]
-    ) -> None:
-        self.service = service
-        self.applied: View | None = None  # what `apply` has taken last
-        self._apply = apply
-        self._replica = replica
-        self._close: Callable[[Watched], None] | None = close
-
-    def __repr__(self) -> str:
-        state = " closed" if self._close is None else ""
-        return f"<Watched {self.service}{state} {self.view!r}>"
-
-    @property
-    def view(self) -> View | None:
-        """What is known; None until anything is."""
-        return self._replica.view
-
-    def close(self) -> None:
-        """Watch no more: `apply` is not called again."""
-        if self._close is not None:
-            close, self._close = self._close, None
-            close(self)
-
-    def offer(self) -> None:
-        """Have the view applied if it is another one; if that fails, it counts as not applied."""
-        view = self.view
-        if self._close is None or view is None or view == self.applied:
-            return
-        try:
-            self._apply(view)
-        except Exception as error:
-            _log.error(
-                "a list was not applied", service=self.service, index=view.index, exc_info=error
-            )
-        else:
-            self.applied = view
-
-
-class _Subscription:
-    """A service that is watched, by one or several."""
-
-    __slots__ = ("replica", "watched")
-
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-        self.watched: list[Watched] = []
-
-    def offer(self) -> None:
-        for one in tuple(self.watched):
-            one.offer()
-
-    @property
-    def applied(self) -> int | None:
-        """The revision that all of them have applied, if it is the registry's last word.
-
-        None when nobody is left: who says nothing of a service is not waited for.
-        """
-        view = self.replica.view
-        if view is None or not self.replica.following or not self.watched:
-            return None
-        return view.index if all(one.applied == view for one in self.watched) else None
 
 
 class Watcher:
@@ -132,7 +64,7 @@ class Watcher:
         self._cache = None if cache is None else Cache(cache, timing.save)
         self._given = session
         self._session: aiohttp.ClientSession | None = None
-        self._subscriptions: dict[str, _Subscription] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._outbox = Outbox()
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -160,7 +92,14 @@ class Watcher:
         self._connecting = spawn(self._keep_connected(), name="watch the registry")
 
     async def stop(self) -> None:
-        """End the connection. Views stay as they are."""
+        """Say what is left to say, and end the connection. Views stay as they are."""
+        if self._connection is not None:
+            # Drains would wait for us if it did not hear that we watch no more.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await self._connection.flush()
+        for subscription in self._subscriptions.values():
+            subscription.end()
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait({self._connecting})
@@ -192,7 +131,9 @@ class Watcher:
         subscription = self._subscriptions.get(service)
         if subscription is None:
             known = None if self._cache is None else self._cache.get(service)
-            subscription = self._subscriptions[service] = _Subscription(Replica(service, known))
+            subscription = self._subscriptions[service] = Subscription(
+                service, Replica(service, known), self._acknowledge
+            )
             self._ask(service)
         watched = Watched(service, apply, subscription.replica, self._unwatch)
         subscription.watched.append(watched)
@@ -257,7 +198,7 @@ class Watcher:
             )
         for subscription in tuple(self._subscriptions.values()):
             subscription.replica.disconnected()
-            subscription.offer()
+            subscription.soon()
 
     # -- what it says -------------------------------------------------------------------------
 
@@ -274,13 +215,12 @@ class Watcher:
             subscription.replica.listed(message)
         elif not subscription.replica.changed(message):
             self._ask(message.service)
-        subscription.offer()
-        self._acknowledge(message.service, subscription)
+        subscription.soon()
 
-    def _acknowledge(self, service: str, subscription: _Subscription) -> None:
+    def _acknowledge(self, subscription: Subscription) -> None:
         view, index = subscription.replica.view, subscription.applied
         if index is not None and view is not None and self._connection is not None:
-            self._outbox.applied(service, index, view.epoch)
+            self._outbox.applied(subscription.service, index, view.epoch)
             self._connection.wake()
         if view is not None and self._cache is not None:
             self._cache.keep(view)
@@ -293,8 +233,7 @@ class Watcher:
     def _repeat(self) -> None:
         """What is said every few seconds: that we live, and what we still want to hear."""
         for service, subscription in tuple(self._subscriptions.items()):
-            subscription.offer()
-            self._acknowledge(service, subscription)
+            subscription.soon()
             if not subscription.replica.settled:
                 self._ask(service)
 
@@ -302,8 +241,9 @@ class Watcher:
         subscription = self._subscriptions[watched.service]
         subscription.watched.remove(watched)
         if subscription.watched:
-            self._acknowledge(watched.service, subscription)
+            subscription.soon()  # perhaps all who are left have applied it
             return
+        subscription.end()
         del self._subscriptions[watched.service]
         if self._connection is not None:
             self._outbox.unwatch(watched.service)
