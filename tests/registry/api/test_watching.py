@@ -13,6 +13,7 @@ import pytest
 
 from tests.peers.gateways import eventually
 from tests.registry.served import Answer, Served, served
+from uaitools.registry.api import streams
 from uaitools.tasks import spawn
 
 
@@ -332,6 +333,25 @@ async def test_server_sent_events_tell_the_same(registry: Served) -> None:
     async with registry.session.get(url, headers={"Last-Event-ID": identity}) as response:
         kind, _, data = await event(response)
         assert (kind, data["service"], data["index"]) == ("put", "web", 2)
+
+
+async def test_watchers_of_a_registry_that_was_cut_off_for_long_go_elsewhere(
+    registry: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PING", 0.3)
+    await registry.register("a")
+    registry.server.registry.store.adrift = True  # type: ignore[misc]
+    async with (
+        registry.session.ws_connect(f"{registry.url}/v1/watch") as socket,
+        registry.session.get(f"{registry.url}/v1/watch?service=api") as events,
+    ):
+        await socket.send_json({"type": "watch", "service": "api"})
+        listed = await socket.receive_json(timeout=5)
+        assert listed["type"] == "list"  # better than nothing
+        assert (await socket.receive(timeout=5)).data == aiohttp.WSCloseCode.GOING_AWAY
+        async with asyncio.timeout(5):
+            text = await events.text()
+        assert "event: list" in text
 
 
 async def test_an_event_identity_that_is_none_is_no_harm(registry: Served) -> None:

@@ -142,6 +142,38 @@ async def test_a_watcher_of_one_registry_is_waited_for_by_a_drain_on_another(
         assert (await one.progress("a")).safe
 
 
+async def test_a_watcher_is_known_elsewhere_once_it_was_introduced(redis: RedisServer) -> None:
+    async with registries(redis, 2) as (one, other):
+        entry = await passing(one, "a")
+        await same(one, other)
+
+        async def come(name: str) -> None:
+            other.store.acknowledge("api", name, entry.revision)
+            await other.store.introduce()
+
+        await asyncio.gather(*(come(f"gateway-{n}") for n in range(20)))
+
+        await one.drain("a", 30.0)
+        assert len((await one.progress("a")).behind) == 20
+
+
+async def test_no_drain_is_safe_while_a_registry_is_cut_off(redis: RedisServer) -> None:
+    async with registries(redis, 2) as (one, other):
+        await passing(one, "a")
+        await same(one, other)
+        await one.drain("a", 30.0)
+        assert (await one.progress("a")).safe
+        tasks = other.store._tasks  # type: ignore[attr-defined]  # noqa: SLF001
+        for task in tasks.values():  # it runs on, but hears and says nothing any more
+            task.cancel()
+        await advance(redis, one.store, seconds=4.0)
+        assert ELSEWHERE in str((await one.progress("a")).behind)
+        for _ in range(14):
+            await advance(redis, one.store, seconds=4.0)
+        await one.store.beat()
+        assert (await one.progress("a")).safe
+
+
 async def test_instances_of_a_killed_registry_get_time_to_turn_to_another(
     redis: RedisServer,
 ) -> None:
@@ -374,6 +406,26 @@ async def test_a_log_without_snapshots_takes_no_more_until_there_is_one(
     await store.beat()
     await store.append(Register(instance("b")))
     await store.stop()
+
+
+@pytest.mark.parametrize("name", ["*", "{after}-0", "{last}-7"])
+async def test_what_others_write_into_the_log_is_thrown_out(redis: RedisServer, name: str) -> None:
+    async with registries(redis, 2) as (one, other):
+        entry = await passing(one, "a")
+        await same(one, other)
+        epoch = one.table.epoch
+        last = one.store._follower.replica.seq  # type: ignore[attr-defined]  # noqa: SLF001
+        foreign = name.format(last=last, after=last + 1)
+        await redis.command("XADD", f"{PREFIX}log", foreign, "their", "entry")
+        await one.register(instance("b"))
+        await same(one, other)
+
+        assert sorted(other.table.entries) == ["a", "b"]
+        assert other.table.get("a").instance == entry.instance
+        assert one.table.epoch != epoch
+        assert not one.store.failing
+        await other.drain("b", 1.0)
+        await same(one, other)
 
 
 async def test_an_entry_that_nobody_can_read_stops_nobody(redis: RedisServer) -> None:

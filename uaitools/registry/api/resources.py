@@ -247,6 +247,7 @@ class Api:
             epoch = asked.epoch or self._registry.table.epoch
             watcher = named(request, asked.watcher)
             self._registry.acknowledge(name, watcher, asked.index or 0, epoch)
+            await self._registry.store.introduce()
         if asked.index is not None and asked.wait:
             await self._other_than(
                 name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)

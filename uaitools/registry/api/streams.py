@@ -61,6 +61,19 @@ class Streams:
             self._feeds.discard(feed)
             feed.close()
 
+    async def _news(self, feed: Feed) -> bool:
+        """Wait for news, or for PING seconds; False when the watcher is to go elsewhere.
+
+        That is when the registry stops, or was cut off for so long that drains elsewhere no longer
+        wait for who stays.
+        """
+        try:
+            async with asyncio.timeout(PING):
+                await feed.changed.wait()
+        except TimeoutError:
+            return not self.closing and not self._registry.store.adrift
+        return not self.closing
+
     # -- WebSocket --------------------------------------------------------------------------
 
     async def websocket(self, request: web.Request) -> web.WebSocketResponse:
@@ -89,12 +102,11 @@ class Streams:
 
     async def _tell(self, feed: Feed, socket: web.WebSocketResponse) -> None:
         try:
-            while not self.closing:
-                await feed.changed.wait()
+            while await self._news(feed):
                 async with asyncio.timeout(STUCK):
                     for message in feed.news():
                         await socket.send_str(message.text.decode())
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the registry stops")
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"ask another registry")
         except TimeoutError:
             with suppress(ConnectionError):
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"read faster")
@@ -115,18 +127,14 @@ class Streams:
                 feed.watch(service, index, epoch)
             with suppress(ConnectionError, TimeoutError):  # it has gone, or does not read
                 await response.prepare(request)
-                while not self.closing:
+                while await self._news(feed):
                     await self._write(feed, response, known)
         return response
 
     async def _write(
         self, feed: Feed, response: web.StreamResponse, known: dict[str, tuple[str, int]]
     ) -> None:
-        text = b": still here\n\n"
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PING):
-                await feed.changed.wait()
-            text = b""
+        text = b"" if feed.changed.is_set() else b": still here\n\n"
         for message in feed.news():
             known[message.service] = (self._registry.table.epoch, message.index)
             text += b"event: %b\nid: %b\ndata: %b\n\n" % (
@@ -177,6 +185,7 @@ class _Listener:
                 if service not in feed and len(feed) >= SERVICES:
                     raise ServiceError(429, f"a watcher watches {SERVICES} at most", SERVICE)
                 registry.acknowledge(service, self._watcher, index or 0, epoch)
+                await store.introduce()
                 feed.watch(service, index, epoch)
             case messages.Unwatch(service=service):
                 feed.unwatch(service)

@@ -54,6 +54,7 @@ class EmbeddedStore:
         self.changed: Callable[[], None] = lambda: None
         self.failing = ""
         self.current = True  # nobody else changes it
+        self.adrift = False
 
     def __repr__(self) -> str:
         return f"<EmbeddedStore {self.table!r} {self._leases!r}>"
@@ -186,6 +187,9 @@ class EmbeddedStore:
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
         self._audience.acknowledge(service, watcher, revision, self.now())
+
+    async def introduce(self) -> None:
+        """See Store.introduce: there is no other registry."""
 
     def leave(self, service: str, watcher: str) -> None:
         """See Store.leave."""

@@ -150,7 +150,7 @@ class Follower:
             entries = await self._link.command("XRANGE", _LOG, first, "+", "COUNT", READ)
             if not entries:
                 raise Gap(f"nothing after {replica.seq}, but it goes up to {upto}")
-            for name, fields in entries:
+            for name, fields in entries[: upto - replica.seq]:
                 entry = logged(name, fields)
                 outcomes.append((entry.by, replica.apply(entry)))
         return outcomes

@@ -30,6 +30,13 @@ class Store(Protocol):
         """Whether the table has all that was stored, as far as is known."""
 
     @property
+    def adrift(self) -> bool:
+        """Whether it was cut off for so long that others may think nobody watches here.
+
+        Watchers are to go elsewhere then: no drain waits for them any more.
+        """
+
+    @property
     def failing(self) -> str:
         """Why nothing can be stored now, or ''."""
 
@@ -74,6 +81,13 @@ class Store(Protocol):
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """A watcher has applied a revision of a service, or shows that it lives."""
+
+    async def introduce(self) -> None:
+        """Wait until all registries know of the watchers that have come here.
+
+        Before a watcher gets its first list: a drain elsewhere must not be safe without it. Where
+        the store is away nothing is safe, and this returns.
+        """
 
     def leave(self, service: str, watcher: str) -> None:
         """A watcher watches a service no more."""

@@ -48,6 +48,7 @@ from uaitools.registry.store.script import (
     APPEND,
     APPLIED,
     BEAT,
+    GONE,
     KEEP,
     LATE,
     LEAVE,
@@ -84,6 +85,7 @@ class RedisStore:
         self._stray: list[bytes] = []  # members of whom the table knows nothing
         self._audience = Audience()
         self._applied: dict[tuple[str, str], int | None] = {}  # to be told
+        self._telling = asyncio.Lock()
         self._present: tuple[str, ...] = (self.name,)
         self._beats = 0
         self._kept = 0  # entry up to which the snapshot goes
@@ -108,6 +110,11 @@ class RedisStore:
     def current(self) -> bool:
         """See Store."""
         return self._follower.replica.seq > 0 and not self._health.reason
+
+    @property
+    def adrift(self) -> bool:
+        """See Store.adrift."""
+        return self._health.away(monotonic()) >= GONE / 2
 
     # -- life -------------------------------------------------------------------------------
 
@@ -338,9 +345,9 @@ class RedisStore:
         self._send_soon()
         renewed, self._renewed = self._renewed, {}
         try:
+            await self._tell_applied()  # before we count as there again
             over = await self._tell_leases("renew", renewed.items())
             renewed = {}
-            await self._tell_applied()
             self._beats += 1
             if self._beats % FILL == 0 and self.share("leases"):
                 await self._grant("fill")
@@ -412,6 +419,13 @@ class RedisStore:
         if self._audience.acknowledge(service, watcher, revision, self.now()):
             self._note(service, watcher, revision)
 
+    async def introduce(self) -> None:
+        """See Store.introduce."""
+        try:
+            await self._tell_applied()
+        except Away as error:
+            self._miss("link", error)
+
     def leave(self, service: str, watcher: str) -> None:
         """See Store.leave."""
         if self._audience.leave(service, watcher):
@@ -423,36 +437,38 @@ class RedisStore:
 
     async def _tell_applied_soon(self) -> None:
         await asyncio.sleep(SOON)
-        try:
-            await self._tell_applied()
-        except Away as error:
-            self._miss("link", error)
+        await self.introduce()
 
     async def _tell_applied(self) -> None:
-        """Tell what watchers have applied. Raises Away."""
-        while self._applied and self._follower.synced:
-            told = dict(list(self._applied.items())[:CHUNK])
-            for key in told:
-                del self._applied[key]
-            words: list[Argument] = []
-            for (service, watcher), revision in told.items():
-                words += (service, watcher, "" if revision is None else revision)
-            try:
-                await self._call(APPLIED, *words)
-            except Away:
-                self._applied = told | self._applied
-                raise
+        """Tell what watchers have applied: all that was noted when it returns. Raises Away."""
+        async with self._telling:
+            while self._applied and self._follower.synced:
+                told = dict(list(self._applied.items())[:CHUNK])
+                for key in told:
+                    del self._applied[key]
+                words: list[Argument] = []
+                for (service, watcher), revision in told.items():
+                    words += (service, watcher, "" if revision is None else revision)
+                try:
+                    await self._call(APPLIED, *words)
+                except Away:
+                    self._applied = told | self._applied
+                    raise
 
     async def behind(self, service: str, revision: int) -> tuple[str, ...]:
         """See Store.behind. While others cannot be asked, their watchers count as one."""
         try:
             await self._tell_applied()
-            _, unsettled, late = await self._call(LATE, service, revision)
+            _, unsettled, cut_off, late = await self._call(LATE, service, revision)
         except Away as error:
             late_here = self._audience.behind(service, revision, self.now())
             return (*late_here, f"{ELSEWHERE} ({error})")
         names = sorted(one.decode() for one in late)
-        return (*names, f"{ELSEWHERE} (history was lost)") if unsettled else tuple(names)
+        if unsettled:
+            names.append(f"{ELSEWHERE} (history was lost)")
+        if cut_off:
+            names.append(f"{ELSEWHERE} (one of these has fallen silent)")
+        return tuple(names)
 
     def _forget(self, now: float) -> None:
         self._audience.expire(now)

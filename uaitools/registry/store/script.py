@@ -118,8 +118,7 @@ end
 if seq - kept >= LONGEST then
     return {'full'}
 end
-redis.call('HSET', writers, ARGV[3], ARGV[4])
-local generation = ''
+local generation, forgotten = '', nil
 if kind == 'pass' then
     local last = tonumber(redis.call('HGET', head, 'at') or '0')
     if now < tonumber(ARGV[10]) or last >= tonumber(ARGV[10]) then
@@ -130,23 +129,30 @@ elseif kind == 'silence' then
     if not deadline or tonumber(deadline) > now or now < judge then
         return {'idle', seq}
     end
-    redis.call('ZREM', leases, member)
+    forgotten = member
 elseif kind == 'register' then
     generation = ARGV[11]
     if generation == '' then
         generation = whole(redis.call('HINCRBY', head, 'generation', 1))
     end
-    redis.call('ZREM', leases, member)
-    member = generation .. '\\0' .. ARGV[7]
+    forgotten, member = member, generation .. '\\0' .. ARGV[7]
 elseif kind == 'deregister' then
-    redis.call('ZREM', leases, member)
+    forgotten = member
+end
+seq = seq + 1
+local stored = redis.pcall('XADD', log, whole(seq) .. '-0', 'epoch', epoch,
+    'by', ARGV[3] .. ':' .. ARGV[4], 'at', whole(now), 'generation', generation,
+    'event', ARGV[6])
+if type(stored) == 'table' then
+    return {'again'}  -- somebody else has written into the log: whoever looks sees it
+end
+redis.call('HSET', writers, ARGV[3], ARGV[4])
+if forgotten then
+    redis.call('ZREM', leases, forgotten)
 end
 if life > 0 then
     redis.call('ZADD', leases, 'GT', whole(now + life), member)
 end
-seq = seq + 1
-redis.call('XADD', log, whole(seq) .. '-0', 'epoch', epoch, 'by', ARGV[3] .. ':' .. ARGV[4],
-    'at', whole(now), 'generation', generation, 'event', ARGV[6])
 redis.call('HSET', head, 'seq', whole(seq), 'at', whole(now))
 return {'stored', seq, whole(now)}
 """
@@ -262,7 +268,8 @@ return {'noted'}
 #
 #     ARGV  epoch, seq, service, revision
 #
-# Answer: {'late', whether registries may not have told of theirs yet, their names}.
+# Answer: {'late', whether registries may not have told of theirs yet, whether one of them has
+# fallen silent for less than GONE and may go on serving old lists, their names}.
 LATE: Final = _script(
     _KNOWN
     + """
@@ -274,7 +281,8 @@ for i = 1, #known, 2 do
         late[#late + 1] = known[i]
     end
 end
-return {'late', now < claimed + SETTLE and 1 or 0, late}
+local silent = redis.call('ZCOUNT', registries, '(' .. whole(now - GONE), whole(now - PRESENT))
+return {'late', now < claimed + SETTLE and 1 or 0, silent, late}
 """
 )
 
@@ -283,7 +291,7 @@ return {'late', now < claimed + SETTLE and 1 or 0, late}
 #     ARGV  epoch, seq, by: of the entry that it applied last, '' when that is not known
 #
 # Answer: {'empty'}; {'other'} when it has to load the snapshot; {'lost'} when entries that it knows
-# are not there; {'there', seq, now} when it may read on.
+# are not there, or the last is none of ours; {'there', seq, now} when it may read on.
 LOOK: Final = _script(
     """
 local at = tonumber(ARGV[2])
@@ -298,8 +306,12 @@ local entry = redis.call('XRANGE', log, whole(at) .. '-0', whole(at) .. '-0')[1]
 if entry and ARGV[3] ~= '' and entry[2][4] ~= ARGV[3] then
     return {'lost'}
 end
-local there = at == seq or #redis.call('XRANGE', log, whole(at + 1) .. '-0',
-    whole(at + 1) .. '-0') == 1
+local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+if last and last[1] ~= whole(seq) .. '-0' then
+    return {at == seq and 'lost' or 'other'}
+end
+local after = redis.call('XRANGE', log, whole(at) .. '-1', '+', 'COUNT', 1)[1]
+local there = at == seq or after and after[1] == whole(at + 1) .. '-0'
 return {there and 'there' or 'other', seq, whole(now)}
 """
 )
