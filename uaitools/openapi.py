@@ -15,6 +15,12 @@ from uaitools.rest import Resource
 
 _REF: Final = "#/components/schemas/{model}"
 _VARIABLE: Final = re.compile(r"\{(\w+)[^}]*\}")
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+}
 _ERRORS: Final = {
     400: "What came is no JSON, or no HTTP",
     401: "The credential is missing or wrong",
@@ -98,6 +104,8 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
     if resource.query is not None:
         parameters += _in_query(resource.query)
         errors |= {422}
+    if resource.tagged:
+        parameters.append(_IF_NONE_MATCH)
     if parameters:
         operation["parameters"] = parameters
     if resource.body is not None:
@@ -110,8 +118,11 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
         good["content"] = _json(resource.said)
     for media in resource.streams:
         good.setdefault("content", {})[media] = {}
+    if resource.tagged:
+        good["headers"] = {"ETag": {"schema": {"type": "string"}}}
     operation["responses"] = {
         str(resource.status if resource.said or resource.streams else 204): good,
+        **({"304": {"description": "As If-None-Match says"}} if resource.tagged else {}),
         **{
             str(code): {"description": _ERRORS[code], "content": _json(Error)}
             for code in sorted(errors)

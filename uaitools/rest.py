@@ -35,6 +35,7 @@ class Resource:
     response of its own. said: the model of the answer, None for none. body, query: the models of
     what comes. status: of a good answer. scope: what the principal needs, '' for nothing. errors:
     statuses beside those that follow from the rest. streams: media types of answers that go on.
+    tagged: answers have an ETag, and If-None-Match gets 304.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Resource:
     scope: str = ""
     errors: tuple[int, ...] = ()
     streams: tuple[str, ...] = ()
+    tagged: bool = False
 
 
 def serve(

@@ -52,6 +52,9 @@ async def test_a_list_that_has_not_changed_is_not_sent_again(registry: Served) -
     tag = {"If-None-Match": first.headers["ETag"]}
     again = await registry.ask("GET", "/v1/services/api", headers=tag)
     assert (again.status, again.text) == (304, b"")
+    for others in (f'"x", {first.headers["ETag"]}', first.headers["ETag"].removeprefix("W/"), "*"):
+        answer = await registry.ask("GET", "/v1/services/api", headers={"If-None-Match": others})
+        assert answer.status == 304
     await registry.heartbeat()
     assert (await registry.ask("GET", "/v1/services/api", headers=tag)).status == 200
 

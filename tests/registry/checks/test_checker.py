@@ -247,36 +247,6 @@ async def test_a_forgotten_instance_is_not_checked_and_its_late_answer_dropped()
     assert [told[0] for told in listener.told] == ["waits"]
 
 
-async def test_a_recheck_is_made_at_once() -> None:
-    listener, asked = Listener(), Asked()
-    async with checking(listener, asking=asked) as checker:
-        checker.follow(instance(1, RARE))
-        (await asked.next())[2].set_result(GOOD)
-        await listener.count(1)
-        checker.recheck("a-1")
-        checker.recheck("a-1")
-        checker.recheck("nobody")
-        (await asked.next())[2].set_result(Answer(weak=True))
-        await listener.count(2)
-        await asyncio.sleep(0.1)
-        assert asked.asked.empty()
-
-
-async def test_a_recheck_while_a_check_is_under_way_follows_it() -> None:
-    listener, asked = Listener(), Asked()
-    async with checking(listener, asking=asked) as checker:
-        checker.follow(instance(1, RARE))
-        _, _, before = await asked.next()
-        checker.recheck("a-1")
-        await asyncio.sleep(0.1)
-        assert asked.asked.empty()
-        before.set_result(GOOD)
-        (await asked.next())[2].set_result(Answer(weak=True))
-        await listener.count(2)
-        await asyncio.sleep(0.1)
-        assert asked.asked.empty()
-
-
 async def test_the_interval_runs_from_the_end_of_one_check_to_the_next() -> None:
     listener, asked = Listener(), Asked()
     async with checking(listener, asking=asked) as checker:
@@ -316,8 +286,6 @@ async def test_whatever_happens_only_the_latest_registration_speaks(seed: int) -
                 case 1 if dice.random() < 0.5:
                     current.pop(name, None)
                     checker.forget(name)
-                case 2:
-                    checker.recheck(name)
                 case 3:
                     await asyncio.sleep(0.001)
                 case _ if pending:

@@ -116,6 +116,7 @@ def test_an_ipv6_address_stands_in_brackets_in_urls() -> None:
         ("passing", 1, True),
         ("degraded", 1, True),
         ("suspect", 1, True),
+        ("of a later version", 1, True),  # as suspect: last
         ("passing", 0, False),
         ("starting", 1, False),
         ("critical", 1, False),

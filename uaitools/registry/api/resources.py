@@ -7,9 +7,11 @@ import random
 from collections.abc import Coroutine, Iterable
 from time import monotonic
 from typing import Any, Final
+from zlib import crc32
 
 import orjson
 from aiohttp import hdrs, web
+from aiohttp.helpers import ETAG_ANY
 
 from uaitools.errors import ServiceError
 from uaitools.openapi import Described
@@ -107,7 +109,7 @@ class Api:
             ),
             Resource(
                 "GET", _ONE, self._list, "The instances of a service; a long poll with index",
-                answers.ServiceList, query=requests.ListQuery, scope=READ,
+                answers.ServiceList, query=requests.ListQuery, scope=READ, tagged=True,
             ),
             Resource(
                 "DELETE", _ONE, self._deregister, "Take an instance out",
@@ -253,11 +255,9 @@ class Api:
                 name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)
             )
         listing = self._registry.table.listing(name)
-        headers = {
-            hdrs.CACHE_CONTROL: "no-cache",
-            hdrs.ETAG: self._tag(request, listing),
-        }
-        if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+        tag = self._tag(request, listing)
+        headers = {hdrs.CACHE_CONTROL: "no-cache", hdrs.ETAG: f'W/"{tag}"'}
+        if any(known.value in (tag, ETAG_ANY) for known in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         shown = [entry for entry in listing.entries if _wanted(entry, asked)]
         text = orjson.dumps(self._documents.listing(name, listing, shown))
@@ -266,9 +266,9 @@ class Api:
     def _tag(self, request: web.Request, listing: Listing) -> str:
         """Of the list as it was asked for, and of whether it is to be believed."""
         sure = listing.authoritative and self._registry.store.current
-        asked = hash(request.query_string) & 0xFFFFFFFF
+        asked = crc32(request.query_string.encode())  # the same in every registry
         epoch = self._registry.table.epoch
-        return f'W/"{epoch}-{listing.revision}-{int(sure)}-{asked:x}"'
+        return f"{epoch}-{listing.revision}-{int(sure)}-{asked:x}"
 
     async def _other_than(self, name: str, index: int, epoch: str | None, wait: float) -> None:
         """Wait until the service has another index, or history is another one."""

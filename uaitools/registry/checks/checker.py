@@ -119,18 +119,6 @@ class Checker:
             if probe.under_way is not None:
                 probe.under_way.cancel()
 
-    def recheck(self, name: str) -> None:
-        """Make the checks of the instance with that id at once.
-
-        One that is under way is made again after it, since it may have begun before the change.
-        """
-        now = monotonic()
-        for probe in self._followed.get(name, (0, ()))[1]:
-            probe.again = probe.under_way is not None
-            if not probe.again:
-                self._schedule.set(probe, now)
-        self._arm(now)
-
     @property
     def late(self) -> float:
         """Seconds for which the check that has waited longest is due."""
@@ -232,8 +220,8 @@ class Checker:
         ended = not future.cancelled() and future.exception() is None
         answer = future.result() if ended else None
         if not probe.gone:
-            probe.again |= answer is None
-            self._schedule.set(probe, probe.next(now))
+            # What says nothing is made anew at once.
+            self._schedule.set(probe, now if answer is None else probe.next(now))
             if answer is not None:
                 self._conclude(probe, answer, now)
         soonest = self._schedule.soonest()
@@ -253,10 +241,9 @@ class Checker:
 
 
 class _Probe:
-    """One check of an instance. under_way: its answer to be. again: to be made anew after it."""
+    """One check of an instance. under_way: its answer to be."""
 
     __slots__ = (
-        "again",
         "check",
         "finding",
         "gone",
@@ -273,7 +260,6 @@ class _Probe:
         self.policy = _policy(self.check)
         self.finding = Finding(CheckRecord(self.policy, now))
         self.under_way: asyncio.Future[Answer | None] | None = None
-        self.again = False
         self.gone = False  # forgotten or replaced
 
     def __repr__(self) -> str:
@@ -281,9 +267,6 @@ class _Probe:
 
     def next(self, now: float) -> float:
         """When it is due after one that has ended now."""
-        if self.again:
-            self.again = False
-            return now
         self.finding.record.schedule(self.policy, now)
         return self.finding.record.due
 

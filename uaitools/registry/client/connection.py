@@ -18,7 +18,7 @@ from uaitools.registry.client.registries import NoToken, Registries
 from uaitools.registry.client.timing import Timing
 from uaitools.tasks import spawn
 
-LARGEST: Final = 16 * 1024 * 1024  # bytes of a message: a list of some 40,000 instances
+LARGEST: Final = 64 * 1024 * 1024  # bytes of a message: a list of 10,000 with 6 KB of meta each
 _CLOSE: Final = 1.0  # seconds that a registry has to answer our goodbye
 _REFUSED: Final = (401, 403)
 

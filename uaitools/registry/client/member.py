@@ -13,7 +13,8 @@ from uaitools.registry.evidence import SERVED, State
 INDEX: Final = 2**63 - 1  # revisions and generations at most
 # It becomes part of a URL: nothing may end the host early.
 _ADDRESS: Final = re.compile(r"[^\x00-\x20\x7f/@?#\\\[\]<>\"]{1,255}")
-_SCHEMES: Final = frozenset(("http", "https", "ws", "wss", "tcp"))
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}")
+_STATES: Final = frozenset(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,9 @@ class Member:
 def read_member(fields: Fields) -> Member:
     """The member in an instance document. Raises Garbled."""
     address, scheme = fields.text("address"), fields.text("scheme", "http")
-    if not _ADDRESS.fullmatch(address) or scheme not in _SCHEMES:
+    if not _ADDRESS.fullmatch(address) or not _SCHEME.fullmatch(scheme):
         raise Garbled("address or scheme of an instance makes no URL")
-    try:
-        health = State(fields.text("health"))
-    except ValueError as error:
-        raise Garbled("health of an instance is no known state") from error
+    health = fields.text("health")
     return Member(
         id=fields.text("id"),
         name=fields.text("name"),
@@ -68,7 +66,8 @@ def read_member(fields: Fields) -> Member:
         zone=fields.text("zone", ""),
         weight=fields.integer("weight", 1_000_000, 1),
         generation=fields.integer("generation", INDEX, 0),
-        health=health,
+        # A newer registry may know states that we do not: who is in one is served last.
+        health=State(health) if health in _STATES else State.SUSPECT,
         tags=frozenset(fields.texts("tags")),
         meta=fields.table("meta"),
     )

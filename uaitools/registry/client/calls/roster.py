@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # Endpoints have whole weights: a unit of a member's is two of an endpoint's, so that it has a half.
 UNIT: Final = 2
+_HTTP: Final = frozenset(("http", "https", "ws", "wss"))
 
 Tell = Callable[[Endpoint, State, State], None]
 
@@ -110,7 +111,7 @@ class Roster:
         same_epoch = view.epoch == self._epoch
         seats: dict[str, _Seat] = {}
         for member in view.members:
-            if member.scheme != "tcp":  # that does not speak HTTP
+            if member.scheme in _HTTP:
                 known = self._seats.get(member.id)
                 stays = known is not None and _same(known.member, member, same_epoch=same_epoch)
                 endpoint = known.endpoint if known and stays else self._endpoint(member)
@@ -190,7 +191,7 @@ class Roster:
             return "no instance of the service is registered; start one, or check the name"
         states = Counter("of weight 0" if m.health in SERVED else m.health.value for m in members)
         if not self._seats:
-            states = Counter({"of the scheme tcp": len(members)})
+            states = Counter(f"of the scheme {member.scheme}" for member in members)
         told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         return (
             f"no instance of the service takes new calls ({told}); "
