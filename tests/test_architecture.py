@@ -36,7 +36,6 @@ PURE_IN_PROXY = (
     "orders.py",
     "patience.py",
     "peers.py",
-    "placement.py",
     "report.py",
     "routing/conditions.py",
     "routing/cors.py",

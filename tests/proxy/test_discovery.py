@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from uaitools.proxy.config import ServiceSettings
 from uaitools.proxy.discovery import Source
-from uaitools.proxy.placement import NOBODY, Placed, place
 from uaitools.proxy.resolver import Resolver
 from uaitools.proxy.targets import Target, Targets, names_of
 from uaitools.proxy.tls.material import UpstreamContexts
 from uaitools.proxy.tls.upstream import TlsConnector
 from uaitools.registry.client import Member
 from uaitools.registry.client.config import RegistryClientConfig
+from uaitools.registry.client.placing import NOBODY, Placed, place
 from uaitools.registry.evidence import State
 
 

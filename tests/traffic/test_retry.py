@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uaitools.traffic.retry import RetryBudget, asked_pause, backoff
+from uaitools.traffic.retry import Repeatable, RetryBudget, RetryPolicy, backoff, pause_before
 
 NOW = 1000.0
 SAVED = 30  # retries that a calm leaves at most: 10 s of 3 a second
@@ -100,10 +100,10 @@ def test_the_pause_doubles_from_25_to_250_ms(retry: int, cap: float) -> None:
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
 @settings(deadline=None)
 def test_the_pause_is_anywhere_up_to_its_bound(retry: int, uniform: float) -> None:
-    pause = backoff(retry, lambda: uniform)
+    waited = backoff(retry, lambda: uniform)
 
-    assert 0.0 <= pause <= 0.25
-    assert pause == uniform * backoff(retry, lambda: 1.0)
+    assert 0.0 <= waited <= 0.25
+    assert waited == uniform * backoff(retry, lambda: 1.0)
 
 
 @given(st.floats(0, 60), st.floats(0, 1, exclude_max=True))
@@ -111,4 +111,31 @@ def test_the_pause_is_anywhere_up_to_its_bound(retry: int, uniform: float) -> No
 def test_an_asked_pause_is_never_shorter_and_at_most_a_fifth_longer(
     asked: float, uniform: float
 ) -> None:
-    assert asked <= asked_pause(asked, lambda: uniform) <= asked * 1.2
+    assert asked <= pause_before(0, asked, lambda: uniform) <= asked * 1.2
+
+
+@given(st.integers(1, 5), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_what_may_have_been_acted_on_is_sent_again_only_elsewhere_and_only_if_that_is_no_harm(
+    sent: int, kept: bool, replayable: bool, unsent: bool, elsewhere: bool
+) -> None:
+    request = Repeatable(kept=kept, replayable=replayable)
+    repeated = RetryPolicy(tries=3).repeats(sent, request, unsent=unsent, elsewhere=elsewhere)
+
+    assert repeated == (kept and sent < 3 and (unsent or (replayable and elsewhere)))
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "left", "refused"),
+    [
+        (503, None, 0.1, True),
+        (503, 1.0, 10.0, True),
+        (503, 2.5, 10.0, False),  # longer than anybody wants to wait
+        (503, 1.0, 1.0, False),  # it would come too late
+        (500, None, 10.0, False),
+        (200, 1.0, 10.0, False),
+    ],
+)
+def test_an_answer_that_says_not_now_is_not_wanted_unless_that_means_much_later(
+    status: int, asked: float | None, left: float, *, refused: bool
+) -> None:
+    assert RetryPolicy().refuses(status, asked, left) is refused

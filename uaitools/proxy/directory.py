@@ -1,6 +1,7 @@
 """The services in force: built from the configuration, kept across reloads, followed through DNS.
 
-Where their endpoints are is told by `targets`, of instances that a registry names by `placement`.
+Where their endpoints are is told by `targets`, and of instances that a registry names by `placing`
+of the registry's client.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from uaitools.proxy.failure import EJECTED
 from uaitools.proxy.healthcheck import HealthCheck
 from uaitools.proxy.orders import Order, StandingOrders
 from uaitools.proxy.outbox import Outbox
-from uaitools.proxy.placement import NOBODY, Placement, place
 from uaitools.proxy.pool import Pool
 from uaitools.proxy.resolver import Resolver
 from uaitools.proxy.service import Service, ServicePolicy
@@ -30,6 +30,7 @@ from uaitools.proxy.sighting import sight
 from uaitools.proxy.sweep import Sweep
 from uaitools.proxy.targets import Target, Targets, names_of, speaks_tls
 from uaitools.proxy.tls.material import UpstreamContexts
+from uaitools.registry.client.placing import NOBODY, Placement, place
 from uaitools.traffic.balancing.ewma import DECAY
 from uaitools.traffic.breaker import OUT, BreakerPolicy, Cause, CircuitBreaker, State
 from uaitools.traffic.checks import CheckPolicy
@@ -50,7 +51,7 @@ class Directory:
 
     client_of: see Peers.client. on_ejection: told of each ejection that happened here. secret:
     signs the cookies of sticky sessions; set before `apply`. instances: the instances that a
-    registry has under a name. zone: see placement.
+    registry has under a name. zone: see registry.client.placing.
     """
 
     def __init__(

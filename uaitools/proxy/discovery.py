@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import socket
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,18 +20,18 @@ from typing import TYPE_CHECKING, Final, Self
 
 from uaitools.log import get_logger
 from uaitools.metrics import Family, Sample
+from uaitools.registry.client.reporting import report_for_ever
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from uaitools.proxy.pool import Pool
-    from uaitools.registry.client import Member, Token, View, Watched, Watcher
+    from uaitools.registry.client import Member, Observation, Token, View, Watched, Watcher
     from uaitools.registry.client.config import RegistryClientConfig
 
 FIRST: Final = 2.0  # seconds that a start waits for lists, so that no request meets an empty one
 REPORT: Final = 5.0  # seconds between two reports of what was seen
-_JITTER: Final = 0.2
 _VIEWS: Final = Family("proxy_registry_views_total", "counter", "Lists of instances put in force.")
 _INSTANCES: Final = Family(
     "proxy_registry_instances", "gauge", "Instances that the registry names.", "max"
@@ -172,7 +171,8 @@ class Discovery:
         name = f"{name}:{os.getpid()}:{token_hex(2)}"  # a worker each, a gateway each
         self._watcher = Watcher(source.urls, name=name, token=source.token, cache=source.cache)
         await self._watcher.start()
-        self._reporting = spawn(self._report(self._watcher), name="report to the registry")
+        reports = report_for_ever(self._seen, self._watcher.observe, lambda: self.interval)
+        self._reporting = spawn(reports, name="report to the registry")
 
     async def _leave(self) -> None:
         for watched in self._watched.values():
@@ -198,15 +198,10 @@ class Discovery:
         if not self._awaited:
             self._heard.set()
 
-    async def _report(self, watcher: Watcher) -> None:
-        while True:
-            await asyncio.sleep(self.interval * random.uniform(1.0 - _JITTER, 1.0 + _JITTER))  # noqa: S311 - no secret
-            seen = [
-                pool.sighting.report(pool) for pool in self._pools() if pool.sighting is not None
-            ]
-            found = [one for one in seen if one is not None]
-            if found:
-                watcher.observe(found)
+    def _seen(self) -> list[Observation]:
+        """What happened at endpoints that came from the registry since this was last asked."""
+        seen = (pool.sighting.report(pool) for pool in self._pools() if pool.sighting is not None)
+        return [one for one in seen if one is not None]
 
 
 class _Known:

@@ -29,7 +29,7 @@ from uaitools.proxy.routing.cors import Preflight, cleaned
 from uaitools.proxy.routing.reply import Reply
 from uaitools.proxy.tunnel import Tunnel
 from uaitools.tasks import spawn
-from uaitools.traffic.retry import asked_pause, backoff
+from uaitools.traffic.retry import Repeatable, pause_before
 
 if TYPE_CHECKING:
     from uaitools.proxy.access.log import AccessLog
@@ -382,10 +382,10 @@ class Exchange(Attempts):
     def wants_another_try(self, head: ResponseHead, now: float) -> bool:
         """Whether to drop a response that says "not now" and ask again, elsewhere or later."""
         retry = self.plan.service.policy.retry
-        if head.status not in retry.statuses:
+        if head.status not in retry.statuses:  # as nearly all of them
             return False
         asked = retry_after(head.start, time()) if retry.respect_retry_after else None
-        if asked is not None and (asked > retry.max_delay or asked >= self._left(now)):
+        if not retry.refuses(head.status, asked, self._left(now)):
             return False
         self._asked = asked
         return self._may_try_again(STATUS, now, invited=asked is not None)
@@ -407,7 +407,8 @@ class Exchange(Attempts):
         """There was no response. stale: the fault is in the connection that was reused."""
         now = monotonic()
         self._upstream = None
-        if stale and not self._replayed and self._may_repeat(failure):
+        again = self._repeatable.may_repeat(unsent=failure.before_write)
+        if stale and again and not self._replayed:
             self._replay(now)
             return
         if stale or failure.ours:
@@ -520,24 +521,23 @@ class Exchange(Attempts):
 
     # -- retries ----------------------------------------------------------------------------
 
-    def _may_repeat(self, failure: Failure) -> bool:
-        """Whether the request can be sent again without being acted on twice."""
-        return self._kept is not None and (failure.before_write or self.plan.head.replayable)
+    @property
+    def _repeatable(self) -> Repeatable:
+        return Repeatable(kept=self._kept is not None, replayable=self.plan.head.replayable)
 
     def _may_try_again(self, failure: Failure, now: float, *, invited: bool = False) -> bool:
         """Whether to send again. invited: the endpoint has said when to ask it once more."""
         service = self.plan.service
-        if len(self._tried) + 1 >= service.policy.retry.tries or self._kept is None:
-            return False
-        if not failure.before_write and not (
-            self.plan.head.replayable and (invited or self._has_alternative(now))
-        ):
-            return False
-        return service.budget.take(now, service.requests)
+        return service.policy.retry.repeats(
+            len(self._tried) + 1,
+            self._repeatable,
+            unsent=failure.before_write,
+            elsewhere=invited or self._has_alternative(now),
+        ) and service.budget.take(now, service.requests)
 
     def _schedule_retry(self, asked: float | None = None) -> None:
         """Send again after a pause, of at least `asked` seconds."""
-        delay = backoff(len(self._tried) - 1) if asked is None else asked_pause(asked)
+        delay = pause_before(len(self._tried) - 1, asked)
         self._suspension = asyncio.get_running_loop().call_later(delay, self._retry)
 
     def _retry(self) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from uaitools.proxy.placement import SECURE, Placed, Placement
 from uaitools.proxy.resolver import is_address
 from uaitools.proxy.tls.upstream import TlsConnector
+from uaitools.registry.client.placing import SECURE, Placed, Placement
 
 if TYPE_CHECKING:
     from uaitools.proxy.config import EndpointUrl, ServiceSettings, UpstreamTls

@@ -21,6 +21,21 @@ STATUSES: Final = frozenset((502, 503, 504))
 
 
 @dataclass(frozen=True, slots=True)
+class Repeatable:
+    """What a request allows.
+
+    kept: its body is there to be sent again. replayable: it may be acted on twice.
+    """
+
+    kept: bool
+    replayable: bool
+
+    def may_repeat(self, *, unsent: bool) -> bool:
+        """Whether it can be sent again without being acted on twice unduly."""
+        return self.kept and (unsent or self.replayable)
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When and how often a request is sent again.
 
@@ -34,6 +49,24 @@ class RetryPolicy:
     statuses: frozenset[int] = STATUSES
     respect_retry_after: bool = True
     max_delay: float = 2.0
+
+    def refuses(self, status: int, asked: float | None, left: float) -> bool:
+        """Whether an answer is not wanted, and worth asking again for.
+
+        asked: seconds for which it asks to wait. left: seconds until the request has to be over.
+        """
+        if status not in self.statuses:
+            return False
+        return asked is None or (asked <= self.max_delay and asked < left)
+
+    def repeats(self, sent: int, request: Repeatable, *, unsent: bool, elsewhere: bool) -> bool:
+        """Whether a request that was sent `sent` times is sent once more, the budget aside.
+
+        unsent: it surely never reached the endpoint; then it is sent again whatever it is, else
+        only what may be acted on twice, and only elsewhere. elsewhere: another endpoint can take
+        it, or this one has said when to ask it again.
+        """
+        return sent < self.tries and request.may_repeat(unsent=unsent) and (unsent or elsewhere)
 
 
 class RetryBudget:
@@ -82,6 +115,11 @@ def backoff(retry: int, uniform: Callable[[], float] = random.random) -> float:
     return uniform() * min(_CAP, _BASE * 2.0 ** min(retry, 10))
 
 
-def asked_pause(asked: float, uniform: Callable[[], float] = random.random) -> float:
-    """Seconds before a retry that an upstream wants `asked` seconds later: up to a fifth more."""
-    return asked * (1.0 + _SPREAD * uniform())
+def pause_before(
+    retry: int, asked: float | None, uniform: Callable[[], float] = random.random
+) -> float:
+    """Seconds before retry number `retry`: those of `backoff`, unless an answer asked for some.
+
+    Of those a fifth more at most, since who was told the same must not come at once.
+    """
+    return backoff(retry, uniform) if asked is None else asked * (1.0 + _SPREAD * uniform())

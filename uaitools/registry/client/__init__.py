@@ -5,12 +5,13 @@
     api           the REST calls that this takes; `errors` of them
     service_client   calls a service's instances, in `calls`
     watcher       keeps up with services over one WebSocket; what is known stays when it is lost
+    subscription  a service that is watched, and when a new view is applied
     connection    one WebSocket, from its handshake to its end
     cache         the last known lists on disk
     view          what is known of a service, and how messages change it
-    member        one instance in it
+    member        one instance in it; `placing` says which of them get requests
     messages      what is said over the WebSocket; `fields` reads what need not be what it should
-    outbox        what is still to be said, collected
+    outbox        what is still to be said, collected; `reporting` of what was seen
     registries    where registries are, and the credential for them
     timing, backoff   how patient a client is
     config        [registry.client]

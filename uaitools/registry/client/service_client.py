@@ -40,6 +40,7 @@ from uaitools.registry.client.calls.response import follow
 from uaitools.registry.client.calls.roster import Roster
 from uaitools.registry.client.calls.tries import Answer, Send, Terms, Tries
 from uaitools.registry.client.registries import REGISTRY
+from uaitools.registry.client.reporting import report_for_ever
 from uaitools.registry.client.watcher import Watcher
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import State
@@ -181,7 +182,12 @@ class ServiceClient:
             await self._own.start()
         if self._watcher is not None:
             self._watched = self._watcher.watch(self.service, self._apply)
-            self._reporting = spawn(self._report(self._watcher), name=f"report {self.service}")
+            self._reporting = spawn(
+                report_for_ever(
+                    self._roster.sightings.take, self._watcher.observe, lambda: self.policy.report
+                ),
+                name=f"report {self.service}",
+            )
 
     async def close(self) -> None:
         """Stop watching and close all connections, those of calls under way as well."""
@@ -355,12 +361,6 @@ class ServiceClient:
         self._roster.apply(view)
         if view.members or not view.stale:  # a registry that is empty and not sure says nothing
             self._known.set()
-
-    async def _report(self, watcher: Watching) -> None:
-        while True:
-            await asyncio.sleep(self.policy.report)
-            if seen := self._roster.sightings.take():
-                watcher.observe(seen)
 
     def _tell(self, endpoint: Endpoint, old: State, new: State) -> None:
         cause = endpoint.breaker.cause

@@ -1,12 +1,6 @@
 """The instances of one service as endpoints of a balancer. Pure.
 
-What follows from a member's state:
-
-    passing             its weight
-    degraded            half of it
-    suspect             a backup: served when nothing better is left
-    starting, critical, draining, maintenance, or weight 0
-                        nothing new; what is under way ends as it does
+Who gets what follows from the members' states, as `client.placing` says.
 
 An endpoint keeps its breaker, its counts and its latency while its instance stays the same: while
 id and address do and, within one epoch, the generation. A new generation at an old address is a
@@ -20,33 +14,23 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.registry.client.calls.sightings import Sightings
+from uaitools.registry.client.placing import SECURE, place
 from uaitools.registry.evidence import SERVED
-from uaitools.registry.evidence import State as Health
 from uaitools.traffic.balancing import Balancer, make_balancer
 from uaitools.traffic.breaker import OUT, CircuitBreaker, State
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget
-from uaitools.traffic.zones import Place, backups
 
 if TYPE_CHECKING:
     from uaitools.registry.client.calls.policy import CallPolicy
     from uaitools.registry.client.member import Member
     from uaitools.registry.client.view import View
 
-# Endpoints have whole weights: a unit of a member's is two of an endpoint's, so that it has a half.
-UNIT: Final = 2
-_HTTP: Final = frozenset(("http", "https", "ws", "wss"))
-
 Tell = Callable[[Endpoint, State, State], None]
-
-
-def weight_of(member: Member) -> int:
-    """The weight of the member's endpoint, in halves of the member's own."""
-    return member.weight if member.health is Health.DEGRADED else UNIT * member.weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +95,19 @@ class Roster:
         same_epoch = view.epoch == self._epoch
         seats: dict[str, _Seat] = {}
         for member in view.members:
-            if member.scheme in _HTTP:
+            if member.scheme in SECURE:
                 known = self._seats.get(member.id)
                 stays = known is not None and _same(known.member, member, same_epoch=same_epoch)
                 endpoint = known.endpoint if known and stays else self._endpoint(member)
                 seats[member.id] = _Seat(member, endpoint)
         # Nothing below can fail: half a view would be worse than an old one.
-        for seat in seats.values():
-            seat.endpoint.weight = weight_of(seat.member)
         before = self.endpoints
         self.view, self._epoch, self._seats = view, view.epoch, seats
-        self._served = {s.endpoint: s.member for s in seats.values() if s.member.served}
-        self._rank()
+        self._place()
         if self.endpoints != before:
             policy = self._policy
             self._balancer = make_balancer(policy.balance, policy.decay, self.endpoints)
+        self._balancer.refresh()
 
     def member(self, endpoint: Endpoint) -> Member:
         """Whose endpoint that is which was just picked."""
@@ -157,23 +139,29 @@ class Roster:
     def _endpoint(self, member: Member) -> Endpoint:
         breaker = CircuitBreaker(self._policy.breaker)
         address = f"{member.host}:{member.port}"
-        endpoint = Endpoint(address, weight_of(member), breaker, self._policy.requests)
+        endpoint = Endpoint(address, member.weight, breaker, self._policy.requests)
         breaker.on_transition = partial(self._changed, endpoint)
         return endpoint
 
     def _changed(self, endpoint: Endpoint, _: CircuitBreaker, old: State, new: State) -> None:
-        self._rank()
+        if self._zone:
+            self._place()  # its zone may have enough no longer, or again
+        self._balancer.refresh()
         if self._tell is not None and endpoint in self._served:
             self._tell(endpoint, old, new)
 
-    def _rank(self) -> None:
-        """Tell primaries from backups."""
-        seats = self._seats.values()
-        away = backups(self._zone, [_place(seat) for seat in seats])
-        for seat, backup in zip(seats, away, strict=True):
-            suspect = seat.member.health is Health.SUSPECT
-            seat.endpoint.backup, seat.endpoint.last = backup or suspect, suspect
-        self._balancer.refresh()
+    def _place(self) -> None:
+        """Tell who gets what."""
+        seats = self._seats
+        # Who ramps up does not count: with all others as backups it would get everything at once.
+        failing = {name for name, seat in seats.items() if not seat.endpoint.healthy}
+        served = {}
+        for one in place([seat.member for seat in seats.values()], self._zone, failing).placed:
+            endpoint = seats[one.member.id].endpoint
+            endpoint.weight = one.weight
+            endpoint.backup, endpoint.last = one.backup, one.last
+            served[endpoint] = one.member
+        self._served = served
 
     def _why_nobody(self) -> str:
         if self.view is None:
@@ -203,11 +191,3 @@ def _same(old: Member, new: Member, *, same_epoch: bool) -> bool:
     """Whether two members of one id are one process."""
     there = (old.scheme, old.address, old.port) == (new.scheme, new.address, new.port)
     return there and (old.generation == new.generation or not same_epoch)
-
-
-def _place(seat: _Seat) -> Place:
-    member = seat.member
-    ready = member.served and member.health is not Health.SUSPECT
-    # Not while it ramps up: with all others as backups it would get everything at once.
-    available = ready and seat.endpoint.healthy
-    return Place(member.zone, member.weight, available)

@@ -28,7 +28,7 @@ from uaitools.registry.client.calls.failure import (
     failure_of,
 )
 from uaitools.registry.client.calls.pool import PROGRESS
-from uaitools.traffic.retry import asked_pause, backoff
+from uaitools.traffic.retry import Repeatable, pause_before
 from uaitools.traffic.retry_after import seconds_asked
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Terms:
     due: float
     replayable: bool
     repeatable: bool
+
+    @property
+    def request(self) -> Repeatable:
+        """As retries go by it."""
+        return Repeatable(kept=self.repeatable, replayable=self.replayable)
 
 
 class Tries(Generic[T]):
@@ -120,7 +125,8 @@ class Tries(Generic[T]):
                 outcome.drop()
                 attempt.completed(now)
                 return pause
-            if outcome.stale and self._may_replay(outcome):
+            again = self._terms.request.may_repeat(unsent=outcome.before_write)
+            if outcome.stale and again and not self._replayed:
                 # Free and once: the instance closed an idle connection as we used it.
                 self._replayed = True
                 attempt.again()
@@ -128,7 +134,7 @@ class Tries(Generic[T]):
             self._report(outcome, attempt, now)
             if outcome is DEADLINE or not self._may_try_again(outcome, attempt, now):
                 raise outcome.error(self._roster.name) from self._cause
-            return backoff(len(self._tried))
+            return pause_before(len(self._tried), None)
 
     async def _outcome(self, attempt: Attempt) -> Answer[T] | Failure:
         now = monotonic()
@@ -184,36 +190,27 @@ class Tries(Generic[T]):
     def _tries_left(self) -> bool:
         return len(self._tried) + 1 < self._policy.retry.tries
 
-    def _may_replay(self, failure: Failure) -> bool:
-        terms = self._terms
-        may = terms.repeatable and (failure.before_write or terms.replayable)
-        return may and not self._replayed
-
     def _may_try_again(
         self, failure: Failure, attempt: Attempt, now: float, *, invited: bool = False
     ) -> bool:
         """Whether to send again. invited: the instance has said when to ask it once more."""
-        roster, terms = self._roster, self._terms
-        if not self._tries_left or not terms.repeatable:
-            return False
-        if not failure.before_write and not (
-            terms.replayable
-            and (invited or roster.has_other((*self._tried, attempt.endpoint), now))
-        ):
-            return False
-        return roster.budget.take(now, roster.requests)
+        roster = self._roster
+        return self._policy.retry.repeats(
+            len(self._tried) + 1,
+            self._terms.request,
+            unsent=failure.before_write,
+            elsewhere=invited or roster.has_other((*self._tried, attempt.endpoint), now),
+        ) and roster.budget.take(now, roster.requests)
 
     def _unwanted(self, answer: Answer[T], attempt: Attempt, now: float) -> float | None:
         """Seconds after which to ask again instead of keeping the answer; None to keep it."""
         retry = self._policy.retry
-        if answer.status not in retry.statuses:
-            return None
         asked = _asked(answer) if retry.respect_retry_after else None
-        if asked is not None and (asked > retry.max_delay or asked >= self._terms.due - now):
+        if not retry.refuses(answer.status, asked, self._terms.due - now):
             return None
         if not self._may_try_again(STATUS, attempt, now, invited=asked is not None):
             return None
-        return backoff(len(self._tried)) if asked is None else asked_pause(asked)
+        return pause_before(len(self._tried), asked)
 
 
 def _slow(attempt: Attempt) -> Failure:
