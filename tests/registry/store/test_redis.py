@@ -21,10 +21,11 @@ from uaitools.registry.events import Register
 from uaitools.registry.evidence import State
 from uaitools.registry.registry import Registry
 from uaitools.registry.snapshot import dump
+from uaitools.registry.store.acknowledgements import ELSEWHERE
 from uaitools.registry.store.follower import Follower
 from uaitools.registry.store.link import Away, Link
 from uaitools.registry.store.port import StoreError
-from uaitools.registry.store.redis import ELSEWHERE, FILL, RedisStore
+from uaitools.registry.store.redis import FILL, RedisStore
 from uaitools.registry.store.replica import Amends, Outcome, Replica
 from uaitools.registry.store.script import APPEND, KEEP, LONGEST, PREFIX, SECOND
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
@@ -138,7 +139,7 @@ async def test_a_watcher_of_one_registry_is_waited_for_by_a_drain_on_another(
         entry = await one.drain("a", 30.0)
         assert (await one.progress("a")).behind == ("gateway",)
         other.store.acknowledge("api", "gateway", entry.revision)
-        await eventually(lambda: not other.store._applied)  # type: ignore[attr-defined]  # noqa: SLF001
+        await other.store.introduce()
         assert (await one.progress("a")).safe
 
 
@@ -451,5 +452,5 @@ async def test_while_history_is_new_a_drain_waits_for_other_registries(
         entry = await one.drain("a", 30.0)
         assert ELSEWHERE in str((await one.progress("a")).behind)
         await same(one, other)
-        await eventually(lambda: not other.store._applied)  # type: ignore[attr-defined]  # noqa: SLF001
+        await other.store.introduce()
         assert "gateway" in (await one.progress("a")).behind

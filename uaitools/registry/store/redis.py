@@ -36,36 +36,23 @@ from uaitools.registry.events import (
     Silence,
     encode,
 )
-from uaitools.registry.leases import Lease, Leases
-from uaitools.registry.model import Instance
+from uaitools.registry.leases import Lease
+from uaitools.registry.store.acknowledgements import Acknowledgements
 from uaitools.registry.store.appends import BATCH, WAITING, Appends, Ask
 from uaitools.registry.store.follower import Follower
 from uaitools.registry.store.health import Health
 from uaitools.registry.store.link import LARGE, Answer, Argument, Away, Link
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.store.replica import Amends, Outcome, Replica
-from uaitools.registry.store.script import (
-    APPEND,
-    APPLIED,
-    BEAT,
-    GONE,
-    KEEP,
-    LATE,
-    LEAVE,
-    PREFIX,
-    SECOND,
-)
+from uaitools.registry.store.script import APPEND, GONE, KEEP, LEAVE, SECOND
+from uaitools.registry.store.shared_leases import LAG, Heard, SharedLeases, member_of
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
-from uaitools.registry.watchers import Audience
 from uaitools.tasks import spawn
 
-LAG: Final = 2.0  # seconds by which a heartbeat may reach Redis later than us
 PATIENCE: Final = 5.0  # seconds that a change may take, Redis coming back included
 SOON: Final = 0.05  # seconds in which acknowledgements are gathered
-CHUNK: Final = 2000  # leases or acknowledgements told in one call
 ENTRIES: Final = 2000  # of the log, or twice as many as instances: then a snapshot is due
 FILL: Final = 30  # beats after which leases that were lost are put back
-ELSEWHERE: Final = "watchers of other registries"
 _log = get_logger(__name__)
 
 
@@ -80,12 +67,8 @@ class RedisStore:
         self._appends = Appends(self.name)
         self._health = Health(monotonic())
         self._clock = EchoedClock(0.0, monotonic())
-        self._leases = Leases()
-        self._renewed: dict[bytes, float] = {}  # members and their ttl, to be told
-        self._stray: list[bytes] = []  # members of whom the table knows nothing
-        self._audience = Audience()
-        self._applied: dict[tuple[str, str], int | None] = {}  # to be told
-        self._telling = asyncio.Lock()
+        self._leases = SharedLeases(self.name, self._call, self._link.command)
+        self._acknowledged = Acknowledgements(self._call)
         self._present: tuple[str, ...] = (self.name,)
         self._beats = 0
         self._kept = 0  # entry up to which the snapshot goes
@@ -122,7 +105,7 @@ class RedisStore:
         """See Store.start. A Redis that is away is no obstacle; nothing is known until then."""
         try:
             await self._follower.look()
-            await self._tell_leases("renew", ())
+            self._hear(await self._leases.tell())
             if self._present == (self.name,):
                 await self._begin_alone()
         except Away as error:
@@ -137,7 +120,7 @@ class RedisStore:
         """Nobody has looked after the leases for a while: everybody gets one ttl to be heard."""
         if self.table.policy != self._policy:
             await self._follower.impose(self._policy)
-        await self._grant("grant")
+        self._hear(await self._leases.grant(self.table))
 
     async def stop(self) -> None:
         """See Store.stop."""
@@ -149,8 +132,8 @@ class RedisStore:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._follower.synced:
             try:
-                await self._tell_applied()
-                await self._tell_leases("renew", self._renewed.items())
+                await self._acknowledged.tell()
+                await self._leases.tell()
                 await self._call(LEAVE, self.name)
             except Away as error:
                 _log.warning("redis is away", address=self._link.address, reason=str(error))
@@ -194,14 +177,12 @@ class RedisStore:
             self._appends.skipped(self._follower.replica.seq, self.table.entries)
         else:
             self._appends.lost()
-            # They live, and of this history they have applied nothing.
-            self._applied.update(dict.fromkeys(self._audience, 0))
-            if self._applied:
-                self._task("applied", self._tell_applied_soon)
+            self._acknowledged.begin_anew()
+            self._tell_soon()
         self.changed()
         if claimed:
-            self._renewed.update(_members(self.table))
-            await self._grant("grant")
+            self._leases.renew_all(self.table)
+            self._hear(await self._leases.grant(self.table))
         if told.missing or told.left:
             self._task(f"amend {self.table.epoch}", lambda: self._amend(told))
 
@@ -289,7 +270,7 @@ class RedisStore:
         kind = type(event).__name__.lower()
         name = event.instance.id if isinstance(event, Register) else getattr(event, "id", "")
         known = table.entries.get(name)
-        had = b"" if known is None else _member(known.instance)
+        had = b"" if known is None else member_of(known.instance)
         life, due, generation = 0.0, 0.0, ""
         match event:
             case Register(instance):
@@ -328,10 +309,7 @@ class RedisStore:
 
     def renew(self, entry: Entry) -> Lease:
         """See Store.renew."""
-        instance = entry.instance
-        if instance.ttl:
-            self._renewed[_member(instance)] = instance.ttl
-        return self._leases.renew(instance.id, instance.generation, instance.ttl, self.now())
+        return self._leases.renew(entry.instance, self.now())
 
     def lease(self, name: str) -> Lease | None:
         """See Store.lease."""
@@ -339,140 +317,68 @@ class RedisStore:
 
     async def beat(self) -> list[tuple[str, int]]:
         """See Store.beat."""
-        self._forget(self.now())
+        self._acknowledged.expire(self.now())
+        self._leases.keep(self.table.entries)
         if not self._follower.synced:
             return []
         self._send_soon()
-        renewed, self._renewed = self._renewed, {}
         try:
-            await self._tell_applied()  # before we count as there again
-            over = await self._tell_leases("renew", renewed.items())
-            renewed = {}
+            await self._acknowledged.tell()  # before we count as there again
+            heard = await self._leases.tell()
+            self._hear(heard)
             self._beats += 1
             if self._beats % FILL == 0 and self.share("leases"):
-                await self._grant("fill")
+                self._hear(await self._leases.grant(self.table, missing=True))
             await self._keep_when_due()
             self._well("link")
         except Away as error:
-            self._renewed = renewed | self._renewed
             self._miss("link", error)
             return []
-        return over
+        return self._leases.overdue(heard, self._follower.replica)
 
-    async def _tell_leases(
-        self, mode: str, leases: Iterable[tuple[bytes, float]]
-    ) -> list[tuple[str, int]]:
-        """Tell of leases, and of our life; whose lease is over. Raises Away."""
-        words: list[Argument] = []
-        for member, ttl in leases:
-            words += (member, int((ttl + LAG) * SECOND))
-        answer: Answer = []
-        for at in range(0, max(1, len(words)), 2 * CHUNK):
-            stray, self._stray = self._stray, []
-            chunk = words[at : at + 2 * CHUNK]
-            answer = await self._call(BEAT, self.name, mode, len(stray), *stray, *chunk)
-        _, seq, now, kept, over, present = answer
-        self._clock.tell(int(now) / SECOND, monotonic())
-        self._kept = kept
-        self._present = tuple(sorted(one.decode() for one in present))
-        return self._overdue(over, seq)
-
-    def _overdue(self, members: Iterable[bytes], seq: int) -> list[tuple[str, int]]:
-        """Id and generation of each; those of which the table knows nothing, strays."""
-        found = []
-        for member in members:
-            generation, _, name = member.partition(b"\0")
-            entry = self.table.entries.get(name.decode())
-            if entry is not None and entry.instance.generation == int(generation):
-                found.append((entry.instance.id, entry.instance.generation))
-            elif self._follower.replica.seq >= seq:  # a later history knows it no more
-                self._stray.append(member)
-        return found
-
-    async def _grant(self, mode: str) -> None:
-        """Tell Redis the lease of everybody who is not silent. Raises Away."""
-        await self._tell_leases(mode, _members(self.table).items())
+    def _hear(self, heard: Heard) -> None:
+        self._clock.tell(heard.now, monotonic())
+        self._kept = heard.kept
+        self._present = heard.present
 
     async def left(self, names: Collection[str]) -> dict[str, float]:
         """See Store.left."""
-        entries = [e for e in map(self.table.entries.get, names) if e is not None]
-        found = {e.instance.id: float("inf") for e in entries if not e.instance.ttl}
-        asked = [entry.instance for entry in entries if entry.instance.ttl]
-        now = self.now() + LAG
+        entries = [entry for entry in map(self.table.entries.get, names) if entry is not None]
         try:
-            for at in range(0, len(asked), CHUNK):
-                chunk = asked[at : at + CHUNK]
-                scores = await self._link.command(
-                    "ZMSCORE", f"{PREFIX}leases", *map(_member, chunk)
-                )
-                for instance, score in zip(chunk, scores, strict=True):
-                    if score is not None:
-                        found[instance.id] = float(score) / SECOND - now
+            return await self._leases.left(entries, self.now())
         except Away as error:
             raise Unavailable(str(error)) from error
-        return found
 
     # -- watchers ---------------------------------------------------------------------------
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
         """See Store.acknowledge."""
-        if self._audience.acknowledge(service, watcher, revision, self.now()):
-            self._note(service, watcher, revision)
+        self._acknowledged.acknowledge(service, watcher, revision, self.now())
+        self._tell_soon()
 
     async def introduce(self) -> None:
         """See Store.introduce."""
         try:
-            await self._tell_applied()
+            await self._acknowledged.tell()
         except Away as error:
             self._miss("link", error)
 
     def leave(self, service: str, watcher: str) -> None:
         """See Store.leave."""
-        if self._audience.leave(service, watcher):
-            self._note(service, watcher, None)
-
-    def _note(self, service: str, watcher: str, revision: int | None) -> None:
-        self._applied[service, watcher] = revision
-        self._task("applied", self._tell_applied_soon)
-
-    async def _tell_applied_soon(self) -> None:
-        await asyncio.sleep(SOON)
-        await self.introduce()
-
-    async def _tell_applied(self) -> None:
-        """Tell what watchers have applied: all that was noted when it returns. Raises Away."""
-        async with self._telling:
-            while self._applied and self._follower.synced:
-                told = dict(list(self._applied.items())[:CHUNK])
-                for key in told:
-                    del self._applied[key]
-                words: list[Argument] = []
-                for (service, watcher), revision in told.items():
-                    words += (service, watcher, "" if revision is None else revision)
-                try:
-                    await self._call(APPLIED, *words)
-                except Away:
-                    self._applied = told | self._applied
-                    raise
+        self._acknowledged.leave(service, watcher)
+        self._tell_soon()
 
     async def behind(self, service: str, revision: int) -> tuple[str, ...]:
-        """See Store.behind. While others cannot be asked, their watchers count as one."""
-        try:
-            await self._tell_applied()
-            _, unsettled, cut_off, late = await self._call(LATE, service, revision)
-        except Away as error:
-            late_here = self._audience.behind(service, revision, self.now())
-            return (*late_here, f"{ELSEWHERE} ({error})")
-        names = sorted(one.decode() for one in late)
-        if unsettled:
-            names.append(f"{ELSEWHERE} (history was lost)")
-        if cut_off:
-            names.append(f"{ELSEWHERE} (one of these has fallen silent)")
-        return tuple(names)
+        """See Store.behind."""
+        return await self._acknowledged.behind(service, revision, self.now())
 
-    def _forget(self, now: float) -> None:
-        self._audience.expire(now)
-        self._leases.keep(self.table.entries)
+    def _tell_soon(self) -> None:
+        if self._acknowledged:
+            self._task("applied", self._tell_after_a_moment)
+
+    async def _tell_after_a_moment(self) -> None:
+        await asyncio.sleep(SOON)
+        await self.introduce()
 
     # -- Redis ------------------------------------------------------------------------------
 
@@ -495,20 +401,6 @@ class RedisStore:
             seq, text = self._follower.replica.seq, self._follower.replica.write()
             await self._call(KEEP, seq, text, timeout=LARGE)
             self._kept = seq
-
-
-def _member(instance: Instance) -> bytes:
-    """An instance's name among the leases; its id may have any letter in it, a number has not."""
-    return b"%d\0%b" % (instance.generation, instance.id.encode())
-
-
-def _members(table: Table) -> dict[bytes, float]:
-    """The leases that there should be, and their ttl."""
-    return {
-        _member(entry.instance): entry.instance.ttl
-        for entry in table
-        if entry.instance.ttl and entry.heard is not False
-    }
 
 
 def _standing(entry: Entry, now: float) -> list[Event]:
