@@ -8,6 +8,7 @@ that turns it into the JSON which clients see.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import orjson
@@ -39,6 +40,11 @@ class ServiceError(Exception):
         self.service = service
         self.retry_after = retry_after
         self.details = details
+
+    @property
+    def retry_seconds(self) -> int | None:
+        """What its Retry-After says, which knows whole seconds only (RFC 9110 10.2.3)."""
+        return None if self.retry_after is None else max(1, ceil(self.retry_after))
 
     def __str__(self) -> str:
         return f"[{self.service}] {self.code}: {self.message}"

@@ -4,7 +4,6 @@ Whatever goes wrong in a handler is answered in one shape, `errors.error_body`, 
 that stands outermost. A component adds its routes and, further in, its own middlewares.
 """
 
-import math
 import re
 import time
 import uuid
@@ -181,6 +180,6 @@ def _answer(error: ServiceError, cause: Exception, request_id: str) -> web.Respo
         response.headers.extend((k, v) for k, v in cause.headers.items() if k not in ours)
     if isinstance(error, AuthError):
         response.headers[hdrs.WWW_AUTHENTICATE] = error.challenge
-    if error.retry_after is not None:
-        response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.retry_after))
+    if error.retry_seconds is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(error.retry_seconds)
     return response

@@ -127,7 +127,7 @@ async def test_what_goes_wrong_is_said_in_the_house_s_shape(
     assert (found.status, document["code"], document["message"]) == (status, status, message)
     assert document["service"] == "things"
     assert document["request_id"] == found["X-Request-Id"].decode()
-    assert found.all("Retry-After") == ([b"1"] if name == "refused" else [])
+    assert found.all("Retry-After") == ([b"2"] if name == "refused" else [])
 
 
 async def test_routes_guard_it_as_they_guard_others() -> None:

@@ -139,10 +139,10 @@ class Direct(asyncio.Protocol):
             _log.error("request failed", request_id=request_id, exc_info=error)
             message = "internal error; the log has it under the request_id"
             error = ServiceError(500, message, self._service)
-        self._write(error.code, error_body(error, request_id), error.retry_after)
+        self._write(error.code, error_body(error, request_id), error.retry_seconds)
 
-    def _write(self, status: int, text: bytes, retry_after: float | None = None) -> None:
-        later = b"" if retry_after is None else b"Retry-After: %d\r\n" % max(1, round(retry_after))
+    def _write(self, status: int, text: bytes, retry_after: int | None = None) -> None:
+        later = b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after
         if self._transport is not None:
             self._transport.write(
                 b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n"

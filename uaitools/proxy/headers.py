@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from uaitools.auth.errors import AuthError
@@ -203,8 +202,8 @@ def error_answer(error: ServiceError, request_id: str, date: str) -> tuple[Respo
     lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date.encode()
     if isinstance(error, AuthError):
         lines += b"WWW-Authenticate: %b\r\n" % error.challenge.encode()
-    if error.retry_after is not None:
-        lines += b"Retry-After: %d\r\n" % max(1, ceil(error.retry_after))
+    if error.retry_seconds is not None:
+        lines += b"Retry-After: %d\r\n" % error.retry_seconds
     if isinstance(error, RouteError | MessageError) and error.allow:
         lines += b"Allow: %b\r\n" % error.allow
     return local_head(error.code, lines, len(content)), content

@@ -62,6 +62,11 @@ class CheckRecord:
         state = "down" if self.down else "up"
         return f"<CheckRecord {state} passes={self.passes} failures={self.failures}>"
 
+    @property
+    def against(self) -> int:
+        """Results in a row that speak against the verdict."""
+        return self._run
+
     def note(self, failure: str, policy: CheckPolicy, at: float) -> Verdict | None:
         """Count a result; the verdict if it changes. failure: why, empty for a pass."""
         self.last = failure

@@ -104,9 +104,43 @@ async def test_an_explanation_tells_how_it_came_and_what_comes(registry: Served)
     [found] = answer.body["instances"]
     assert [one["health"] for one in found["timeline"]] == ["starting", "passing", "critical"]
     assert found["witnesses"] == [{"says": "bad", "reason": "no heartbeat for 10 s"}]
-    assert [one["what"] for one in found["next"]] == ["it is removed, unless it is heard of"]
+    assert [one["what"] for one in found["next"]] == [
+        "the tcp check is made",
+        "it is removed, unless it is heard of",
+    ]
     assert (await registry.ask("GET", "/v1/explain/a")).body["instances"] == [found]
     assert (await registry.ask("GET", "/v1/explain/nobody")).status == 404
+
+
+async def test_an_explanation_tells_when_checks_are_made_and_protection_ends(
+    registry: Served,
+) -> None:
+    check = {"kind": "tcp", "interval": 0.5, "fall": 30}
+    await registry.register("checked", name="web", port=1, checks=[check])
+    for name in "abcdef":
+        await registry.register(name, ttl=10)
+        await registry.heartbeat(name)
+    await registry.pass_time(11)
+    explained = (await registry.ask("GET", "/v1/explain/api")).body["instances"]
+    assert {one["health"] for one in explained} == {"suspect"}
+    assert all(
+        "that too many are gone protects it no more" in [next_["what"] for next_ in one["next"]]
+        for one in explained
+    )
+
+    async def counted() -> bool:
+        [found] = (await registry.ask("GET", "/v1/explain/web")).body["instances"]
+        return any(
+            one["what"].startswith("the tcp check is made, after ")
+            and one["what"].endswith(" of 30 that failed")
+            for one in found["next"]
+        )
+
+    for _ in range(100):
+        if await counted():
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("the check's failures are not counted")
 
 
 async def test_a_long_poll_is_answered_when_its_service_changes_and_no_other(

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uaitools.registry.entry import Entry
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.leases import Lease
+from uaitools.registry.protection import PROTECTION
 from uaitools.registry.registry import Registry
 from uaitools.registry.service import Delta, Listing
 
@@ -147,7 +148,7 @@ class Documents:
             "next": [
                 {"at": stamp(at), "what": what}
                 for at, what in sorted(self._next(entry, lease, now))
-                if at > now
+                if at >= now
             ],
         }
 
@@ -158,6 +159,10 @@ class Documents:
     def _next(self, entry: Entry, lease: Lease | None, now: float) -> Iterable[tuple[float, str]]:
         if lease is not None and lease.ttl and entry.heard is not False:
             yield lease.until, "silence counts against it, unless a heartbeat comes"
+        for seconds, what in self._registry.following.checker.upcoming(entry.instance.id):
+            yield now + seconds, what
+        if entry.protected and entry.bad_since is not None:
+            yield entry.bad_since + PROTECTION, "that too many are gone protects it no more"
         removed = entry.removed_at(self._registry.table.policy.removal)
         if removed is not None:
             yield removed, "it is removed, unless it is heard of"

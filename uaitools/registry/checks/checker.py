@@ -107,7 +107,7 @@ class Checker:
         probes = tuple(_Probe(instance, number, now) for number in range(len(instance.checks)))
         self._followed[instance.id] = (instance.generation, probes)
         for probe in probes:
-            self._schedule.set(probe, self._pace.first(probe.policy.interval, now))
+            self._put(probe, self._pace.first(probe.policy.interval, now))
         self._arm(now)
 
     def forget(self, name: str) -> None:
@@ -118,6 +118,12 @@ class Checker:
             self._schedule.drop(probe)
             if probe.under_way is not None:
                 probe.under_way.cancel()
+
+    def upcoming(self, name: str) -> list[tuple[float, str]]:
+        """In how many seconds which checks of an instance are made, those under way at once."""
+        now = monotonic()
+        _, probes = self._followed.get(name, (0, ()))
+        return [(max(0.0, probe.due - now), probe.upcoming) for probe in probes]
 
     @property
     def late(self) -> float:
@@ -156,6 +162,10 @@ class Checker:
                 if self._timer is not None:
                     self._timer.cancel()
                     self._timer = None
+
+    def _put(self, probe: _Probe, due: float) -> None:
+        probe.due = due
+        self._schedule.set(probe, due)
 
     # -- one timer for all ------------------------------------------------------------------
 
@@ -221,7 +231,7 @@ class Checker:
         answer = future.result() if ended else None
         if not probe.gone:
             # What says nothing is made anew at once.
-            self._schedule.set(probe, now if answer is None else probe.next(now))
+            self._put(probe, now if answer is None else probe.next(now))
             if answer is not None:
                 self._conclude(probe, answer, now)
         soonest = self._schedule.soonest()
@@ -241,10 +251,11 @@ class Checker:
 
 
 class _Probe:
-    """One check of an instance. under_way: its answer to be."""
+    """One check of an instance. due: when it is made next. under_way: its answer to be."""
 
     __slots__ = (
         "check",
+        "due",
         "finding",
         "gone",
         "instance",
@@ -261,9 +272,21 @@ class _Probe:
         self.finding = Finding(CheckRecord(self.policy, now))
         self.under_way: asyncio.Future[Answer | None] | None = None
         self.gone = False  # forgotten or replaced
+        self.due = now
 
     def __repr__(self) -> str:
         return f"<_Probe {self.instance.id} {self.check.kind} {self.finding!r}>"
+
+    @property
+    def upcoming(self) -> str:
+        """That it is made, and what it may turn."""
+        record, policy = self.finding.record, self.policy
+        said = f"the {self.check.kind} check is made"
+        if not record.against:
+            return said
+        if record.down:
+            return f"{said}, after {record.against} of {policy.rise} that passed"
+        return f"{said}, after {record.against} of {policy.fall} that failed"
 
     def next(self, now: float) -> float:
         """When it is due after one that has ended now."""
