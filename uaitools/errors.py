@@ -59,12 +59,15 @@ def invalid(error: ValidationError, service: str) -> ServiceError:
     return ServiceError(422, "the request has invalid fields", service, details=details)
 
 
-def error_body(error: ServiceError, request_id: str) -> bytes:
-    """The JSON document of an error: code, message, service, request_id and, if any, details."""
+def error_body(error: ServiceError, request_id: str, service: str = "") -> bytes:
+    """The JSON document of an error: code, message, service, request_id and, if any, details.
+
+    service: who speaks, where that is not `error.service`.
+    """
     document: dict[str, object] = {
         "code": error.code,
         "message": error.message,
-        "service": error.service,
+        "service": service or error.service,
         "request_id": request_id,
     }
     if error.details:

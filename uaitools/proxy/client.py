@@ -15,6 +15,10 @@ class Client(Protocol):
     """The raw listener's connection, or a request that aiohttp has received."""
 
     @property
+    def name(self) -> str:
+        """By which the gateway goes there, in errors of its own."""
+
+    @property
     def address(self) -> bytes:
         """The peer's address for X-Forwarded-For."""
 

@@ -121,6 +121,11 @@ class Downstream(Connection):
         return f"<Downstream {self.address.decode()} {Phase(self._phase).name.lower()}>"
 
     @property
+    def name(self) -> str:
+        """See Client."""
+        return self._gateway.name
+
+    @property
     def exchange(self) -> Exchange | None:
         """The request under way, if any."""
         return self._exchange
@@ -475,7 +480,7 @@ class Downstream(Connection):
         access = self._gateway.site.access
         if access is not None:
             access.refused(error, request_id, self.address)
-        head, content = error_answer(error, request_id, formatdate(usegmt=True))
+        head, content = error_answer(error, request_id, formatdate(usegmt=True), self.name)
         end = b"Connection: close\r\nX-Request-Id: %b\r\n\r\n" % request_id.encode()
         self.write(b"".join((head.start, head.length, self._gateway.site.added, end, content)))
         self._linger(monotonic())

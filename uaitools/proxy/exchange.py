@@ -502,7 +502,7 @@ class Exchange(Attempts):
             return
         if self.interception is not None and self.interception.fail(answer, end):
             return  # a hook that waits for the answer is told, and may have one of its own
-        head, content = error_answer(answer, self.request_id.decode(), date)
+        head, content = error_answer(answer, self.request_id.decode(), date, self._client.name)
         self.answer(head, content, now, end)
 
     def answer(self, head: ResponseHead, content: bytes, now: float, end: bytes) -> None:

@@ -34,6 +34,7 @@ from uaitools.proxy.downstream import ClientPolicy, Downstream
 from uaitools.proxy.ejection import Ejection
 from uaitools.proxy.guards.builder import Guards
 from uaitools.proxy.guards.hooks import Hook
+from uaitools.proxy.headers import GATEWAY
 from uaitools.proxy.http1.grammar import HEAD_LIMIT
 from uaitools.proxy.mounted import Mounted
 from uaitools.proxy.orders import Order
@@ -54,7 +55,6 @@ from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
 
 _log = get_logger(__name__)
-_NAME: Final = "proxy"  # unless something else is mounted
 _UNLIMITED: Final = 1 << 30
 _PATIENCE: Final = 86_400.0  # seconds
 # The gateway's own application is never taken out: its 503 is an answer, not a failure.
@@ -100,7 +100,7 @@ class Gateway:
         registry: Source | None = None,
     ) -> None:
         self._mounted = app if isinstance(app, Mounted) else None
-        self.name = self._mounted.name if self._mounted is not None else _NAME
+        self.name = self._mounted.name if self._mounted is not None else GATEWAY
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
         self.opened = False
@@ -328,7 +328,11 @@ class Gateway:
         services = {**self._directory.services, **self._direct}
         guards = self._guards.of(self.config, self._peers, services, self.authenticator)
         routes = [route_of(*one) for one in zip(self.config.routes, guards, strict=True)]
-        router = Router(routes, native.native_routes(self._runner.app))
+        natives = native.native_routes(self._runner.app)
+        if self._mounted is None:
+            router = Router(routes, natives)
+        else:
+            router = Router(routes, natives, "there is nothing here; /openapi.json says what is")
         access = self._access_log(self.config.access_log)
         self.site = Site(
             router,

@@ -20,7 +20,7 @@ from uaitools.proxy.config import ProxyConfig, RouteSettings, ServiceSettings
 from uaitools.proxy.connection import discard
 from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.gateway import Gateway
-from uaitools.proxy.headers import switching
+from uaitools.proxy.headers import GATEWAY, switching
 from uaitools.proxy.http1.grammar import MessageError
 from uaitools.proxy.sockets import reset
 from uaitools.proxy.tunnel import Tunnel
@@ -137,6 +137,11 @@ class HandlerClient:
 
     def __repr__(self) -> str:
         return f"<HandlerClient {self.address.decode()} queued={self._queued}>"
+
+    @property
+    def name(self) -> str:
+        """See Client."""
+        return GATEWAY
 
     @property
     def full(self) -> bool:

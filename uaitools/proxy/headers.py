@@ -24,6 +24,7 @@ from uaitools.proxy.routing.router import RouteError
 if TYPE_CHECKING:
     from uaitools.proxy.routing.edits import Edits
 
+GATEWAY: Final = "proxy"  # its name in errors, unless something else is mounted
 _NO_HOST: Final = b"localhost"  # an HTTP/1.0 client need not send one, an HTTP/1.1 server needs it
 _BEGUN: Final = b"-01\r\n\r\n"  # the end of a head with a trace that begins here: sampled
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -196,9 +197,14 @@ def switching(head: ResponseHead, request_id: bytes, added: bytes = b"") -> byte
     )
 
 
-def error_answer(error: ServiceError, request_id: str, date: str) -> tuple[ResponseHead, bytes]:
-    """Our own answer to a request that failed: head and content. date: an IMF-fixdate."""
-    content = error_body(error, request_id)
+def error_answer(
+    error: ServiceError, request_id: str, date: str, name: str = GATEWAY
+) -> tuple[ResponseHead, bytes]:
+    """Our own answer to a request that failed: head and content.
+
+    date: an IMF-fixdate. name: by which the gateway goes here, in errors of its own.
+    """
+    content = error_body(error, request_id, name if error.service == GATEWAY else "")
     lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date.encode()
     if isinstance(error, AuthError):
         lines += b"WWW-Authenticate: %b\r\n" % error.challenge.encode()

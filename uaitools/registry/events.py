@@ -3,6 +3,9 @@
 Whatever changes the table is one of these, applied in one order. The same events in the same order
 make the same table, revisions and all: that is how a restart, and every registry that shares a
 log with others, comes to the same list.
+
+generation: of the registration that an event is about; None, where that may be, for whichever
+there is.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Deregister:
-    """An instance leaves by its own wish. generation: None for whichever there is."""
+    """An instance leaves by its own wish."""
 
     id: str
     generation: int | None = None
@@ -38,6 +41,7 @@ class Change:
     weight: int | None = None
     tags: tuple[str, ...] | None = None
     meta: Mapping[str, str] | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Maintain:
 
     id: str
     reason: str | None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Drain:
 
     id: str
     within: float | None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,26 +156,32 @@ class Registry:
         weight: int | None = None,
         tags: Iterable[str] | None = None,
         meta: Mapping[str, str] | None = None,
+        generation: int | None = None,
     ) -> Entry:
-        """Give an instance another weight, tags or meta. Raises Unknown and Unavailable."""
-        self.table.get(name)
+        """Give an instance another weight, tags or meta.
+
+        generation: only if it still is this registration. Raises Unknown, Stale and Unavailable.
+        """
+        self.table.get(name, generation)
         kept = None if tags is None else tuple(sorted(tags))
-        return await self._append(Change(name, weight, kept, meta))
+        return await self._append(Change(name, weight, kept, meta, generation))
 
-    async def maintain(self, name: str, reason: str | None) -> Entry:
-        """Take an instance out until further notice, or let it in again. Raises as `change`."""
-        entry = self.table.get(name)
-        return entry if entry.maintenance == reason else await self._append(Maintain(name, reason))
+    async def maintain(self, name: str, reason: str | None, generation: int | None = None) -> Entry:
+        """Take an instance out until further notice, or let it in again. As `change`."""
+        entry = self.table.get(name, generation)
+        if entry.maintenance == reason:
+            return entry
+        return await self._append(Maintain(name, reason, generation))
 
-    async def drain(self, name: str, within: float | None) -> Entry:
-        """Have nothing new sent to an instance; None: have it sent again. Raises as `change`.
+    async def drain(self, name: str, within: float | None, generation: int | None = None) -> Entry:
+        """Have nothing new sent to an instance; None: have it sent again. As `change`.
 
         within: seconds after which the drain counts as overdue.
         """
-        entry = self.table.get(name)
+        entry = self.table.get(name, generation)
         if within is None and entry.drained_by is None:
             return entry
-        return await self._append(Drain(name, within))
+        return await self._append(Drain(name, within, generation))
 
     async def progress(self, name: str) -> Progress:
         """How far the drain of an instance is. Raises Unknown."""

@@ -149,9 +149,7 @@ class Table:
                 return self._change(event)
             case Pass():
                 return None
-            case Maintain() | Drain():
-                entry = self.get(event.id)
-            case Beat() | Silence() | Checked() | Observed():
+            case Maintain() | Drain() | Beat() | Silence() | Checked() | Observed():
                 entry = self.get(event.id, event.generation)
             case _:
                 assert_never(event)
@@ -188,7 +186,7 @@ class Table:
         return entry
 
     def _change(self, event: Change) -> Entry:
-        entry = self.get(event.id)
+        entry = self.get(event.id, event.generation)
         had = entry.instance
         changed = replace(
             had,

@@ -398,3 +398,48 @@ async def test_checks_of_an_instance_speak_for_it_and_against_it(registry: Serve
         assert found["checks"][0]["says"] == "bad"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "heartbeat", {"generation": 1}),
+        ("PATCH", "?generation=1", {"weight": 7}),
+        ("PUT", "maintenance?generation=1", {"reason": "late"}),
+        ("DELETE", "maintenance?generation=1", None),
+        ("POST", "drain?generation=1", {"deadline": 5}),
+        ("DELETE", "drain?generation=1", None),
+        ("DELETE", "?generation=1", None),
+    ],
+)
+async def test_no_late_message_touches_a_newer_registration(
+    registry: Served, method: str, path: str, body: dict[str, object] | None
+) -> None:
+    await registry.register("a")
+    await registry.register("a", port=10)  # generation 2
+    before = (await registry.listing())["instances"]
+
+    slash = "" if path.startswith("?") else "/"
+    answer = await registry.ask(method, f"/v1/services/a{slash}{path}", body)
+
+    assert answer.status == 409
+    assert "2" in answer.body["message"]
+    assert (await registry.listing())["instances"] == before
+    current = path.replace("=1", "=2")
+    good = await registry.ask(
+        method,
+        f"/v1/services/a{slash}{current}",
+        {"generation": 2} if path == "heartbeat" else body,
+    )
+    assert good.status < 300
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"), [("/v2", "GET", 404), ("/v1/nodes", "BREW", 405)]
+)
+async def test_what_is_not_there_is_said_by_the_registry(
+    registry: Served, path: str, method: str, status: int
+) -> None:
+    answer = await registry.ask(method, path)
+
+    assert (answer.status, answer.body["service"]) == (status, "registry")

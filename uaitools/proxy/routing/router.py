@@ -166,7 +166,8 @@ class RouteError(ServiceError):
 class Router:
     """An immutable table of routes.
 
-    plain: routes look at method and path only.
+    nothing: what is said of a request that none matches. plain: routes look at method and path
+    only.
     """
 
     __slots__ = (
@@ -175,12 +176,19 @@ class Router:
         "_conditional",
         "_hosts",
         "_native",
+        "_nothing",
         "_patterns",
         "_questions",
         "plain",
     )
 
-    def __init__(self, routes: Iterable[Route], native: Sequence[NativeRoute] = ()) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        native: Sequence[NativeRoute] = (),
+        nothing: str = "no route matches this request; see the routes in the configuration",
+    ) -> None:
+        self._nothing = nothing
         self._native = {n.path: n.route for n in native if isinstance(n.path, bytes)}
         self._patterns = [(n.path, n.route) for n in native if not isinstance(n.path, bytes)]
         self._anywhere = Paths()  # of routes without a host
@@ -225,7 +233,7 @@ class Router:
                 routes = level.candidates(facts)
             if routes:
                 return _allowed(routes, method)
-        raise RouteError(404, "no route matches this request; see the routes in the configuration")
+        raise RouteError(404, self._nothing)
 
     def key(self, head: RequestHead) -> bytes:
         """What `match` looks at in a head, and no more: heads with one key take one route.

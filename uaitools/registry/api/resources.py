@@ -117,19 +117,22 @@ class Api:
             ),
             Resource(
                 "PATCH", _ONE, self._change, "Give an instance another weight, tags or meta",
-                answers.InstanceView, requests.Patch, scope=WRITE, errors=(404,),
+                answers.InstanceView, requests.Patch,
+                query=requests.Generation, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "PUT", f"{_ONE}/maintenance", self._maintain, "Take an instance out for a while",
-                answers.InstanceView, requests.Maintenance, scope=WRITE, errors=(404,),
+                answers.InstanceView, requests.Maintenance,
+                query=requests.Generation, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "DELETE", f"{_ONE}/maintenance", self._restore, "Let it in again",
-                answers.InstanceView, scope=WRITE, errors=(404,),
+                answers.InstanceView, query=requests.Generation, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "POST", f"{_ONE}/drain", self._drain, "Have nothing new sent to an instance",
-                answers.DrainProgress, requests.DrainModel, status=202, scope=WRITE, errors=(404,),
+                answers.DrainProgress, requests.DrainModel, status=202,
+                query=requests.Generation, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "GET", f"{_ONE}/drain", self._progress, "Whether an instance may stop",
@@ -137,7 +140,7 @@ class Api:
             ),
             Resource(
                 "DELETE", f"{_ONE}/drain", self._undrain, "Have things sent to it again",
-                answers.InstanceView, scope=WRITE, errors=(404,),
+                answers.InstanceView, query=requests.Generation, scope=WRITE, errors=(404, 409),
             ),
             Resource(
                 "POST", f"{_ONE}/applied", self._applied, "A watcher has applied a revision",
@@ -177,32 +180,39 @@ class Api:
         return answer if isinstance(answer, bytes) else await answer
 
     async def _deregister(self, request: web.Request) -> None:
-        generation = query(request, requests.Generation).generation
-        await self._registry.deregister(request.match_info["id"], generation)
+        await self._registry.deregister(*_registration(request))
 
     async def _change(self, request: web.Request) -> bytes:
+        name, generation = _registration(request)
         patch = await body(request, requests.Patch, SERVICE)
         return self._said(
             await self._registry.change(
-                request.match_info["id"], weight=patch.weight, tags=patch.tags, meta=patch.meta
+                name,
+                weight=patch.weight,
+                tags=patch.tags,
+                meta=patch.meta,
+                generation=generation,
             )
         )
 
     async def _maintain(self, request: web.Request) -> bytes:
+        name, generation = _registration(request)
         reason = (await body(request, requests.Maintenance, SERVICE)).reason
-        return self._said(await self._registry.maintain(request.match_info["id"], reason))
+        return self._said(await self._registry.maintain(name, reason, generation))
 
     async def _restore(self, request: web.Request) -> bytes:
-        return self._said(await self._registry.maintain(request.match_info["id"], None))
+        name, generation = _registration(request)
+        return self._said(await self._registry.maintain(name, None, generation))
 
     async def _drain(self, request: web.Request) -> answers.DrainProgress:
+        name, generation = _registration(request)
         within = (await body(request, requests.DrainModel, SERVICE)).deadline
-        name = request.match_info["id"]
-        await self._registry.drain(name, within)
+        await self._registry.drain(name, within, generation)
         return await self._progress_of(name)
 
     async def _undrain(self, request: web.Request) -> bytes:
-        return self._said(await self._registry.drain(request.match_info["id"], None))
+        name, generation = _registration(request)
+        return self._said(await self._registry.drain(name, None, generation))
 
     async def _progress(self, request: web.Request) -> answers.DrainProgress:
         name = request.match_info["id"]
@@ -327,6 +337,11 @@ class Api:
         if not services:
             raise ServiceError(422, "name what to watch: /v1/watch?service=NAME", SERVICE)
         return await self.streams.events(request, services)
+
+
+def _registration(request: web.Request) -> tuple[str, int | None]:
+    """Which instance is meant, and which registration of it if only that one is."""
+    return request.match_info["id"], query(request, requests.Generation).generation
 
 
 def _wanted(entry: Entry, asked: requests.ListQuery) -> bool:

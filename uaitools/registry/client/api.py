@@ -92,9 +92,9 @@ class RegistryApi:
             self._registries.turn()  # one that is cut off from the others keeps nobody alive there
         return heard
 
-    async def drain(self, name: str, seconds: float) -> DrainProgress:
+    async def drain(self, name: str, generation: int, seconds: float) -> DrainProgress:
         """Have nothing new sent to it, and wait up to `seconds` for what is under way."""
-        path = f"/{_quoted(name)}/drain"
+        path = f"/{_quoted(name)}/drain?generation={generation}"
         return await self._call(_progress, "POST", path, {"deadline": seconds})
 
     async def progress(self, name: str) -> DrainProgress:

@@ -296,7 +296,9 @@ class Registration:
                 if draining == (lease.generation, lease.epoch):
                     progress = await self._api.progress(self.id)
                 else:
-                    progress = await self._api.drain(self.id, max(0.0, deadline - _now()))
+                    assert lease.generation is not None  # it has just been confirmed
+                    left = max(0.0, deadline - _now())
+                    progress = await self._api.drain(self.id, lease.generation, left)
                 draining = (lease.generation, lease.epoch) if progress.begun else None
             except (Away, Refused) as error:
                 if error.code == _UNKNOWN:  # it has restarted, and forgotten
