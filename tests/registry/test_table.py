@@ -15,13 +15,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.registry.rows import Rows
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Full, Stale, Unknown
-from uaitools.registry.events import Event, Pass, decode, encode
+from uaitools.registry.events import (
+    Change,
+    Deregister,
+    Drain,
+    Event,
+    Maintain,
+    Pass,
+    decode,
+    encode,
+)
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.model import Check, Instance, Load
 from uaitools.registry.service import Cause
 from uaitools.registry.snapshot import dump, load
 from uaitools.registry.table import EMPTY, Table, TablePolicy
-from uaitools.registry.watchers import CROWD, LIVE, MOST, Watchers
+from uaitools.registry.watchers import CROWD, LIVE, MOST, Audience, Watchers
 
 TTL = 30.0
 START = 1_000_000.0
@@ -429,9 +438,10 @@ def test_a_drain_waits_for_live_watchers_that_have_not_applied_it() -> None:
 
 
 class Interleaving(RuleBasedStateMachine):
-    """Messages of a few instances over generations, checks, operators and time."""
+    """Messages of a few instances over generations, checks, operators, watchers and time."""
 
     IDS = st.sampled_from(("a", "b", "c", "d", "e", "f"))
+    WATCHERS = st.sampled_from(("gateway", "client"))
 
     @initialize()
     def begin(self) -> None:
@@ -444,6 +454,9 @@ class Interleaving(RuleBasedStateMachine):
         self.watched: dict[str, Entry] = {}
         self.revision = 0
         self.highest = 0
+        self.audience = Audience()
+        self.views: dict[str, dict[str, State]] = {}  # what each watcher goes by
+        self.spoke: dict[str, float] = {}  # when each was last heard
 
     def noting(self, event: Event, now: float) -> Entry | None:
         if not isinstance(event, Pass):
@@ -484,20 +497,56 @@ class Interleaving(RuleBasedStateMachine):
         if name in self.present():
             self.rows.observed(name, word, self.now)
 
-    @rule(name=IDS, reason=st.sampled_from((None, "by hand")))
-    def maintain(self, name: str, reason: str | None) -> None:
-        if name in self.present():
-            self.rows.maintain(name, reason, self.now)
+    @rule(
+        name=IDS,
+        back=st.none() | st.integers(0, 2),
+        say=st.sampled_from(
+            (
+                lambda name, generation: Maintain(name, "by hand", generation),
+                lambda name, generation: Maintain(name, None, generation),
+                lambda name, generation: Drain(name, 30.0, generation),
+                lambda name, generation: Drain(name, None, generation),
+                lambda name, generation: Change(name, weight=7, generation=generation),
+                lambda name, generation: Change(name, tags=("new",), generation=generation),
+                Deregister,
+            )
+        ),
+    )
+    def operate(self, name: str, back: int | None, say: Callable[[str, int | None], Event]) -> None:
+        """A message about whichever registration there is, or only about a certain one."""
+        known = self.generations.get(name, [1])
+        generation = None if back is None else known[max(0, len(known) - 1 - back)]
+        self.rows.advance(self.now)
+        before, there = dump(self.rows.table), self.rows.table.entries.get(name)
+        try:
+            self.rows.table.apply(say(name, generation), self.now)
+        except Unknown:
+            assert there is None
+        except Stale:
+            assert there is not None
+            assert there.instance.generation != generation
+        else:
+            assert there is not None
+            assert generation in (None, there.instance.generation)
+            return
+        assert dump(self.rows.table) == before
 
-    @rule(name=IDS, within=st.sampled_from((None, 30.0)))
-    def drain(self, name: str, within: float | None) -> None:
-        if name in self.present():
-            self.rows.drain(name, within, self.now)
+    @rule(watcher=WATCHERS)
+    def watch(self, watcher: str) -> None:
+        """A watcher applies the list, and says so."""
+        service = self.rows.services.get("api")
+        self.views[watcher] = {e.instance.id: e.state for e in service or ()}
+        self._acknowledge(watcher, service.revision if service is not None else 0)
 
-    @rule(name=IDS)
-    def deregister(self, name: str) -> None:
-        if name in self.present():
-            self.rows.deregister(name, None)
+    @rule(watcher=WATCHERS)
+    def fall_behind(self, watcher: str) -> None:
+        """A watcher says that it lives, and that it goes by what it had."""
+        if watcher in self.views:
+            self._acknowledge(watcher, 0)
+
+    def _acknowledge(self, watcher: str, revision: int) -> None:
+        self.audience.acknowledge("api", watcher, revision, self.now)
+        self.spoke[watcher] = self.now
 
     @rule(seconds=st.sampled_from((0.1, 1.0, 5.0, 9.0, 15.0, 31.0, 61.0)))
     def wait(self, seconds: float) -> None:
@@ -505,6 +554,7 @@ class Interleaving(RuleBasedStateMachine):
         told = {name: (e.heard, e.heard_at) for name, e in self.rows.table.entries.items()}
         self.now += seconds
         self.rows.advance(self.now)
+        self.audience.expire(self.now)
         for name in before.keys() - self.present():
             # Nobody is removed who was heard of within its ttl, unless its checks say otherwise.
             heard, at = told[name]
@@ -553,6 +603,25 @@ class Interleaving(RuleBasedStateMachine):
                 self.watched[delta.id] = delta.entry
         assert self.watched == {entry.instance.id: entry for entry in service}
         assert list(self.watched.values()) == [self.rows.get(name) for name in self.watched]
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "rows"))
+    def no_live_watcher_sends_to_whose_drain_is_safe(self) -> None:
+        for entry in self.rows.table:
+            if entry.state is not State.DRAINING:
+                continue
+            behind = self.audience.behind("api", entry.revision, self.now)
+            for watcher, at in self.spoke.items():
+                seen = self.views[watcher].get(entry.instance.id)
+                sends = seen not in (None, State.DRAINING)
+                assert watcher in behind or not sends or self.now - at >= LIVE
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "rows"))
+    def nobody_stays_for_ever_who_is_critical(self) -> None:
+        for entry in self.rows.table:
+            if entry.state is State.CRITICAL:
+                assert self.rows.table.now - entry.since < self.rows.table.policy.removal
 
 
 TestInterleaving = Interleaving.TestCase
