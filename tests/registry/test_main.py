@@ -18,6 +18,13 @@ from uaitools.registry.client import register
 from uaitools.tasks import spawn
 
 ROOT = Path(__file__).parents[2]
+# Read by the interpreter at its start: the clock on the wall, with an offset that a file has.
+JUMPING = """
+import pathlib, time
+def jumped(real=time.time, offset=pathlib.Path(__file__).with_name("offset")):
+    return real() + float(offset.read_text())
+time.time = jumped
+"""
 
 
 async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
@@ -100,6 +107,40 @@ async def test_after_kill_9_a_drain_waits_for_who_watched_before(tmp_path: Path)
         progress = await ask(registry, "POST", "/v1/services/a/drain", {"deadline": 60})
         assert progress["safe"] is False
         assert progress["behind"] == ["watchers from before this registry's restart"]
+
+
+async def test_a_jump_of_the_clock_on_the_wall_changes_nothing(tmp_path: Path) -> None:
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)
+    day = 86_400
+    async with (
+        registry_program(tmp_path, {"PYTHONPATH": str(tmp_path)}) as registry,
+        register(
+            name="api", address="127.0.0.1", port=9001, urls=[registry.url], id="a", ttl=2, drain=1
+        ) as registration,
+    ):
+        await registration.registered()
+        before = await ask(registry, "GET", "/v1/services/api")
+        for jump in (day, -day, 0):
+            offset.write_text(str(jump))
+            await asyncio.sleep(2.5)  # longer than the ttl
+            after = await ask(registry, "GET", "/v1/services/api")
+            assert [one["health"] for one in after["instances"]] == ["passing"]
+            assert (after["epoch"], after["index"]) == (before["epoch"], before["index"])
+            seen, first = (one["instances"][0]["last_seen"] for one in (after, before))
+            assert (seen > first) is (jump >= 0)  # it tells the time on the wall
+        offset.write_text(str(-day))
+        await registry.kill()
+        await registry.start()
+        assert await health(registry) == {"a": "passing"}
+        await put_in(registry, "b")
+        [generation] = [
+            one["generation"]
+            for one in (await ask(registry, "GET", "/v1/services/api"))["instances"]
+            if one["id"] == "b"
+        ]
+        assert generation > before["instances"][0]["generation"]
 
 
 async def test_a_registry_that_was_stopped_judges_nobody_for_it(tmp_path: Path) -> None:
