@@ -17,7 +17,7 @@ On the way: `http1`, `routing`, `guards`, `tls`, `access`; beside: `config`, `wo
 
 Beside it: `gateway` listens and swaps configurations; `clients` and `peers` are whom it serves;
 `directory` keeps services, whose `targets` a `resolver` finds, and `discovery` in a registry,
-which hears `sighting`s and an `announcement`; `checks` ask endpoints how they
+which hears `sighting`s; `checks` ask endpoints how they
 are, `affinity` ties requests to them, `attempts` report how they do. `native` connects our own
 application, or a component that is `mounted`, `direct` a function of it; `handler` is the proxy in
 another's. `sweep` is the one clock of all timeouts (`deadlines`, `patience`), `memo` remembers

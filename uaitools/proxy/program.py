@@ -19,7 +19,6 @@ from uaitools.errors import ServiceError
 from uaitools.lifecycle import Service, run, run_main
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
-from uaitools.proxy.announcement import Announced
 from uaitools.proxy.config import KEPT, ProxyConfig, RegistryTable
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.discovery import Source
@@ -29,6 +28,7 @@ from uaitools.proxy.orders import Order
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import WorkerEnd
 from uaitools.proxy.workers.supervisor import Supervisor
+from uaitools.registry.client.announcement import Announced
 from uaitools.secret import REVEALED
 from uaitools.tasks import spawn
 
@@ -198,7 +198,7 @@ class Program:
         client = self._settings.of(RegistryTable).client
         if client is None or client.address is None or listener is not self._first:
             return gateway
-        return Announced(gateway, client)
+        return Announced(gateway, "proxy", client, secure=self._config.tls is not None)
 
     def _admin_of(
         self,

@@ -1,6 +1,7 @@
 """Clients of the registry: who is there, and how to be there.
 
     registration  keeps an instance registered, and drains it before it goes
+    announcement  a server of ours that is registered while it serves
     lease         what it says next, and when
     api           the REST calls that this takes; `errors` of them
     service_client   calls a service's instances, in `calls`
@@ -16,7 +17,8 @@
     timing, backoff   how patient a client is
     config        [registry.client]
 
-I/O and the clock: registration, api, service_client, watcher, connection, cache; else pure.
+I/O and the clock: registration, announcement, api, service_client, watcher, subscription, reporting,
+connection, cache; else pure.
 Nothing is imported here, pydantic only by `config`, and aiohttp's server by none.
 """
 
