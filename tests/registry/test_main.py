@@ -14,6 +14,7 @@ import pytest
 
 from tests.peers.gateways import settled
 from tests.peers.registry_program import RegistryProgram, registry_program
+from tests.peers.servers import free_port
 from uaitools.registry.client import register
 from uaitools.tasks import spawn
 
@@ -217,6 +218,28 @@ async def test_a_deploy_script_waits_until_an_instance_may_stop(tmp_path: Path) 
         status, said, complaint = await run(*waits, "--deadline", "1")
         assert (status, said) == (1, "")
         assert complaint == "a is not safe to stop: gw-1 still sends to it\n"
+
+
+async def test_a_deploy_script_waits_until_an_instance_gets_requests(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        url = ("--url", registry.url)
+        status, _, complaint = await run("wait", "a", "--deadline", "0.5", *url)
+        assert (status, complaint) == (1, "a gets no requests: it is not registered\n")
+        waiting = spawn(run("wait", "a", *url), name="wait")
+        await asyncio.sleep(0.5)
+        await put_in(registry)
+        assert await waiting == (0, "a is passing\n", "")
+        await ask(registry, "PUT", "/v1/services/a/maintenance", {"reason": "new disks"})
+        status, _, complaint = await run("wait", "a", "--deadline", "0", *url)
+        assert (status, complaint) == (1, "a gets no requests: it is maintenance: new disks\n")
+
+
+async def test_an_operator_asks_the_next_registry_when_one_is_away(tmp_path: Path) -> None:
+    async with registry_program(tmp_path) as registry:
+        await put_in(registry)
+        urls = f'["http://127.0.0.1:{free_port()}", "{registry.url}"]'
+        status, said, _ = await run("wait", "a", UAITOOLS_REGISTRY__CLIENT__URL=urls)
+        assert (status, said) == (0, "a is passing\n")
 
 
 async def test_a_deploy_script_learns_that_somebody_has_ended_its_drain(tmp_path: Path) -> None:

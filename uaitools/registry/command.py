@@ -1,11 +1,11 @@
-"""What an operator or a deploy script asks a running registry: drain, list, explain."""
+"""What an operator or a deploy script asks a running registry: wait, drain, list, explain."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -19,6 +19,8 @@ from uaitools.registry.config import RegistryConfig
 SAFE, UNSAFE, FAILED = 0, 1, 2  # exit statuses
 _POLL: Final = 10.0  # seconds that one question may wait
 _PATIENCE: Final = 5.0  # seconds beyond that
+_LOOK: Final = 0.5  # seconds between two looks at an instance
+_SERVED: Final = ("passing", "degraded")
 
 
 class CommandError(Exception):
@@ -45,6 +47,17 @@ def add_commands(parser: ArgumentParser) -> None:
     drain.add_argument(
         "--deadline", type=float, default=30.0, metavar="SECONDS", help="30 by default"
     )
+    wait = commands.add_parser(
+        "wait",
+        help="until an instance gets requests",
+        description="Exit status: 0 it is passing or degraded, 1 it was not by the deadline (why "
+        "is on standard error), 2 nobody could be asked.",
+    )
+    wait.set_defaults(command=_wait)
+    wait.add_argument("id", metavar="ID")
+    wait.add_argument(
+        "--deadline", type=float, default=60.0, metavar="SECONDS", help="60 by default"
+    )
     undrain = commands.add_parser("undrain", help="have things sent to it again")
     undrain.set_defaults(command=_undrain)
     undrain.add_argument("id", metavar="ID")
@@ -54,7 +67,7 @@ def add_commands(parser: ArgumentParser) -> None:
     explain = commands.add_parser("explain", help="why instances are in their state")
     explain.set_defaults(command=_explain)
     explain.add_argument("name", metavar="SERVICE|ID")
-    for one in (drain, undrain, show, explain):
+    for one in (wait, drain, undrain, show, explain):
         one.add_argument("--url", help="of the registry, unless [registry.client] says it")
 
 
@@ -72,12 +85,12 @@ def run_command(options: Namespace, environ: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error}\n")
         return FAILED
     client = config.client
-    url = client.url[0] if client is not None else f"http://{config.listen}"
+    urls = client.url if client is not None else (f"http://{config.listen}",)
     credential = client.credential if client is not None else None
     token = credential() if callable(credential) else credential
 
     async def ask() -> int:
-        async with Caller(options.url or url, token) as caller:
+        async with Caller((options.url,) if options.url else urls, token) as caller:
             status: int = await options.command(caller, options)
             return status
 
@@ -91,15 +104,15 @@ def run_command(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 class Caller:
-    """Asks one registry. token: where it wants one."""
+    """Asks the first of the registries at `urls` that answers. token: where they want one."""
 
-    def __init__(self, url: str, token: str | None) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, urls: Sequence[str], token: str | None) -> None:
+        self._urls = [url.rstrip("/") for url in urls]
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._session = aiohttp.ClientSession(headers=headers)
 
     def __repr__(self) -> str:
-        return f"<Caller {self._url}>"
+        return f"<Caller {' '.join(self._urls)}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,18 +127,45 @@ class Caller:
         timeout = aiohttp.ClientTimeout(total=wait + _PATIENCE)
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
+        complaint = ""
+        for url in self._urls:
+            try:
+                async with self._session.request(
+                    method, f"{url}{path}", data=data, headers=headers, timeout=timeout
+                ) as response:
+                    document: dict[str, Any] = orjson.loads(await response.read() or b"{}")
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                reason = str(error) or "no answer in time"
+                complaint = f"the registry at {url} cannot be asked: {reason}"
+                continue
+            if response.status >= 400:
+                message = document.get("message", f"status {response.status}")
+                raise CommandError(message, response.status)
+            return document
+        raise CommandError(complaint)
+
+
+async def _wait(caller: Caller, options: Namespace) -> int:
+    until = monotonic() + options.deadline
+    path = f"/v1/explain/{quote(options.id, safe='')}"
+    said = "it is not registered"
+    while True:
         try:
-            async with self._session.request(
-                method, f"{self._url}{path}", data=data, headers=headers, timeout=timeout
-            ) as response:
-                document: dict[str, Any] = orjson.loads(await response.read() or b"{}")
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = str(error) or "no answer in time"
-            raise CommandError(f"the registry at {self._url} cannot be asked: {reason}") from error
-        if response.status >= 400:
-            message = document.get("message", f"status {response.status}")
-            raise CommandError(message, response.status)
-        return document
+            found = (await caller.ask("GET", path))["instances"]
+        except CommandError as error:
+            if error.status != 404:
+                raise
+            found = []
+        for one in found:
+            if one["id"] == options.id:
+                if one["health"] in _SERVED:
+                    sys.stdout.write(f"{options.id} is {one['health']}\n")
+                    return SAFE
+                said = f"it is {one['health']}: {one['cause']}"
+        if monotonic() >= until:
+            sys.stderr.write(f"{options.id} gets no requests: {said}\n")
+            return UNSAFE
+        await asyncio.sleep(min(_LOOK, max(0.0, until - monotonic())))
 
 
 async def _drain(caller: Caller, options: Namespace) -> int:

@@ -17,8 +17,8 @@
     timing, backoff   how patient a client is
     config        [registry.client]
 
-I/O and the clock: registration, announcement, api, service_client, watcher, subscription, reporting,
-connection, cache; else pure.
+I/O and the clock: registration, announcement, api, service_client, watcher, subscription,
+reporting, connection, cache; else pure.
 Nothing is imported here, pydantic only by `config`, and aiohttp's server by none.
 """
 
