@@ -598,7 +598,7 @@ class Interleaving(RuleBasedStateMachine):
             assert delta.revision == self.revision + 1
             self.revision = delta.revision
             if delta.entry is None:
-                del self.watched[delta.id]
+                self.watched.pop(delta.id, None)
             else:
                 self.watched[delta.id] = delta.entry
         assert self.watched == {entry.instance.id: entry for entry in service}
@@ -652,3 +652,19 @@ def test_a_table_from_a_snapshot_forgets_the_same_services_as_the_one_that_wrote
             one.register(instance("a", f"t-{number}"), START)
     assert list(again.services) == list(rows.services)
     assert again.table.floor == rows.table.floor
+
+
+def test_a_change_is_told_as_the_instance_is_now_or_why_it_is_gone() -> None:
+    rows = table()
+    for version in ("1", "2"):
+        rows.register(instance("a", version=version), START)
+        rows.register(instance("b", version=version), START)
+    rows.deregister("b", None, START)
+    deltas = rows.services["api"].since(0)
+    assert deltas is not None
+    told = [
+        (one.id, one.entry.instance.version if one.entry is not None else one.cause)
+        for one in deltas
+    ]
+    gone = ("b", "deregistered")
+    assert told == [("a", "2"), gone, ("a", "2"), gone, gone]

@@ -57,7 +57,8 @@ class Service:
         self.revision = revision
         self.gone: Cause | None = None  # why the last one left, the most doubtful since the first
         self._entries: dict[str, Entry] = {}
-        self._deltas: deque[Delta] = deque(maxlen=DELTAS)
+        # Revision, id, and why it has gone: None where it has come or changed.
+        self._deltas: deque[tuple[int, str, Cause | None]] = deque(maxlen=DELTAS)
 
     def __repr__(self) -> str:
         return f"<Service {self.name} revision={self.revision} instances={len(self)}>"
@@ -81,7 +82,7 @@ class Service:
         if not self._entries:
             self.gone = None
         self._entries[entry.instance.id] = entry
-        self._note(entry.instance.id, entry, None)
+        self._note(entry.instance.id, None)
         entry.revision = self.revision
 
     def remove(self, entry: Entry, cause: Cause) -> None:
@@ -89,7 +90,7 @@ class Service:
         del self._entries[entry.instance.id]
         if self.gone is not Cause.EXPIRED:
             self.gone = cause
-        self._note(entry.instance.id, None, cause)
+        self._note(entry.instance.id, cause)
 
     def listing(self, *, fresh: bool) -> Listing:
         """Who is there. fresh: this registry has begun anew, and not heard everybody yet."""
@@ -104,13 +105,21 @@ class Service:
         """The changes after a revision; None when they are not known any more: list instead."""
         if revision == self.revision:
             return []
-        if revision > self.revision or not self._deltas or self._deltas[0].revision > revision + 1:
+        if revision > self.revision or not self._deltas or self._deltas[0][0] > revision + 1:
             return None
-        return [delta for delta in self._deltas if delta.revision > revision]
+        # Instances are told as they are now: those that were replaced since are not kept for it.
+        found, causes = [], dict[str, Cause | None]()
+        for at, name, cause in reversed(self._deltas):
+            if at <= revision:
+                break
+            causes[name] = cause if cause is not None else causes.get(name)
+            entry = self._entries.get(name) if cause is None else None
+            found.append(Delta(at, name, entry, None if entry is not None else causes[name]))
+        return found[::-1]
 
-    def _note(self, name: str, entry: Entry | None, cause: Cause | None) -> None:
+    def _note(self, name: str, cause: Cause | None) -> None:
         self.revision += 1
-        self._deltas.append(Delta(self.revision, name, entry, cause))
+        self._deltas.append((self.revision, name, cause))
 
 
 # The order in which instances are to be used.
