@@ -53,7 +53,10 @@ class ServiceError(Exception):
 def invalid(error: ValidationError, service: str) -> ServiceError:
     """What a client is told of fields that do not fit (422), without what it sent."""
     details = [
-        {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
+        {
+            "field": ".".join(map(str, one["loc"])),
+            "message": one["msg"].removeprefix("Value error, "),
+        }
         for one in error.errors(include_url=False, include_input=False)
     ]
     return ServiceError(422, "the request has invalid fields", service, details=details)

@@ -20,6 +20,7 @@ from uaitools.auth.credential import API_KEY, AUTHORIZATION, USER_TOKEN, Credent
 from uaitools.auth.errors import AuthError
 from uaitools.auth.principal import ANONYMOUS, GUEST, Principal, require
 from uaitools.cors import PREFLIGHTS
+from uaitools.errors import ServiceError
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -91,7 +92,9 @@ def authentication(authenticator: Authenticator | None, service: str) -> Middlew
             return await handler(request)
         resource = request.match_info.route.resource
         path = resource.canonical if resource is not None else None
-        request[PRINCIPAL] = principal = await _principal(request, path, authenticator)
+        admit = functools.partial(_principal, request, path, authenticator)
+        request[_ADMIT] = admit
+        request[PRINCIPAL] = principal = await admit()
         if path in _OPERATIONS_PATHS and not _preflight(request):
             require(principal, (OPERATIONS,), (), service)
         return await handler(request)
@@ -100,6 +103,23 @@ def authentication(authenticator: Authenticator | None, service: str) -> Middlew
 
 
 _SERVICE: Final = web.RequestKey("authenticating_service", str)
+_ADMIT: Final = web.RequestKey("admit", functools.partial)
+
+
+async def still_admitted(request: web.Request) -> bool:
+    """Whether the credential of a request is still good for what it was: for streams to ask.
+
+    A key may have been revoked or got other scopes, a token may have expired. While that cannot
+    be told it counts as good.
+    """
+    admit = request.get(_ADMIT)
+    if admit is None:
+        return True
+    try:
+        again: Principal = await admit()
+    except ServiceError as error:
+        return error.code >= 500
+    return again == request[PRINCIPAL]
 
 
 async def _principal(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import WSCloseCode, WSMsgType
 
 from tests.registry.served import API, served
 from uaitools.auth.keyfile import change
 from uaitools.auth.keys import new_key
+from uaitools.registry.api import streams
+from uaitools.tasks import spawn
 
 NOW = datetime.now(UTC)
 READ, WRITE = "registry:read", "registry:write"
@@ -80,6 +84,33 @@ async def test_a_watcher_needs_to_read_and_to_tell_what_it_saw_to_write(
                 assert message["type"] == "list"
             else:
                 assert (message["type"], message["code"]) == ("error", 403)
+
+
+async def test_a_stream_ends_when_its_credential_is_no_longer_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PING", 0.3)
+    path = tmp_path / "keys.json"
+    kept, revoked = key(path, READ), key(path, READ)
+    async with (
+        served(auth={"keys_file": str(path)}) as registry,
+        registry.session.ws_connect(f"{registry.url}/v1/watch", headers=kept) as stays,
+        registry.session.ws_connect(f"{registry.url}/v1/watch", headers=revoked) as socket,
+        registry.session.get(f"{registry.url}/v1/watch?service=api", headers=revoked) as events,
+    ):
+        for one in (stays, socket):
+            await one.send_json({"type": "watch", "service": "api"})
+            assert (await one.receive_json())["type"] == "list"
+        reading = spawn(stays.receive(), name="read")  # which answers pings, too
+        change(path, lambda records: (records[:1], None))
+        closed = await socket.receive(timeout=10)
+        assert (closed.type, closed.data) == (WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
+        assert closed.extra == "the credential is no longer good"
+        async with asyncio.timeout(10):
+            assert b"event: list" in await events.read()
+        await asyncio.sleep(1)
+        assert not reading.done()
+        reading.cancel()
 
 
 async def test_health_is_open_and_metrics_are_for_operators(tmp_path: Path) -> None:

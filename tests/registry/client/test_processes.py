@@ -234,3 +234,11 @@ async def test_a_registry_with_authentication_takes_tokens_with_its_scopes(tmp_p
         "it refuses our credential: status 401",
     ]
     assert both not in repr(logs)
+
+
+async def test_who_registers_what_cannot_be_is_told_which_field(registry: RegistryProgram) -> None:
+    with capture_logs() as logs:
+        async with instance(registry, ttl=0.5, drain=0.0):
+            await eventually(lambda: any("reason" in line for line in logs))
+    reason = next(line["reason"] for line in logs if "reason" in line)
+    assert reason.startswith("422: the request has invalid fields: ttl is 0, ")

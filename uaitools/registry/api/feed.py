@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from time import monotonic
 from typing import Final
 
 import orjson
@@ -64,15 +65,29 @@ class Message:
 
 
 class Feed:
-    """One watcher's: once `changed` is set, `news` has what is to be told. epoch: of what was."""
+    """One watcher's: once `changed` is set, `news` has what is to be told.
 
-    __slots__ = ("_bells", "_doubted", "_due", "_registry", "_told", "changed", "epoch", "telling")
+    epoch: of what was told. looked: when it was last seen whether the stream may go on, monotonic.
+    """
+
+    __slots__ = (
+        "_bells",
+        "_doubted",
+        "_due",
+        "_registry",
+        "_told",
+        "changed",
+        "epoch",
+        "looked",
+        "telling",
+    )
 
     def __init__(self, registry: Registry, telling: Telling) -> None:
         self._registry = registry
         self.telling = telling
         self.changed = asyncio.Event()
         self.epoch = registry.table.epoch
+        self.looked = monotonic()
         self._told: dict[str, int | None] = {}  # the index that it knows; None for nothing
         self._doubted: set[str] = set()  # whose list was not to be believed
         self._due: dict[str, None] = {}

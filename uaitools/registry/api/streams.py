@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Final
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import orjson
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from pydantic import TypeAdapter, ValidationError
 
-from uaitools.auth.middleware import PRINCIPAL
+from uaitools.auth.middleware import PRINCIPAL, still_admitted
 from uaitools.errors import ServiceError
 from uaitools.registry.api import messages
 from uaitools.registry.api.feed import SERVICES, Feed, Telling
@@ -25,6 +26,14 @@ STUCK: Final = 30.0  # seconds after which a watcher that does not read is cut o
 MESSAGE: Final = 256 * 1024  # bytes of a watcher's message at most
 WRITE: Final = "registry:write"
 _MESSAGE: Final[TypeAdapter[messages.Message]] = TypeAdapter(messages.Message)
+
+
+class Over(Exception):
+    """A stream has to end; the text says why. code: of a WebSocket's close."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Streams:
@@ -61,18 +70,23 @@ class Streams:
             self._feeds.discard(feed)
             feed.close()
 
-    async def _news(self, feed: Feed) -> bool:
-        """Wait for news, or for PING seconds; False when the watcher is to go elsewhere.
+    async def _news(self, feed: Feed, request: web.Request) -> None:
+        """Wait for news, or for PING seconds. Raises Over when the stream has to end.
 
         That is when the registry stops, or was cut off for so long that drains elsewhere no longer
-        wait for who stays.
+        wait for who stays, or when the watcher's credential is no longer good.
         """
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(PING):
                 await feed.changed.wait()
-        except TimeoutError:
-            return not self.closing and not self._registry.store.adrift
-        return not self.closing
+        if monotonic() - feed.looked >= PING:
+            feed.looked = monotonic()
+            if not await still_admitted(request):
+                raise Over(WSCloseCode.POLICY_VIOLATION, "the credential is no longer good")
+            if self._registry.store.adrift and not feed.changed.is_set():
+                raise Over(WSCloseCode.GOING_AWAY, "ask another registry")
+        if self.closing:
+            raise Over(WSCloseCode.GOING_AWAY, "the registry stops")
 
     # -- WebSocket --------------------------------------------------------------------------
 
@@ -83,7 +97,7 @@ class Streams:
         writes = request[PRINCIPAL].has((WRITE,))
         async with self._feed() as feed:
             listener = _Listener(self._registry, feed, request, writes=writes)
-            teller = spawn(self._tell(feed, socket), name="tell a watcher")
+            teller = spawn(self._tell(feed, socket, request), name="tell a watcher")
             try:
                 async for message in socket:
                     if message.type is not WSMsgType.TEXT:
@@ -100,13 +114,16 @@ class Streams:
                 await socket.close()
         return socket
 
-    async def _tell(self, feed: Feed, socket: web.WebSocketResponse) -> None:
+    async def _tell(self, feed: Feed, socket: web.WebSocketResponse, request: web.Request) -> None:
         try:
-            while await self._news(feed):
+            while True:
+                await self._news(feed, request)
                 async with asyncio.timeout(STUCK):
                     for message in feed.news():
                         await socket.send_str(message.text.decode())
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"ask another registry")
+        except Over as over:
+            with suppress(ConnectionError):
+                await socket.close(code=over.code, message=str(over).encode())
         except TimeoutError:
             with suppress(ConnectionError):
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"read faster")
@@ -125,9 +142,10 @@ class Streams:
             for service in services:
                 epoch, index = known.get(service, (None, None))
                 feed.watch(service, index, epoch)
-            with suppress(ConnectionError, TimeoutError):  # it has gone, or does not read
+            with suppress(Over, ConnectionError, TimeoutError):  # it has gone, or does not read
                 await response.prepare(request)
-                while await self._news(feed):
+                while True:
+                    await self._news(feed, request)
                     await self._write(feed, response, known)
         return response
 

@@ -170,9 +170,12 @@ def _nothing(_: Fields) -> None:
 
 
 def _message(data: bytes | bytearray) -> str:
-    """What an error document says."""
+    """What an error document says, with the fields that are wrong."""
     try:
-        return Fields(orjson.loads(data)).text("message", "")
+        error = Fields(orjson.loads(data))
+        details = error.objects("details") if error.known("details") else []
+        wrong = [f"{one.text('field', '')} {one.text('message', '')}" for one in details]
+        return ": ".join(filter(None, (error.text("message", ""), "; ".join(wrong))))
     except (orjson.JSONDecodeError, Garbled):
         return "no reason is given"
 

@@ -121,7 +121,7 @@ class ServiceClient:
         watcher: Watching | None = None,
         members: Iterable[Member | str] | None = None,
         zone: str = "",
-        wait: float = 0.0,
+        wait: float = 2.0,
         policy: CallPolicy | None = None,
         tokens: ServiceTokens | None = None,
         principal: Principal | None = None,
