@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uaitools.registry.leases import Leases
-from uaitools.registry.protection import LEAST, SHARE, SMALL, protection, protects
+from uaitools.registry.protection import LEAST, SHARE, SMALL, Fleet, protects
 
 
 def test_a_lease_is_over_when_its_ttl_has_passed_since_it_was_renewed() -> None:
@@ -62,8 +62,8 @@ def test_a_service_and_a_zone_in_it_are_protected(
     here: list[bool], there: list[bool], reason: str
 ) -> None:
     fleet = [("x", late) for late in here] + [("y", late) for late in there]
-    assert protection("x", fleet) == reason
+    assert Fleet(fleet).protection("x") == reason
 
 
 def test_no_zone_is_no_zone_to_protect() -> None:
-    assert protection("", [("", True)] * 3 + [("y", False)] * 100) == ""
+    assert Fleet([("", True)] * 3 + [("y", False)] * 100).protection("") == ""

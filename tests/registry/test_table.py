@@ -27,6 +27,7 @@ from uaitools.registry.events import (
 )
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.model import Check, Instance, Load
+from uaitools.registry.protection import Fleet
 from uaitools.registry.service import Cause
 from uaitools.registry.snapshot import dump, load
 from uaitools.registry.table import EMPTY, Table, TablePolicy
@@ -615,6 +616,20 @@ class Interleaving(RuleBasedStateMachine):
                 seen = self.views[watcher].get(entry.instance.id)
                 sends = seen not in (None, State.DRAINING)
                 assert watcher in behind or not sends or self.now - at >= LIVE
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "rows"))
+    def a_fleet_is_counted_as_it_is(self) -> None:
+        for service in self.rows.services.values():
+            counted = Fleet((entry.instance.zone, entry.bad) for entry in service)
+            assert repr(service.fleet) == repr(counted)
+            assert all(
+                service.fleet.protection(zone) == counted.protection(zone) for zone in ("x", "y")
+            )
+            assert service.critical() == sorted(
+                (entry for entry in service if entry.state is State.CRITICAL),
+                key=lambda entry: entry.instance.id,
+            )
 
     @invariant()
     @precondition(lambda self: hasattr(self, "rows"))

@@ -139,6 +139,11 @@ class Entry:
                 assert_never(event)
 
     @property
+    def bad(self) -> bool:
+        """Whether all who know something say bad, protected or not."""
+        return self.bad_since is not None
+
+    @property
     def in_flight(self) -> int | None:
         """Requests under way; 0 for one that never says, None while it drains and has not yet."""
         return None if self.told is False else self.load.in_flight

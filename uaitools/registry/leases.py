@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from uaitools.registry.events import Silence
 from uaitools.registry.model import Load
-from uaitools.registry.protection import LATE, protection
+from uaitools.registry.protection import LATE, Fleet
 from uaitools.registry.table import Table
 
 
@@ -105,18 +105,18 @@ def silences(
     been silent for long, but not for its whole ttl, may be silent for the same reason.
     """
     found = []
-    fleets: dict[str, list[tuple[str, bool]]] = {}
+    fleets: dict[str, Fleet] = {}
     for name, generation in overdue:
         instance = table.entries[name].instance
         fleet = fleets.get(instance.name)
         if fleet is None:
-            fleet = fleets[instance.name] = [
+            fleet = fleets[instance.name] = Fleet(
                 (
                     other.instance.zone,
                     other.heard is False
                     or left.get(other.instance.id, 0.0) < (1.0 - LATE) * other.instance.ttl,
                 )
                 for other in table.services[instance.name]
-            ]
-        found.append(Silence(name, generation, protection(instance.zone, fleet)))
+            )
+        found.append(Silence(name, generation, fleet.protection(instance.zone)))
     return found

@@ -10,6 +10,7 @@ from typing import Final
 
 from uaitools.registry.entry import Entry
 from uaitools.registry.evidence import State
+from uaitools.registry.protection import Fleet
 
 DELTAS: Final = 256  # kept; who is further behind lists again
 
@@ -48,15 +49,20 @@ class Delta:
 
 
 class Service:
-    """What watchers of one service can see. revision: of the last change, 0 before the first."""
+    """What watchers of one service can see.
 
-    __slots__ = ("_deltas", "_entries", "gone", "name", "revision")
+    revision: of the last change, 0 before the first. fleet: how many of them are bad.
+    """
+
+    __slots__ = ("_critical", "_deltas", "_entries", "fleet", "gone", "name", "revision")
 
     def __init__(self, name: str, revision: int = 0) -> None:
         self.name = name
         self.revision = revision
         self.gone: Cause | None = None  # why the last one left, the most doubtful since the first
+        self.fleet = Fleet()
         self._entries: dict[str, Entry] = {}
+        self._critical: set[str] = set()
         # Revision, id, and why it has gone: None where it has come or changed.
         self._deltas: deque[tuple[int, str, Cause | None]] = deque(maxlen=DELTAS)
 
@@ -75,19 +81,19 @@ class Service:
 
     def restore(self, entry: Entry) -> None:
         """Put back an instance as it was; nothing has changed."""
-        self._entries[entry.instance.id] = entry
+        self._hold(entry)
 
     def put(self, entry: Entry) -> None:
         """An instance is new, or has changed."""
         if not self._entries:
             self.gone = None
-        self._entries[entry.instance.id] = entry
+        self._hold(entry)
         self._note(entry.instance.id, None)
         entry.revision = self.revision
 
     def remove(self, entry: Entry, cause: Cause) -> None:
         """An instance has gone."""
-        del self._entries[entry.instance.id]
+        self._let_go(entry)
         if self.gone is not Cause.EXPIRED:
             self.gone = cause
         self._note(entry.instance.id, cause)
@@ -116,6 +122,28 @@ class Service:
             entry = self._entries.get(name) if cause is None else None
             found.append(Delta(at, name, entry, None if entry is not None else causes[name]))
         return found[::-1]
+
+    def critical(self) -> list[Entry]:
+        """Those that are critical, in the order of their ids: the same in every registry."""
+        return [self._entries[name] for name in sorted(self._critical)]
+
+    def _hold(self, entry: Entry) -> None:
+        name = entry.instance.id
+        before = self._entries.get(name)
+        if before is not entry:
+            if before is not None:
+                self.fleet.remove(before.instance.zone, bad=before.bad)
+            self._entries[name] = entry
+            self.fleet.add(entry.instance.zone, bad=entry.bad)
+        if entry.state is State.CRITICAL:
+            self._critical.add(name)
+        else:
+            self._critical.discard(name)
+
+    def _let_go(self, entry: Entry) -> None:
+        del self._entries[entry.instance.id]
+        self._critical.discard(entry.instance.id)
+        self.fleet.remove(entry.instance.zone, bad=entry.bad)
 
     def _note(self, name: str, cause: Cause | None) -> None:
         self.revision += 1

@@ -29,7 +29,7 @@ from uaitools.registry.events import (
 )
 from uaitools.registry.evidence import State
 from uaitools.registry.model import Instance
-from uaitools.registry.protection import PROTECTION, protection
+from uaitools.registry.protection import PROTECTION
 from uaitools.registry.service import Cause, Listing, Service
 
 # Seconds after which everybody who lives has been heard of: clients register again every minute.
@@ -228,23 +228,25 @@ class Table:
         if bad_for > PROTECTION:
             entry.protected = ""
         elif bad_for > entry.instance.ttl:  # by then those who were on their way are, too
-            entry.protected = protection(entry.instance.zone, self._fleet(entry))
+            entry.protected = self._service(entry).fleet.protection(entry.instance.zone)
 
     def _protect(self, entry: Entry) -> None:
         """Hold nothing against anybody when too many of a service have become critical."""
-        fleet = self._fleet(entry)
-        for other in self._service(entry):
-            if other.state is State.CRITICAL and other.bad_since is not None:
-                reason = protection(other.instance.zone, fleet)
-                if reason and self.now - other.bad_since <= PROTECTION:
-                    other.protected = reason
-                    self._settle(other, self.now)
-
-    def _fleet(self, entry: Entry) -> list[tuple[str, bool]]:
-        return [(e.instance.zone, e.bad_since is not None) for e in self._service(entry)]
+        service = self._service(entry)
+        if not service.fleet.protection(entry.instance.zone):
+            return
+        for other in service.critical():
+            reason = service.fleet.protection(other.instance.zone)
+            if reason and other.bad_since is not None and self.now - other.bad_since <= PROTECTION:
+                other.protected = reason
+                self._settle(other, self.now)
 
     def _settle(self, entry: Entry, now: float) -> None:
-        if entry.settle(now):
+        was_bad = entry.bad
+        changed = entry.settle(now)
+        if entry.bad is not was_bad:
+            self._service(entry).fleet.turn(entry.instance.zone, bad=entry.bad)
+        if changed:
             self._put(entry)
             if entry.state is State.CRITICAL:
                 self._protect(entry)
