@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,7 +65,7 @@ COUNTS = st.builds(
     Observation,
     id=st.sampled_from("ab"),
     generation=st.integers(1, 2),
-    requests=st.integers(0, 9),
+    requests=st.integers(9, 18),
     failures=st.integers(0, 9),
     connect_errors=st.integers(0, 9),
     latency_ms=st.floats(0, 1000),
@@ -82,10 +83,11 @@ def test_observations_of_one_registration_are_summed(seen: list[Observation]) ->
     assert len(keys) == len(set(keys))
     for count in ("requests", "failures", "connect_errors"):
         assert sum(one[count] for one in found) == sum(getattr(one, count) for one in seen)
-    total = sum(one.requests * one.latency_ms for one in seen)
-    assert abs(sum(one["requests"] * one["latency_ms"] for one in found) - total) <= 1e-6 * (
-        total + 1
+    together = [Observation(**one) for one in found]
+    before, after = (
+        sum(one.successes * one.latency_ms for one in some) for some in (seen, together)
     )
+    assert after == pytest.approx(before)
 
 
 def test_observations_that_nobody_takes_are_bounded() -> None:

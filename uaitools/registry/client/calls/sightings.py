@@ -11,11 +11,16 @@ if TYPE_CHECKING:
 
 
 class _Counts:
-    __slots__ = ("answers", "connect_errors", "failures", "requests", "seconds")
+    __slots__ = ("connect_errors", "failures", "requests", "seconds")
 
     def __init__(self) -> None:
-        self.requests = self.failures = self.connect_errors = self.answers = 0
-        self.seconds = 0.0
+        self.requests = self.failures = self.connect_errors = 0
+        self.seconds = 0.0  # that answers took which were no failures
+
+    @property
+    def latency_ms(self) -> float:
+        successes = self.requests - self.failures
+        return self.seconds / successes * 1000 if successes else 0.0
 
 
 class Sightings:
@@ -33,9 +38,10 @@ class Sightings:
         """An answer began `seconds` after the request was sent."""
         counts = self._counts(member)
         counts.requests += 1
-        counts.answers += 1
-        counts.seconds += seconds
-        counts.failures += status >= 500
+        if status >= 500:
+            counts.failures += 1
+        else:
+            counts.seconds += seconds
 
     def failed(self, member: Member, *, connecting: bool) -> None:
         """There was no answer, through the instance's fault."""
@@ -54,7 +60,7 @@ class Sightings:
                 counts.requests,
                 counts.failures,
                 counts.connect_errors,
-                counts.seconds / counts.answers * 1000 if counts.answers else 0.0,
+                counts.latency_ms,
             )
             for (name, generation), counts in seen.items()
         ]
