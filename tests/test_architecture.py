@@ -107,9 +107,11 @@ PURE_IN_REGISTRY = (
     "table.py",
     "watchers.py",
 )
+PURE_IN_HUB = ("filters.py", "frames.py", "ring.py")
 PURE = [
     *ROOT.glob("traffic/**/*.py"),
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),
+    *(ROOT / "hub" / file for file in PURE_IN_HUB),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
     *(ROOT / "registry" / file for file in PURE_IN_REGISTRY),

@@ -1,0 +1,99 @@
+"""The last messages of a channel, framed once for all who get them. Pure.
+
+Every message has an offset, one above that of the message before it, and an offset means something
+only within the ring's epoch. Nobody has a queue of his own: whoever is behind holds the offset that
+he has got, and is caught up from here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import Final
+
+SIZE: Final = 256  # messages
+BYTES: Final = 4 * 1024 * 1024  # kept for one channel
+_NONE: Final = (0, b"")
+
+
+class Ring:
+    """Messages after `base`, at most `size` of them, none older than `age` seconds.
+
+    epoch: another one means that history was lost. base: the offset before the first message.
+    largest: bytes that are kept at most, beside the newest message.
+    """
+
+    __slots__ = ("_age", "_at", "_frames", "_joined", "_largest", "_size", "bytes", "epoch", "head")
+
+    def __init__(
+        self,
+        epoch: str,
+        *,
+        size: int = SIZE,
+        age: float = float("inf"),
+        largest: int = BYTES,
+        base: int = 0,
+    ) -> None:
+        self.epoch = epoch
+        self.head = base  # the offset of the newest message
+        self.bytes = 0
+        self._size = size
+        self._age = age
+        self._largest = largest
+        self._frames: deque[bytes] = deque()
+        self._at: deque[float] = deque()  # when each came
+        self._joined = _NONE  # an offset, and what follows it
+
+    def __repr__(self) -> str:
+        return f"<Ring {self.epoch}:{self.head} messages={len(self)} bytes={self.bytes}>"
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def base(self) -> int:
+        """The offset of the newest message that is not kept any more."""
+        return self.head - len(self._frames)
+
+    def append(self, frame: bytes, now: float) -> int:
+        """Keep a message; its offset."""
+        self.head += 1
+        self.bytes += len(frame)
+        self._frames.append(frame)
+        self._at.append(now)
+        self._joined = _NONE
+        while len(self._frames) > self._size or (
+            self.bytes > self._largest and len(self._frames) > 1
+        ):
+            self._drop()
+        self.expire(now)
+        return self.head
+
+    def expire(self, now: float) -> None:
+        """Forget what is too old."""
+        while self._at and now - self._at[0] > self._age:
+            self._drop()
+
+    def lost(self, offset: int) -> int:
+        """How many messages after an offset are not kept any more."""
+        return max(0, self.base - offset)
+
+    def after(self, offset: int, limit: int | None = None) -> list[bytes]:
+        """The messages after an offset that are kept, the oldest first, `limit` of them."""
+        begin = max(0, offset - self.base)
+        end = None if limit is None else begin + limit
+        return list(islice(self._frames, begin, end))
+
+    def joined(self, offset: int) -> bytes:
+        """The same as one piece, made once for all who have got as far, one after the other."""
+        if self._joined[0] != offset or not self._joined[1]:
+            if offset == self.head - 1 and self._frames:
+                self._joined = (offset, self._frames[-1])
+            else:
+                self._joined = (offset, b"".join(self.after(offset)))
+        return self._joined[1]
+
+    def _drop(self) -> None:
+        self.bytes -= len(self._frames.popleft())
+        self._at.popleft()
+        self._joined = _NONE
