@@ -1,0 +1,152 @@
+"""What a client says: JSON text, one command a message. Pure but for pydantic.
+
+    {"id": 1, "type": "subscribe", "channel": "repo:12", "recover": {"epoch": "e", "offset": 41}}
+
+`id` is the client's and stands in the reply.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+CHANNEL: Final = r"^[!-~]{1,128}$"
+LIMIT: Final = 1000  # messages or members in one reply
+_IDS: Final = 1 << 53
+
+Id = Annotated[int, Field(ge=0, lt=_IDS)]
+Channel = Annotated[str, Field(pattern=CHANNEL)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+Limit = Annotated[int, Field(ge=1, le=LIMIT)]
+
+
+class Said(BaseModel):
+    """What comes: strict about its keys, and about what is a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Id
+
+
+class Place(BaseModel):
+    """How far a client has got in a channel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    epoch: Annotated[str, Field(max_length=64)]
+    offset: Id
+
+
+class Connect(Said):
+    """The credential, where the upgrade had none."""
+
+    type: Literal["connect"]
+    token: Annotated[str, Field(min_length=1, max_length=8192)]
+
+
+class Subscribe(Said):
+    """Have the messages of a channel from now on, and what came after `recover`.
+
+    filter: see hub.filters. token: for private channels.
+    """
+
+    type: Literal["subscribe"]
+    channel: Channel
+    recover: Place | None = None
+    filter: dict[str, Any] | None = None
+    token: Annotated[str, Field(max_length=8192)] | None = None
+
+
+class Unsubscribe(Said):
+    """Have them no more."""
+
+    type: Literal["unsubscribe"]
+    channel: Channel
+
+
+class Publish(Said):
+    """Send a message to a channel. event: the message's `type`."""
+
+    type: Literal["publish"]
+    channel: Channel
+    event: Name = "message"
+    data: Any
+
+
+class Presence(Said):
+    """Who is in a channel: how many, and a page of them, after the user `after`."""
+
+    type: Literal["presence"]
+    channel: Channel
+    after: Annotated[str, Field(max_length=256)] | None = None
+    limit: Limit = 100
+
+
+class History(Said):
+    """What was said in a channel, after `since` or the newest."""
+
+    type: Literal["history"]
+    channel: Channel
+    since: Place | None = None
+    limit: Limit = 100
+
+
+class Ping(Said):
+    """Ask whether anybody is there."""
+
+    type: Literal["ping"]
+
+
+Command = Connect | Subscribe | Unsubscribe | Publish | Presence | History | Ping
+_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+class BadCommand(Exception):
+    """It cannot be done. code: for programs; the text is for people. id: of the command, if known.
+
+    bad_json       it is no JSON object
+    unknown_type   there is no such command
+    bad_field      a field is missing, wrong, or not known
+    """
+
+    def __init__(self, code: str, message: str, id: int | None = None) -> None:  # noqa: A002 - the protocol's word
+        super().__init__(message)
+        self.code = code
+        self.id = id
+
+
+def read_command(text: str | bytes) -> Command:
+    """The command that a client has sent. Raises BadCommand."""
+    try:
+        return _COMMAND.validate_json(text)
+    except ValidationError as error:
+        raise _bad(error, text) from error
+
+
+def _bad(error: ValidationError, text: str | bytes) -> BadCommand:
+    first = error.errors(include_url=False, include_input=False)[0]
+    match first["type"]:
+        case "json_invalid":
+            return BadCommand("bad_json", "a command is a JSON object")
+        case "model_attributes_type" | "dict_type":
+            return BadCommand("bad_json", "a command is a JSON object")
+        case "union_tag_invalid" | "union_tag_not_found":
+            known = "connect, subscribe, unsubscribe, publish, presence, history, ping"
+            return BadCommand("unknown_type", f"a command's type is one of {known}", _id(text))
+    where = ".".join(str(part) for part in first["loc"][1:])
+    return BadCommand("bad_field", f"{where}: {first['msg']}", _id(text))
+
+
+class _Identified(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    id: Id
+
+
+def _id(text: str | bytes) -> int | None:
+    """Whatever else is wrong with it, its reply should be found."""
+    try:
+        return _Identified.model_validate_json(text).id
+    except ValidationError:
+        return None
