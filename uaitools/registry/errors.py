@@ -30,6 +30,14 @@ class Full(ServiceError):
         super().__init__(507, message, SERVICE)
 
 
+class Crowded(ServiceError):
+    """More services are watched than anybody can wait for (503)."""
+
+    def __init__(self, most: int) -> None:
+        message = f"{most} services are watched here already; watch fewer, or another registry"
+        super().__init__(503, message, SERVICE, retry_after=60)
+
+
 class Unavailable(ServiceError):
     """What is shared with other registries cannot be changed now (503)."""
 

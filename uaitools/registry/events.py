@@ -112,6 +112,16 @@ Event = (
 _KINDS: Final[Mapping[str, type[Any]]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 
+def subject(event: Event) -> str:
+    """The id of the instance that an event is about, '' for none."""
+    match event:
+        case Register(instance):
+            return instance.id
+        case Pass():
+            return ""
+    return event.id
+
+
 def encode(event: Event) -> dict[str, Any]:
     """The event as a document for orjson."""
     kind = type(event).__name__.lower()

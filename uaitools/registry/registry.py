@@ -185,10 +185,15 @@ class Registry:
 
     async def progress(self, name: str) -> Progress:
         """How far the drain of an instance is. Raises Unknown."""
-        entry = self.table.get(name)
-        behind = await self.store.behind(entry.instance.name, entry.revision)
-        overdue = entry.drained_by is not None and self.store.now() >= entry.drained_by
-        return Progress(behind, entry.in_flight, overdue)
+        while True:
+            entry = self.table.get(name)
+            revision = entry.revision
+            behind = await self.store.behind(entry.instance.name, revision)
+            if self.table.entries.get(name) is entry and entry.revision == revision:
+                break  # else it has changed meanwhile, and who is behind is another question
+        deadline = entry.drained_by
+        overdue = deadline is not None and self.store.now() >= deadline
+        return Progress(revision, behind, entry.in_flight, deadline, overdue)
 
     # -- messages of watchers ---------------------------------------------------------------
 

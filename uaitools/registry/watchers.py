@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
+from uaitools.registry.errors import Crowded
+
 LIVE: Final = 45.0  # seconds after its last word in which a watcher counts
 MOST: Final = 10_000  # watchers of one service that are remembered
 SERVICES: Final = 10_000  # that are watched at most
@@ -19,20 +21,23 @@ CROWD: Final = f"more than {MOST} watchers"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a drain is.
+    """How far the drain of an instance is.
 
-    behind: watchers that may still send. in_flight: requests under way, None when the instance has
-    not said so since it began. overdue: its deadline has passed.
+    revision: of its service, at which it became what it is. behind: watchers that may still send.
+    in_flight: requests under way, None when the instance has not said so since it began. deadline:
+    in the table's time, None when it does not drain. overdue: that has passed.
     """
 
+    revision: int
     behind: tuple[str, ...]
     in_flight: int | None
+    deadline: float | None
     overdue: bool
 
     @property
     def safe(self) -> bool:
         """The instance may stop."""
-        return not self.behind and self.in_flight == 0
+        return self.deadline is not None and not self.behind and self.in_flight == 0
 
 
 class Watchers:
@@ -96,15 +101,14 @@ class Audience:
         """Each service and watcher."""
         return ((service, name) for service, known in self._services.items() for name in known)
 
-    def acknowledge(self, service: str, watcher: str, revision: int, now: float) -> bool:
-        """See Watchers.acknowledge. False when too many services are watched."""
+    def acknowledge(self, service: str, watcher: str, revision: int, now: float) -> None:
+        """See Watchers.acknowledge. Raises Crowded: no drain would wait for more services."""
         known = self._services.get(service)
         if known is None:
             if len(self._services) >= SERVICES:
-                return False
+                raise Crowded(SERVICES)
             known = self._services[service] = Watchers()
         known.acknowledge(watcher, revision, now)
-        return True
 
     def leave(self, service: str, watcher: str) -> bool:
         """See Watchers.leave. False for a service that nobody watches."""

@@ -24,7 +24,7 @@ from uaitools.registry.model import Instance, Load
 from uaitools.registry.snapshot import dump
 from uaitools.registry.store.port import Store
 from uaitools.registry.table import TablePolicy
-from uaitools.registry.watchers import LIVE
+from uaitools.registry.watchers import CROWD, LIVE, MOST
 
 TTL: Final = 30.0
 LAG: Final = 3.0  # seconds by which a store may judge later than it might
@@ -175,13 +175,17 @@ async def time_is_never_set_back_and_removes_the_critical(ground: Ground) -> Non
     entry = await store.append(Register(instance()))
     assert entry is not None
     before = store.now()
-    await store.append(Observed("a", entry.instance.generation, Word.BAD, "5xx"))
+    await ground.advance(TTL + LAG)
+    for name, generation in await store.beat():
+        await store.append(Silence(name, generation))
+    assert store.table.get("a").state is State.CRITICAL
     await ground.advance(200.0)
-    assert store.now() >= before + 199.0
+    assert store.now() >= before + 199.0 + TTL
     while (due := store.table.next_due()) is not None and due <= store.now():
         await store.append(Pass())
     assert store.table.now <= store.now()
-    assert store.table.get("a").sight.until < store.table.now
+    with pytest.raises(Unknown):
+        store.table.get("a")
 
 
 async def who_has_not_applied_a_revision_is_behind_while_it_lives(ground: Ground) -> None:
@@ -202,6 +206,19 @@ async def who_has_not_applied_a_revision_is_behind_while_it_lives(ground: Ground
     assert await store.behind("api", 5) == ("two",)
     await ground.advance(LIVE + 1.0)
     assert await store.behind("api", 5) == ()
+
+
+async def of_too_many_watchers_none_is_forgotten_for_another_one(ground: Ground) -> None:
+    store = await ground.open()
+    await store.append(Register(instance()))
+    for number in range(MOST + 5):
+        store.acknowledge("api", f"w{number}", 3)
+    assert await store.behind("api", 3) == (CROWD,)
+    behind = await store.behind("api", 4)
+    assert len(behind) == MOST + 1
+    assert {"w0", f"w{MOST - 1}", CROWD}.issubset(behind)
+    await ground.advance(LIVE + 1.0)
+    assert await store.behind("api", 4) == ()
 
 
 async def everything_is_there_again_after_a_restart(ground: Ground) -> None:
@@ -279,6 +296,7 @@ CHECKS: Final[tuple[Callable[[Ground], Awaitable[None]], ...]] = (
     a_late_heartbeat_of_an_old_generation_touches_nothing,
     time_is_never_set_back_and_removes_the_critical,
     who_has_not_applied_a_revision_is_behind_while_it_lives,
+    of_too_many_watchers_none_is_forgotten_for_another_one,
     everything_is_there_again_after_a_restart,
     after_a_restart_everybody_gets_one_ttl,
     after_a_restart_who_watched_before_is_waited_for,

@@ -60,7 +60,7 @@ class Listener:
     def applied(self, by: str, outcome: Outcome) -> None:
         pass
 
-    async def replaced(self, old: Replica, told: Amends, *, claimed: bool) -> None:
+    async def replaced(self, old: Replica, told: Amends, unread: int, *, claimed: bool) -> None:
         pass
 
     def met(self, now: float) -> None:

@@ -228,16 +228,15 @@ class Api:
 
     async def _progress_of(self, name: str) -> answers.DrainProgress:
         progress = await self._registry.progress(name)
-        entry = self._registry.table.get(name)
-        drained_by = entry.drained_by
+        deadline = progress.deadline
         return answers.DrainProgress(
             id=name,
-            index=entry.revision,
-            safe=drained_by is not None and progress.safe,
+            index=progress.revision,
+            safe=progress.safe,
             behind=progress.behind,
             in_flight=progress.in_flight,
             overdue=progress.overdue,
-            deadline=None if drained_by is None else self._documents.stamp(drained_by),
+            deadline=None if deadline is None else self._documents.stamp(deadline),
         )
 
     def _said(self, entry: Entry) -> bytes:

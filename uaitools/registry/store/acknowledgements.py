@@ -33,8 +33,8 @@ class Acknowledgements:
 
     def acknowledge(self, service: str, watcher: str, revision: int, now: float) -> None:
         """See Store.acknowledge; to be told."""
-        if self._audience.acknowledge(service, watcher, revision, now):
-            self._untold[service, watcher] = revision
+        self._audience.acknowledge(service, watcher, revision, now)
+        self._untold[service, watcher] = revision
 
     def leave(self, service: str, watcher: str) -> None:
         """See Store.leave; to be told."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from uaitools.errors import ServiceError
 from uaitools.registry.entry import Entry
-from uaitools.registry.events import Event
+from uaitools.registry.events import Deregister, Event, Pass, Register, subject
 from uaitools.registry.store.replica import Outcome
+from uaitools.registry.table import Table
 
 BATCH: Final = 128  # sent together
 WAITING: Final = 10_000  # that wait at most
@@ -93,14 +95,25 @@ class Appends:
         for ask in self._asks.values():
             ask.seq = 0
 
-    def skipped(self, upto: int, entries: dict[str, Entry]) -> None:
-        """Entries up to one were not read; their effect shows in the table."""
+    def skipped(self, upto: int, table: Table) -> None:
+        """Entries up to one were not read; what came of them is what the table shows."""
         for by, ask in list(self._asks.items()):
             if 0 < ask.seq <= upto:
-                self.applied(by, entries.get(getattr(ask.event, "id", "")))
+                self.applied(by, _shown(ask.event, table))
 
     def reject(self, error: Exception) -> None:
         """None of these will be stored from here."""
         asks, self._asks = self._asks, {}
         for ask in asks.values():
             ask.settle(error)
+
+
+def _shown(event: Event, table: Table) -> Outcome:
+    """What came of an event that was stored, as far as the table tells."""
+    if isinstance(event, Deregister | Pass):
+        return None
+    generation = None if isinstance(event, Register) else event.generation
+    try:
+        return table.get(subject(event), generation)
+    except ServiceError as error:  # it has gone, or was replaced
+        return error

@@ -43,8 +43,12 @@ class Audience(Protocol):
     def applied(self, by: str, outcome: Outcome) -> None:
         """An entry has changed the table."""
 
-    async def replaced(self, old: Replica, told: Amends, *, claimed: bool) -> None:
-        """The table is another one. claimed: begun here, and leases are to be granted."""
+    async def replaced(self, old: Replica, told: Amends, unread: int, *, claimed: bool) -> None:
+        """The table is another one.
+
+        unread: the entry up to which nobody has seen what came of any; those after it are told of
+        next. claimed: begun here, and leases are to be granted.
+        """
 
     def met(self, now: float) -> None:
         """Redis is there, and the table is as it should be. now: its time, 0 if unknown."""
@@ -139,7 +143,7 @@ class Follower:
         told = Amends()
         if epoch != old.table.epoch:
             told = amends(old, new.table, began, before.decode(), base)
-        await self._take(new, told, claimed=False)
+        await self._take(new, told, kept, claimed=False)
         for by, outcome in outcomes:
             self._audience.applied(by, outcome)
 
@@ -176,12 +180,13 @@ class Follower:
             _log.warning(
                 "another history begins in redis", epoch=epoch, instances=len(replica.table)
             )
-            await self._take(read(text, int(answer[1])), Amends(), claimed=True)
+            seq = int(answer[1])
+            await self._take(read(text, seq), Amends(), seq, claimed=True)
 
-    async def _take(self, new: Replica, told: Amends, *, claimed: bool) -> None:
+    async def _take(self, new: Replica, told: Amends, unread: int, *, claimed: bool) -> None:
         old, self.replica = self.replica, new
         new.table.touched = {*old.table.services, *new.table.services}
-        await self._audience.replaced(old, told, claimed=claimed)
+        await self._audience.replaced(old, told, unread, claimed=claimed)
 
     # -- reading on -------------------------------------------------------------------------
 

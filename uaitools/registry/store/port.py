@@ -80,7 +80,11 @@ class Store(Protocol):
         """Seconds that are left of instances' leases."""
 
     def acknowledge(self, service: str, watcher: str, revision: int) -> None:
-        """A watcher has applied a revision of a service, or shows that it lives."""
+        """A watcher has applied a revision of a service, or shows that it lives.
+
+        Of watchers beyond a bound none is forgotten for another one: they are behind together.
+        Raises Crowded when too many services are watched.
+        """
 
     async def introduce(self) -> None:
         """Wait until all registries know of the watchers that have come here.

@@ -35,6 +35,7 @@ from uaitools.registry.events import (
     Register,
     Silence,
     encode,
+    subject,
 )
 from uaitools.registry.leases import Lease
 from uaitools.registry.store.acknowledgements import Acknowledgements
@@ -170,11 +171,11 @@ class RedisStore:
         self.changed()
         self._appends.applied(by, outcome)
 
-    async def replaced(self, old: Replica, told: Amends, *, claimed: bool) -> None:
+    async def replaced(self, old: Replica, told: Amends, unread: int, *, claimed: bool) -> None:
         """The table is another one."""
         self._kept = self._follower.replica.seq if claimed else 0
         if self.table.epoch == old.table.epoch:
-            self._appends.skipped(self._follower.replica.seq, self.table.entries)
+            self._appends.skipped(unread, self.table)
         else:
             self._appends.lost()
             self._acknowledged.begin_anew()
@@ -268,7 +269,7 @@ class RedisStore:
     def _arguments(self, ask: Ask) -> tuple[Argument, ...]:
         event, table = ask.event, self.table
         kind = type(event).__name__.lower()
-        name = event.instance.id if isinstance(event, Register) else getattr(event, "id", "")
+        name = subject(event)
         known = table.entries.get(name)
         had = b"" if known is None else member_of(known.instance)
         life, due, generation = 0.0, 0.0, ""

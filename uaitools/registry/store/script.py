@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Final
 
 from uaitools.registry.clock import STEP
-from uaitools.registry.watchers import LIVE, MOST
+from uaitools.registry.watchers import CROWD, LIVE, MOST
 
 FORMAT: Final = 1  # of everything here; registries of another one keep away
 SECOND: Final = 1_000_000
@@ -57,7 +57,7 @@ def _script(body: str) -> str:
     times = "".join(f"local {k} = {int(v * SECOND)}\n" for k, v in _MICROSECONDS.items())
     numbers = (
         f"local FORMAT, OVERDUE, LONGEST, LEAP, MOST = "
-        f"{FORMAT}, {OVERDUE}, {LONGEST}, {LEAP}, {MOST}\n"
+        f"{FORMAT}, {OVERDUE}, {LONGEST}, {LEAP}, {MOST}\nlocal CROWD = '{CROWD}'\n"
     )
     return times + numbers + _COMMON + body
 
@@ -223,26 +223,28 @@ return {'left'}
 """
 )
 
-# What watchers have applied. Of too many, those that were silent longest are forgotten, a tenth
-# at a time.
+# What watchers have applied. Of too many none is forgotten for another one, since he may still
+# send: who comes in vain is remembered together with others as CROWD, who has applied nothing.
 #
 #     ARGV  epoch, seq, then service, watcher, revision of each; revision '' for one that leaves
 APPLIED: Final = _script(
     _KNOWN
     + """
-local function trim(key)
-    local known, all = redis.call('HGETALL', key), {}
+local function full(key)
+    if redis.call('HLEN', key) < MOST then
+        return false
+    end
+    local crowd = redis.call('HGET', key, CROWD)
+    if crowd and now - tonumber(string.match(crowd, ' (%d+)$')) < GAP then
+        return true  -- it has just been looked at
+    end
+    local known = redis.call('HGETALL', key)
     for i = 1, #known, 2 do
-        local at = tonumber(string.match(known[i + 1], ' (%d+)$'))
-        all[#all + 1] = {at, known[i]}
-    end
-    table.sort(all, function(one, other) return one[1] < other[1] end)
-    for i, one in ipairs(all) do
-        if i > MOST / 10 and now - one[1] < LIVE then
-            return
+        if now - tonumber(string.match(known[i + 1], ' (%d+)$')) >= LIVE then
+            redis.call('HDEL', key, known[i])
         end
-        redis.call('HDEL', key, one[2])
     end
+    return redis.call('HLEN', key) >= MOST
 end
 
 for i = 3, #ARGV, 3 do
@@ -253,8 +255,8 @@ for i = 3, #ARGV, 3 do
         local before = redis.call('HGET', key, watcher)
         if before then
             revision = math.max(revision, tonumber(string.match(before, '^(%d+)')))
-        elseif redis.call('HLEN', key) >= MOST then
-            trim(key)
+        elseif full(key) then
+            watcher, revision = CROWD, 0
         end
         redis.call('HSET', key, watcher, whole(revision) .. ' ' .. whole(now))
         redis.call('PEXPIRE', key, whole(2 * LIVE / 1000))
