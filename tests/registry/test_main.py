@@ -224,14 +224,14 @@ async def test_a_deploy_script_waits_until_an_instance_gets_requests(tmp_path: P
     async with registry_program(tmp_path) as registry:
         url = ("--url", registry.url)
         status, _, complaint = await run("wait", "a", "--deadline", "0.5", *url)
-        assert (status, complaint) == (1, "a gets no requests: it is not registered\n")
+        assert (status, complaint) == (1, "a is not healthy: it is not registered\n")
         waiting = spawn(run("wait", "a", *url), name="wait")
         await asyncio.sleep(0.5)
         await put_in(registry)
         assert await waiting == (0, "a is passing\n", "")
         await ask(registry, "PUT", "/v1/services/a/maintenance", {"reason": "new disks"})
         status, _, complaint = await run("wait", "a", "--deadline", "0", *url)
-        assert (status, complaint) == (1, "a gets no requests: it is maintenance: new disks\n")
+        assert (status, complaint) == (1, "a is not healthy: it is maintenance: new disks\n")
 
 
 async def test_an_operator_asks_the_next_registry_when_one_is_away(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from uaitools.log import get_logger
 from uaitools.proxy.affinity import Affinity, Sticky, finder
@@ -30,9 +30,9 @@ from uaitools.proxy.sighting import sight
 from uaitools.proxy.sweep import Sweep
 from uaitools.proxy.targets import Target, Targets, names_of, speaks_tls
 from uaitools.proxy.tls.material import UpstreamContexts
-from uaitools.registry.client.placing import NOBODY, Placement, place
+from uaitools.registry.client import NOBODY, Placement, place
 from uaitools.traffic.balancing.ewma import DECAY
-from uaitools.traffic.breaker import OUT, BreakerPolicy, Cause, CircuitBreaker, State
+from uaitools.traffic.breaker import BreakerPolicy, Cause, CircuitBreaker, State
 from uaitools.traffic.checks import CheckPolicy
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy
@@ -41,8 +41,6 @@ from uaitools.traffic.sticky import Sessions
 if TYPE_CHECKING:
     from uaitools.registry.client import Member
 
-# One that ramps up cannot take what its zone gets, either.
-_AWAY: Final = (*OUT, State.DRAINED, State.RAMPING)
 _log = get_logger(__name__)
 
 
@@ -213,7 +211,7 @@ class Directory:
         failing = [
             pool.sighting.member.id
             for endpoint, pool in (service.pools.items() if service is not None else ())
-            if pool.sighting is not None and endpoint.breaker.state in _AWAY
+            if pool.sighting is not None and not endpoint.healthy
         ]
         return place(self.instances(registered), self.zone, failing)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from uaitools.log import get_logger
 from uaitools.metrics import Family, Sample
-from uaitools.registry.client.reporting import report_for_ever
+from uaitools.registry.client import report_for_ever
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from uaitools.proxy.orders import Order
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import WorkerEnd
 from uaitools.proxy.workers.supervisor import Supervisor
-from uaitools.registry.client.announcement import Announced
+from uaitools.registry.client import Announced
 from uaitools.secret import REVEALED
 from uaitools.tasks import spawn
 

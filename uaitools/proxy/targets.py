@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from uaitools.proxy.resolver import is_address
 from uaitools.proxy.tls.upstream import TlsConnector
-from uaitools.registry.client.placing import SECURE, Placed, Placement
 
 if TYPE_CHECKING:
     from uaitools.proxy.config import EndpointUrl, ServiceSettings, UpstreamTls
     from uaitools.proxy.pool import Connector
     from uaitools.proxy.resolver import Resolver
     from uaitools.proxy.tls.material import UpstreamContexts
-    from uaitools.registry.client import Member
+    from uaitools.registry.client import Member, Placed, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Targets:
         return {
             label
             for member in placement.out
-            for label, _ in self._places(member.address, member.port, secure=_secure(member))
+            for label, _ in self._places(member.address, member.port, secure=member.secure)
         }
 
     def _of_endpoint(self, endpoint: EndpointUrl, tls: UpstreamTls, scale: int) -> Iterator[Target]:
@@ -97,7 +96,7 @@ class Targets:
 
     def _of_instance(self, placed: Placed, tls: UpstreamTls) -> Iterator[Target]:
         host, port = placed.member.address, placed.member.port
-        secure = _secure(placed.member)
+        secure = placed.member.secure
         for label, address in self._places(host, port, secure=secure):
             connect = self._connector(address, port, host, tls if secure else None)
             yield Target(label, placed.weight, connect, placed.rank > 0, placed)
@@ -118,19 +117,15 @@ def names_of(settings: ServiceSettings, members: Iterable[Member]) -> set[str]:
     """The host names, not addresses, that a service points at."""
     urls = [endpoint for endpoint in settings.endpoints if not endpoint.url.startswith("unix:")]
     hosts = {endpoint.host_port[0] for endpoint in urls}
-    hosts |= {member.address for member in members if member.scheme in SECURE}
+    hosts |= {member.address for member in members if member.web}
     return {host for host in hosts if not is_address(host)}
 
 
 def speaks_tls(settings: ServiceSettings, placement: Placement) -> bool:
     """Whether any connection of a service does."""
     return any(endpoint.secure for endpoint in settings.endpoints) or any(
-        _secure(placed.member) for placed in placement.placed
+        placed.member.secure for placed in placement.placed
     )
-
-
-def _secure(member: Member) -> bool:
-    return SECURE.get(member.scheme, False)
 
 
 def _connect_tcp(

@@ -6,7 +6,7 @@ the streams of `api/`, which tell watchers. `checks/` ask instances, `client/` i
 
 Pure, with `now` as an argument:
 
-    model       an instance as it has said of itself
+    model       an instance as it has said of itself; address: where it is
     events      everything that may happen, one value each
     evidence    what witnesses say, and which state follows
     entry       one registration: its witnesses, its state, its history

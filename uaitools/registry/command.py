@@ -15,12 +15,12 @@ import orjson
 
 from uaitools.config import ConfigError, load
 from uaitools.registry.config import RegistryConfig
+from uaitools.registry.evidence import HEALTHY
 
 SAFE, UNSAFE, FAILED = 0, 1, 2  # exit statuses
 _POLL: Final = 10.0  # seconds that one question may wait
 _PATIENCE: Final = 5.0  # seconds beyond that
 _LOOK: Final = 0.5  # seconds between two looks at an instance
-_SERVED: Final = ("passing", "degraded")
 
 
 class CommandError(Exception):
@@ -49,7 +49,7 @@ def add_commands(parser: ArgumentParser) -> None:
     )
     wait = commands.add_parser(
         "wait",
-        help="until an instance gets requests",
+        help="until an instance is passing or degraded",
         description="Exit status: 0 it is passing or degraded, 1 it was not by the deadline (why "
         "is on standard error), 2 nobody could be asked.",
     )
@@ -158,12 +158,12 @@ async def _wait(caller: Caller, options: Namespace) -> int:
             found = []
         for one in found:
             if one["id"] == options.id:
-                if one["health"] in _SERVED:
+                if one["health"] in HEALTHY:
                     sys.stdout.write(f"{options.id} is {one['health']}\n")
                     return SAFE
                 said = f"it is {one['health']}: {one['cause']}"
         if monotonic() >= until:
-            sys.stderr.write(f"{options.id} gets no requests: {said}\n")
+            sys.stderr.write(f"{options.id} is not healthy: {said}\n")
             return UNSAFE
         await asyncio.sleep(min(_LOOK, max(0.0, until - monotonic())))
 

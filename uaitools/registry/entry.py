@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from uaitools.registry.events import Beat, Checked, Drain, Maintain, Observed, Silence
-from uaitools.registry.evidence import Damper, Judgement, State, Testimony, Word, judge
+from uaitools.registry.evidence import HEALTHY, Damper, Judgement, State, Testimony, Word, judge
 from uaitools.registry.model import Instance, Load
 
 HISTORY: Final = 32  # changes of state that are remembered
 OBSERVED: Final = 30.0  # seconds for which proxies' word is good
 LOOK: Final = 5.0  # seconds after which a protected one is looked at again
 FORGOTTEN: Final = 86_400.0  # seconds of silence after which one in maintenance is removed
-_HEALTHY: Final = frozenset((State.PASSING, State.DEGRADED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Entry:
         self._note(now, State.STARTING, "registered anew")
         self.damper = earlier.damper
         self.maintenance = earlier.maintenance
-        if earlier.state in _HEALTHY:
+        if earlier.state in HEALTHY:
             self.damper.fall(now)
 
     # -- what witnesses say -----------------------------------------------------------------
@@ -180,7 +179,7 @@ class Entry:
         found = judge(self.testimonies(now))
         if found.state is State.CRITICAL and self.protected:
             return Judgement(State.SUSPECT, f"{found.cause}; {self.protected}")
-        if found.state in _HEALTHY and self.damper.damped(now):
+        if found.state in HEALTHY and self.damper.damped(now):
             return Judgement(State.SUSPECT, f"it goes to and fro; {found.cause}")
         return found
 
@@ -194,7 +193,7 @@ class Entry:
         self.cause = found.cause
         if found.state is self.state:
             return False
-        if self.state in _HEALTHY and found.state in (State.SUSPECT, State.CRITICAL):
+        if self.state in HEALTHY and found.state in (State.SUSPECT, State.CRITICAL):
             self.damper.fall(now)
         self.state = found.state
         self.since = now

@@ -31,7 +31,8 @@ class State(enum.StrEnum):
     MAINTENANCE = "maintenance"  # taken out by an operator
 
 
-SERVED: Final = (State.PASSING, State.DEGRADED, State.SUSPECT)
+HEALTHY: Final = (State.PASSING, State.DEGRADED)
+SERVED: Final = (*HEALTHY, State.SUSPECT)
 
 
 class Word(enum.Enum):

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _INSTANCES: Final = Family("registry_instances", "gauge", "Instances by their state.")
 _SERVICES: Final = Family("registry_services", "gauge", "Services, also those without instances.")
 _HEARTBEATS: Final = Family("registry_heartbeats_total", "counter", "Heartbeats taken.")
-_EVENTS: Final = Family("registry_events_total", "counter", "Events applied, of all registries.")
+_EVENTS: Final = Family("registry_events_total", "counter", "Events that were stored from here.")
 _UNSTORED: Final = Family(
-    "registry_unstored_total", "counter", "Events that could not be stored and are tried again."
+    "registry_unstored_total", "counter", "Events that could not be stored from here."
 )
 _WATCHERS: Final = Family("registry_watchers", "gauge", "Open streams and waiting polls.")
 _LATE: Final = Family(

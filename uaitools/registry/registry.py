@@ -43,7 +43,7 @@ _log = get_logger(__name__)
 
 @dataclass(slots=True)
 class Counts:
-    """What has happened here, for metrics."""
+    """What has happened here, for metrics. unstored: events that could not be stored."""
 
     heartbeats: int = 0
     events: int = 0
@@ -62,7 +62,7 @@ class Registry:
 
     def __init__(self, store: Store, *, check_workers: int = WORKERS) -> None:
         self.store = store
-        self.following = Following(store.append, store.share, check_workers)
+        self.following = Following(self.append, store.share, check_workers)
         self.bells = Bells()
         self.counts = Counts()
         self._sightings = Sightings()
@@ -125,13 +125,13 @@ class Registry:
         same = self.table.same(wanted)
         if same is not None:
             return await self.heartbeat(wanted.id, same.instance.generation, None)
-        return await self._append(Register(wanted))
+        return await self._happen(Register(wanted))
 
     async def heartbeat(self, name: str, generation: int, load: Load | None) -> Entry:
         """An instance is alive. Raises Unknown, Stale and Unavailable."""
         entry = self.table.get(name, generation)
         event = self.hear(entry, load)
-        return entry if event is None else await self._append(event)
+        return entry if event is None else await self._happen(event)
 
     def hear(self, entry: Entry, load: Load | None) -> Beat | None:
         """An instance is alive; the event to append where that changes what is known of it."""
@@ -145,7 +145,7 @@ class Registry:
     async def deregister(self, name: str, generation: int | None) -> None:
         """Take an instance out, at its own wish. Raises Unknown, Stale and Unavailable."""
         self.table.get(name, generation)
-        await self.store.append(Deregister(name, generation))
+        await self.append(Deregister(name, generation))
 
     # -- messages of operators --------------------------------------------------------------
 
@@ -164,14 +164,14 @@ class Registry:
         """
         self.table.get(name, generation)
         kept = None if tags is None else tuple(sorted(tags))
-        return await self._append(Change(name, weight, kept, meta, generation))
+        return await self._happen(Change(name, weight, kept, meta, generation))
 
     async def maintain(self, name: str, reason: str | None, generation: int | None = None) -> Entry:
         """Take an instance out until further notice, or let it in again. As `change`."""
         entry = self.table.get(name, generation)
         if entry.maintenance == reason:
             return entry
-        return await self._append(Maintain(name, reason, generation))
+        return await self._happen(Maintain(name, reason, generation))
 
     async def drain(self, name: str, within: float | None, generation: int | None = None) -> Entry:
         """Have nothing new sent to an instance; None: have it sent again. As `change`.
@@ -181,7 +181,7 @@ class Registry:
         entry = self.table.get(name, generation)
         if within is None and entry.drained_by is None:
             return entry
-        return await self._append(Drain(name, within, generation))
+        return await self._happen(Drain(name, within, generation))
 
     async def progress(self, name: str) -> Progress:
         """How far the drain of an instance is. Raises Unknown."""
@@ -225,7 +225,7 @@ class Registry:
                 usual[service] = self._sightings.usual(ids, now)
             said = self._sightings.note(one, witness, usual[service], now)
             if _worth_keeping(entry, said.word, now):
-                await self._append(Observed(one.id, one.generation, said.word, said.reason))
+                await self._happen(Observed(one.id, one.generation, said.word, said.reason))
 
     # -- time -------------------------------------------------------------------------------
 
@@ -246,10 +246,10 @@ class Registry:
             concerned = [e.instance.id for name in names for e in self.table.services[name]]
             left = await store.left(concerned)
             for event in silences(self.table, news(self.table, overdue), left):
-                await store.append(event)
+                await self.append(event)
         due = self.table.next_due()
         if due is not None and due <= store.now():
-            await store.append(Pass())
+            await self.append(Pass())
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -257,20 +257,30 @@ class Registry:
             try:
                 await self.tick()
             except Unavailable:
-                self.counts.unstored += 1  # the store has said why, and is asked again
+                pass  # the store has said why, and is asked again
             except Exception:
                 # Instances would never expire again: better to go on and say so each time.
                 _log.exception("a tick failed")
 
     # -- inside -----------------------------------------------------------------------------
 
-    async def _append(self, event: Event) -> Entry:
-        entry = await self.store.append(event)
+    async def append(self, event: Event) -> Entry | None:
+        """Have an event happen; see Store.append."""
+        try:
+            entry = await self.store.append(event)
+        except Unavailable:
+            self.counts.unstored += 1
+            raise
+        self.counts.events += 1
+        return entry
+
+    async def _happen(self, event: Event) -> Entry:
+        """One that is about an instance which is there, then and afterwards."""
+        entry = await self.append(event)
         assert entry is not None
         return entry
 
     def _changed(self) -> None:
-        self.counts.events += 1
         if self.table.epoch != self._epoch:  # history was lost, also that of unknown services
             self._epoch = self.table.epoch
             self.bells.ring_all()

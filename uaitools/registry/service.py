@@ -75,10 +75,6 @@ class Service:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
-    def of(self, zone: str | None) -> Iterator[Entry]:
-        """The instances in a zone, all of them for None."""
-        return (e for e in self._entries.values() if zone is None or e.instance.zone == zone)
-
     def restore(self, entry: Entry) -> None:
         """Put back an instance as it was; nothing has changed."""
         self._hold(entry)

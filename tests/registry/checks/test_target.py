@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from uaitools.registry.checks.target import PATH_LIMIT, url, valid_address, valid_path
+from uaitools.registry.address import valid_address
+from uaitools.registry.checks.target import PATH_LIMIT, url, valid_path
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_address, valid_path
+from uaitools.registry.address import valid_address
+from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_path
 from uaitools.registry.evidence import State
 
 _SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,25})?(?:e-[0-9]{1,3})?)(ms|s)?")

@@ -31,7 +31,6 @@ READ: Final = "registry:read"
 BODY: Final = 256 * 1024  # bytes at most
 _JITTER: Final = 1 / 16  # of a wait, so that watchers who asked together do not ask again in step
 _STEP: Final = 0.25  # seconds between two looks at a drain
-_FIND: Final = "/v1/services/{name}"
 _ONE: Final = "/v1/services/{id}"
 BEAT: Final = f"{_ONE}/heartbeat"
 
@@ -78,7 +77,7 @@ class Api:
         return self._heard(entry) if event is None else self._told(event)
 
     async def _told(self, event: Beat) -> bytes:
-        entry = await self._registry.store.append(event)
+        entry = await self._registry.append(event)
         assert entry is not None
         return self._heard(entry)
 

@@ -7,6 +7,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from uaitools.registry.address import web_scheme
 from uaitools.registry.checks.answer import GOOD, WEAK, Answer
 from uaitools.registry.checks.target import url
 from uaitools.registry.model import Check, Instance
@@ -19,7 +20,6 @@ HEADERS: Final = {
 }
 # Of what the peer sends, held at once; no byte of the body is looked at.
 READ_LIMIT: Final = 64 * 1024
-_SECURE: Final = frozenset({"https", "wss"})
 
 
 async def ask_http(check: Check, instance: Instance, session: aiohttp.ClientSession) -> Answer:
@@ -38,7 +38,7 @@ async def get(
     check: Check, instance: Instance, session: aiohttp.ClientSession, headers: dict[str, str]
 ) -> aiohttp.ClientResponse:
     """The head of the answer, with the rest still on the connection; `end` it."""
-    scheme = "https" if instance.scheme in _SECURE else "http"
+    scheme = web_scheme(instance.scheme)
     return await session.get(
         URL(url(scheme, instance.address, instance.port, check.path), encoded=True),
         headers=headers,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from uaitools.registry.address import valid_address, valid_port
 from uaitools.registry.checks.answer import GOOD, Answer
-from uaitools.registry.checks.target import valid_address, valid_port
 from uaitools.registry.model import Instance
 
 

@@ -27,13 +27,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from uaitools.registry.client.announcement import Announced
     from uaitools.registry.client.calls.context import carried
     from uaitools.registry.client.calls.policy import CallPolicy
     from uaitools.registry.client.config import RegistryClientConfig
     from uaitools.registry.client.errors import Away, Refused
     from uaitools.registry.client.member import Member
+    from uaitools.registry.client.placing import NOBODY, Placed, Placement, place
     from uaitools.registry.client.registration import Registration, register
     from uaitools.registry.client.registries import Token
+    from uaitools.registry.client.reporting import report_for_ever
     from uaitools.registry.client.service_client import ServiceClient
     from uaitools.registry.client.subscription import Watched
     from uaitools.registry.client.timing import Timing
@@ -44,12 +47,16 @@ if TYPE_CHECKING:
     from uaitools.registry.observation import Observation
 
 __all__ = [
+    "NOBODY",
+    "Announced",
     "Away",
     "CallPolicy",
     "Check",
     "Load",
     "Member",
     "Observation",
+    "Placed",
+    "Placement",
     "Refused",
     "Registration",
     "RegistryClientConfig",
@@ -61,16 +68,22 @@ __all__ = [
     "Watched",
     "Watcher",
     "carried",
+    "place",
     "register",
+    "report_for_ever",
 ]
 
 _HOMES = {
+    "NOBODY": "uaitools.registry.client.placing",
+    "Announced": "uaitools.registry.client.announcement",
     "Away": "uaitools.registry.client.errors",
     "CallPolicy": "uaitools.registry.client.calls.policy",
     "Check": "uaitools.registry.model",
     "Load": "uaitools.registry.model",
     "Member": "uaitools.registry.client.member",
     "Observation": "uaitools.registry.observation",
+    "Placed": "uaitools.registry.client.placing",
+    "Placement": "uaitools.registry.client.placing",
     "Refused": "uaitools.registry.client.errors",
     "Registration": "uaitools.registry.client.registration",
     "RegistryClientConfig": "uaitools.registry.client.config",
@@ -82,7 +95,9 @@ _HOMES = {
     "Watched": "uaitools.registry.client.subscription",
     "Watcher": "uaitools.registry.client.watcher",
     "carried": "uaitools.registry.client.calls.context",
+    "place": "uaitools.registry.client.placing",
     "register": "uaitools.registry.client.registration",
+    "report_for_ever": "uaitools.registry.client.reporting",
 }
 
 

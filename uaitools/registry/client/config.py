@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from uaitools.config import Model
+from uaitools.registry.address import valid_address
 from uaitools.registry.client.registries import REGISTRY, Token, base_url
 from uaitools.secret import Secret
 
@@ -26,6 +27,7 @@ def _named(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_named)]
+Zone = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class RegistryClientConfig(Model):
@@ -46,9 +48,9 @@ class RegistryClientConfig(Model):
         Field(min_length=1),
     ] = (REGISTRY,)
     token: Annotated[Secret, Field(min_length=1)] | None = None
-    zone: Name | None = None
+    zone: Zone | None = None
     name: Name | None = None
-    address: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    address: Annotated[str, AfterValidator(valid_address)] | None = None
     cache: Path | None = None
 
     @property

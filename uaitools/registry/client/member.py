@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from uaitools.registry.address import SECURE
 from uaitools.registry.client.fields import Fields, Garbled
 from uaitools.registry.evidence import SERVED, State
 
@@ -43,6 +44,16 @@ class Member:
     def url(self) -> str:
         """Where it is: `http://10.0.0.1:9001`."""
         return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def web(self) -> bool:
+        """Whether it speaks HTTP, over TLS or not."""
+        return self.scheme in SECURE
+
+    @property
+    def secure(self) -> bool:
+        """Whether that is over TLS."""
+        return SECURE.get(self.scheme, False)
 
     @property
     def served(self) -> bool:

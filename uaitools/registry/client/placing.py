@@ -19,9 +19,6 @@ from uaitools.registry.client.member import Member
 from uaitools.registry.evidence import State
 from uaitools.traffic.zones import Place, backups
 
-# An instance that speaks another protocol gets no HTTP requests.
-SECURE: Final = {"http": False, "ws": False, "https": True, "wss": True}
-
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -61,7 +58,7 @@ def place(members: Sequence[Member], zone: str = "", failing: Collection[str] = 
     out, or that ramp up; they keep their place, but a zone of which they are many has not enough
     of its own.
     """
-    able = [one for one in members if one.scheme in SECURE]
+    able = [one for one in members if one.web]  # others get no HTTP requests
     ready = [
         one.served and one.health is not State.SUSPECT and one.id not in failing for one in able
     ]

@@ -28,6 +28,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from uaitools.log import get_logger
+from uaitools.registry.address import web_scheme
 from uaitools.registry.client.calls.bodies import encoded, repeatable
 from uaitools.registry.client.calls.calling import Calling, Opened, Opening
 from uaitools.registry.client.calls.context import CARRIED
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 # RFC 9110 9.2.2; as in the gateway, PUT and DELETE need an Idempotency-Key.
 _REPLAYABLE: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 _KEY: Final = "Idempotency-Key"
-_SECURE: Final = frozenset(("https", "wss"))
 T = TypeVar("T")
 _Handshake = aiohttp.ClientWebSocketResponse | aiohttp.WSServerHandshakeError
 
@@ -391,8 +391,10 @@ def _target(path: str) -> URL:
 
 
 def _url(member: Member, target: URL) -> URL:
-    scheme = "https" if member.scheme in _SECURE else "http"
-    return URL(f"{scheme}://{member.host}:{member.port}{target.raw_path_qs}", encoded=True)
+    return URL(
+        f"{web_scheme(member.scheme)}://{member.host}:{member.port}{target.raw_path_qs}",
+        encoded=True,
+    )
 
 
 def _nothing() -> None:

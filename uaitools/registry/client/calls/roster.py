@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from uaitools.errors import ServiceError
 from uaitools.registry.client.calls.sightings import Sightings
-from uaitools.registry.client.placing import SECURE, place
+from uaitools.registry.client.placing import place
 from uaitools.registry.evidence import SERVED
 from uaitools.traffic.balancing import Balancer, make_balancer
 from uaitools.traffic.breaker import OUT, CircuitBreaker, State
@@ -95,7 +95,7 @@ class Roster:
         same_epoch = view.epoch == self._epoch
         seats: dict[str, _Seat] = {}
         for member in view.members:
-            if member.scheme in SECURE:
+            if member.web:
                 known = self._seats.get(member.id)
                 stays = known is not None and _same(known.member, member, same_epoch=same_epoch)
                 endpoint = known.endpoint if known and stays else self._endpoint(member)
