@@ -11,7 +11,8 @@ from typing import Final, Self
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Address
 from uaitools.proxy import Gateway, Mounted, ProxyConfig
-from uaitools.registry.api.resources import BEAT, BODY, Api
+from uaitools.registry.api.instances import BEAT
+from uaitools.registry.api.resources import BODY, Api
 from uaitools.registry.api.streams import WRITE
 from uaitools.registry.config import RegistryConfig
 from uaitools.registry.errors import SERVICE
