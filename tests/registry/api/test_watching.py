@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 import pytest
 
-from tests.peers.gateways import eventually
+from tests.peers.gateways import eventually, settled
 from tests.registry.served import Answer, Served, served
 from uaitools.registry.api import streams
 from uaitools.tasks import spawn
@@ -136,11 +136,7 @@ async def test_an_explanation_tells_when_checks_are_made_and_protection_ends(
             for one in found["next"]
         )
 
-    for _ in range(100):
-        if await counted():
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail("the check's failures are not counted")
+    await settled(counted)
 
 
 async def test_a_long_poll_is_answered_when_its_service_changes_and_no_other(

@@ -135,7 +135,7 @@ async def test_a_watcher_of_one_registry_is_waited_for_by_a_drain_on_another(
     async with registries(redis, 2) as (one, other):
         entry = await passing(one, "a")
         other.store.acknowledge("api", "gateway", entry.revision)
-        await asyncio.sleep(0.2)
+        await other.store.introduce()
         entry = await one.drain("a", 30.0)
         assert (await one.progress("a")).behind == ("gateway",)
         other.store.acknowledge("api", "gateway", entry.revision)
