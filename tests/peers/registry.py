@@ -35,7 +35,7 @@ def instance(name: str, **fields: object) -> dict[str, Any]:
         "id": name,
         "name": "api",
         "address": "10.0.0.1",
-        "port": 9001,
+        "port": 9001 + sum(map(ord, name)) - ord("a"),
         "generation": 1,
         "health": "passing",
         **fields,

@@ -217,7 +217,7 @@ async def test_a_deploy_script_waits_until_an_instance_may_stop(tmp_path: Path) 
         await ask(registry, "GET", "/v1/services/api?watcher=gw-1")
         status, said, complaint = await run(*waits, "--deadline", "1")
         assert (status, said) == (1, "")
-        assert complaint == "a is not safe to stop: gw-1 still sends to it\n"
+        assert complaint == "a is not safe to stop: waiting for gw-1\n"
 
 
 async def test_a_deploy_script_waits_until_an_instance_gets_requests(tmp_path: Path) -> None:
@@ -261,7 +261,10 @@ async def test_a_deploy_script_learns_that_somebody_has_ended_its_drain(tmp_path
 async def test_what_cannot_be_asked_is_said(tmp_path: Path) -> None:
     async with registry_program(tmp_path) as registry:
         status, _, complaint = await run("drain", "nobody", "--wait", "--url", registry.url)
-        assert (status, complaint) == (2, "no instance has the id 'nobody'; register it again\n")
+        assert (status, complaint) == (
+            2,
+            "no instance has the id 'nobody'; /v1/services lists what there is\n",
+        )
         url = registry.url
     status, _, complaint = await run("list", "--url", url)
     assert status == 2

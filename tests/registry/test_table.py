@@ -354,16 +354,20 @@ def test_a_list_begins_with_those_to_prefer() -> None:
 def test_a_drain_waits_for_what_the_instance_says_after_it_has_begun() -> None:
     rows = table()
     entry = rows.register(instance(), START)
-    assert entry.in_flight == 0  # it never says
+    assert entry.in_flight(0.0) == 0  # it never says
     rows.heartbeat("a", 1, Load(in_flight=2), START)
-    assert entry.in_flight == 2
+    assert entry.in_flight(0.0) == 2
 
     rows.drain("a", 60, START + 1)
-    assert entry.in_flight is None
+    assert entry.in_flight(0.0) is None
     rows.heartbeat("a", 1, None, START + 2)
-    assert entry.in_flight is None
+    assert entry.in_flight(0.0) is None
     rows.heartbeat("a", 1, Load(in_flight=0), START + 3)
-    assert entry.in_flight == 0
+    assert entry.in_flight(0.0) == 0
+    # What was sent just before the last watcher applied it is not in what was said before that.
+    assert entry.in_flight(START + 4) is None
+    rows.heartbeat("a", 1, Load(in_flight=1), START + 5)
+    assert entry.in_flight(START + 4) == 1
 
 
 def test_who_stops_while_it_drains_is_removed() -> None:
@@ -418,10 +422,10 @@ def test_the_watchers_that_are_remembered_are_bounded() -> None:
         watchers.acknowledge(f"w{number}", 1, START)
     assert len(watchers) == MOST
     # Nobody is forgotten for another one, and no drain is safe with somebody unknown.
-    assert watchers.behind(1, START) == (CROWD,)
+    assert watchers.behind(1, START).names == (CROWD,)
     watchers.leave("w0")
     assert len(watchers) == MOST - 1
-    assert watchers.behind(1, START + LIVE) == ()
+    assert watchers.behind(1, START + LIVE).names == ()
     watchers.expire(START + LIVE)
     assert len(watchers) == 0
 
@@ -432,10 +436,10 @@ def test_a_drain_waits_for_live_watchers_that_have_not_applied_it() -> None:
         watchers.acknowledge(watcher, 5, START)
     watchers.acknowledge("one", 6, START + 44)
     watchers.acknowledge("two", 7, START + 44)
-    assert watchers.behind(7, START + 44) == ("dead", "one")
+    assert watchers.behind(7, START + 44).names == ("dead", "one")
     watchers.acknowledge("one", 7, START + 45)
     watchers.acknowledge("one", 6, START + 46)  # an old message that comes late
-    assert watchers.behind(7, START + 46) == ()
+    assert watchers.behind(7, START + 46).names == ()
 
 
 class Interleaving(RuleBasedStateMachine):
@@ -611,7 +615,7 @@ class Interleaving(RuleBasedStateMachine):
         for entry in self.rows.table:
             if entry.state is not State.DRAINING:
                 continue
-            behind = self.audience.behind("api", entry.revision, self.now)
+            behind = self.audience.behind("api", entry.revision, self.now).names
             for watcher, at in self.spoke.items():
                 seen = self.views[watcher].get(entry.instance.id)
                 sends = seen not in (None, State.DRAINING)

@@ -66,6 +66,7 @@ class Directory:
         self.secret = b""
         self._settings: dict[str, ServiceSettings] = {}
         self.instances: Callable[[str], Sequence[Member]] = lambda _name: ()
+        self.known: Callable[[str], bool] = lambda _name: False
         self.zone = ""
         self._resolver = Resolver(self._names, self._renamed)
         self._accepting_remote = False
@@ -241,6 +242,8 @@ class Directory:
                 f"set proxy.services.{name}.endpoints in the configuration, or `registry = true` "
                 f"there and register an instance named {name}"
             )
+        if not self.known(registered):
+            return "no registry has said who is there; the log says why"
         if placement.out:
             states = ", ".join(sorted({one.health.value for one in placement.out}))
             return f"the registry has no instance of {registered} to send to, only {states}"

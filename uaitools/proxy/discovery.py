@@ -110,6 +110,10 @@ class Discovery:
         known = self._known.get(name)
         return None if known is None else known.view
 
+    def knows(self, name: str) -> bool:
+        """Whether a registry has said who is there under a name, or a list of it was on disk."""
+        return name in self._known
+
     def instances(self, name: str) -> Sequence[Member]:
         """The instances under a name, whatever their health."""
         view = self.view(name)

@@ -119,6 +119,7 @@ class Gateway:
         self._directory = Directory(self._sweep, self.outbox, self.client_of, on_ejection)
         self.discovery = Discovery(self._directory.rediscover, self._directory.pools)
         self._directory.instances = self.discovery.instances
+        self._directory.known = self.discovery.knows
         self._source = registry
         self._secret = secret or token_bytes(32)
         self._peers = Peers(config.trusted_proxies)
@@ -438,7 +439,7 @@ class Gateway:
             return (await self.gather()).metrics
 
         async def get_status(_request: web.Request) -> web.Response:
-            return component.json_response(status.document(await self.gather()))
+            return component.json_response(status.document(await self.gather(), self.name))
 
         app = component.application(
             self.name,

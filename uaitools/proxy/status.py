@@ -85,10 +85,13 @@ def report(gateway: Gateway, sources: Registry) -> Report:
     )
 
 
-def document(whole: Report) -> dict[str, object]:
-    """The body of GET /api/status, for orjson: environment, workers, and services by name."""
+def document(whole: Report, service: str) -> dict[str, object]:
+    """The body of GET /api/status, for orjson: environment, workers, and services by name.
+
+    service: who says it.
+    """
     return {
-        "service": "proxy",
+        "service": service,
         "environment": whole.environment,
         "workers": whole.workers,
         "services": {name: one.document() for name, one in sorted(whole.services.items())},

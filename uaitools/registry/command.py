@@ -20,6 +20,7 @@ from uaitools.registry.evidence import HEALTHY
 SAFE, UNSAFE, FAILED = 0, 1, 2  # exit statuses
 _POLL: Final = 10.0  # seconds that one question may wait
 _PATIENCE: Final = 5.0  # seconds beyond that
+_SENT: Final = "[registry.client] token or UAITOOLS_REGISTRY__CLIENT__TOKEN is what is sent"
 _LOOK: Final = 0.5  # seconds between two looks at an instance
 
 
@@ -45,7 +46,7 @@ def add_commands(parser: ArgumentParser) -> None:
     drain.add_argument("id", metavar="ID")
     drain.add_argument("--wait", action="store_true", help="until it is safe, or the deadline")
     drain.add_argument(
-        "--deadline", type=float, default=30.0, metavar="SECONDS", help="30 by default"
+        "--deadline", type=float, default=90.0, metavar="SECONDS", help="90 by default"
     )
     wait = commands.add_parser(
         "wait",
@@ -140,6 +141,8 @@ class Caller:
                 continue
             if response.status >= 400:
                 message = document.get("message", f"status {response.status}")
+                if response.status in (401, 403):
+                    message += f" ({_SENT})"
                 raise CommandError(message, response.status)
             return document
         raise CommandError(complaint)
@@ -199,7 +202,7 @@ def _over(progress: Mapping[str, Any]) -> bool:
 def _missing(progress: Mapping[str, Any]) -> str:
     if progress["deadline"] is None:
         return "it does not drain any more"
-    waits = [f"{name} still sends to it" for name in progress["behind"]]
+    waits = [f"waiting for {name}" for name in progress["behind"]]
     if progress["in_flight"] is None:
         waits.append("it has not said what is under way")
     elif progress["in_flight"]:

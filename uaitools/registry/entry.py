@@ -43,12 +43,13 @@ class Entry:
 
     registered_as: what it said of itself; `instance` is that with what an operator has changed
     since. registered: when. heard: None before the first heartbeat, False once it is silent.
-    heard_at: when that began. said: what each of its checks says. load: as last told. told: None
-    for one that never tells it, False while it drains and has not yet. since: when `state` began.
-    maintenance: why it is taken out, or None. drained_by: until when a drain is waited for, None
-    when it does not drain. bad_since: when all who know something began to say bad, None while
-    they do not. protected: why that is not held against it, '' if it is. due: when the table
-    looks at it next. revision: of its service, at which it became what it is.
+    heard_at: when that began. said: what each of its checks says. load, loaded_at: what it last
+    told, and when. told: None for one that never tells it, False while it drains and has not yet.
+    since: when `state` began. maintenance: why it is taken out, or None. drained_by: until when a
+    drain is waited for, None when it does not drain. bad_since: when all who know something began
+    to say bad, None while they do not. protected: why that is not held against it, '' if it is.
+    due: when the table looks at it next. revision, revised: of its service, at which it became
+    what it is, and when.
     """
 
     __slots__ = (
@@ -62,10 +63,12 @@ class Entry:
         "history",
         "instance",
         "load",
+        "loaded_at",
         "maintenance",
         "protected",
         "registered",
         "registered_as",
+        "revised",
         "revision",
         "said",
         "sight",
@@ -81,6 +84,7 @@ class Entry:
         self.heard: bool | None = None
         self.heard_at = now
         self.load = Load()
+        self.loaded_at = now
         self.told: bool | None = None
         self.said = [Testimony(Word.NOTHING, _NOT_YET) for _ in instance.checks]
         self.sight = NOTHING_SEEN
@@ -90,6 +94,7 @@ class Entry:
         self.protected = ""
         self.due: float | None = None
         self.revision = 0
+        self.revised = now
         self.damper = Damper()
         self.state = State.STARTING
         self.cause = "registered"
@@ -119,7 +124,7 @@ class Entry:
             case Beat(load=load):
                 self._hear(heard=True, now=now)
                 if load is not None:
-                    self.load = load
+                    self.load, self.loaded_at = load, now
                     self.told = True
             case Silence(protected=protected):
                 self._hear(heard=False, now=now)
@@ -142,10 +147,17 @@ class Entry:
         """Whether all who know something say bad, protected or not."""
         return self.bad_since is not None
 
-    @property
-    def in_flight(self) -> int | None:
-        """Requests under way; 0 for one that never says, None while it drains and has not yet."""
-        return None if self.told is False else self.load.in_flight
+    def in_flight(self, settled: float) -> int | None:
+        """Requests under way; 0 for one that never says.
+
+        settled: the moment from which on nobody sends it anything new. None while it drains and
+        has not said since then what it has to do.
+        """
+        if self.told is None:
+            return 0
+        if self.drained_by is not None and (self.told is False or self.loaded_at < settled):
+            return None
+        return self.load.in_flight
 
     def _hear(self, *, heard: bool, now: float) -> None:
         if self.heard is not heard:

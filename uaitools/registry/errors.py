@@ -8,10 +8,10 @@ SERVICE = "registry"
 
 
 class Unknown(ServiceError):
-    """There is no instance with that id: register it (404)."""
+    """There is no instance with that id (404)."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(404, f"no instance has the id {name!r}; register it again", SERVICE)
+    def __init__(self, name: str, advice: str = "/v1/services lists what there is") -> None:
+        super().__init__(404, f"no instance has the id {name!r}; {advice}", SERVICE)
 
 
 class Stale(ServiceError):

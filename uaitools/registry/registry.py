@@ -138,8 +138,8 @@ class Registry:
         lease = self.store.renew(entry)
         self.counts.heartbeats += 1
         lease.load = load if load is not None else lease.load
-        if entry.heard is True and not _worth_telling(entry, load):
-            return None
+        if self.store.failing or (entry.heard is True and not _worth_telling(entry, load)):
+            return None  # what cannot be stored now is told with a later heartbeat
         return Beat(entry.instance.id, entry.instance.generation, load)
 
     async def deregister(self, name: str, generation: int | None) -> None:
@@ -188,12 +188,13 @@ class Registry:
         while True:
             entry = self.table.get(name)
             revision = entry.revision
-            behind = await self.store.behind(entry.instance.name, revision)
+            behind = await self.store.behind(entry.instance.name, revision, entry.revised)
             if self.table.entries.get(name) is entry and entry.revision == revision:
                 break  # else it has changed meanwhile, and who is behind is another question
         deadline = entry.drained_by
         overdue = deadline is not None and self.store.now() >= deadline
-        return Progress(revision, behind, entry.in_flight, deadline, overdue)
+        in_flight = entry.in_flight(behind.settled)
+        return Progress(revision, behind.names, in_flight, deadline, overdue)
 
     # -- messages of watchers ---------------------------------------------------------------
 
@@ -299,8 +300,8 @@ class Registry:
 def _worth_keeping(entry: Entry, word: Word, now: float) -> bool:
     """Whether what proxies say changes anything, or is about to be forgotten."""
     standing = entry.sight.word if now < entry.sight.until else Word.NOTHING
-    if word is Word.NOTHING:
-        return False
+    if word is Word.NOTHING:  # who saw it work before no longer does
+        return standing is Word.GOOD and entry.state in DOUBTED
     if word is standing:
         return entry.sight.until - now < OBSERVED / 2 and (
             word is not Word.GOOD or entry.state in DOUBTED
@@ -314,4 +315,4 @@ def _worth_telling(entry: Entry, load: Load | None) -> bool:
         return False
     if entry.state is not State.DRAINING:
         return entry.told is None  # a drain has to wait for what such an instance says
-    return load != entry.load or entry.told is not True
+    return True  # when it was said counts as well

@@ -79,13 +79,13 @@ class Service:
         """Put back an instance as it was; nothing has changed."""
         self._hold(entry)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Entry, now: float) -> None:
         """An instance is new, or has changed."""
         if not self._entries:
             self.gone = None
         self._hold(entry)
         self._note(entry.instance.id, None)
-        entry.revision = self.revision
+        entry.revision, entry.revised = self.revision, now
 
     def remove(self, entry: Entry, cause: Cause) -> None:
         """An instance has gone."""

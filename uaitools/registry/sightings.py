@@ -62,8 +62,9 @@ class Sightings:
         if seen.latency_ms:
             self._latency[seen.id] = (seen.latency_ms, now)
         known = self._seen.setdefault(seen.id, {})
+        if seen.requests:
+            known.pop(witness, None)  # what it saw before is no longer so
         if said.word is not Word.NOTHING:
-            known.pop(witness, None)
             known[witness] = _Sighting(said, now)
             if len(known) > WITNESSES:
                 del known[next(iter(known))]

@@ -16,7 +16,7 @@ from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 # Written as they are; the others have forms of their own.
 _PLAIN: Final = (
     "registered", "heard", "heard_at", "maintenance", "drained_by", "protected", "revision",
-    "cause", "since", "due", "told", "bad_since",
+    "cause", "since", "due", "told", "bad_since", "loaded_at", "revised",
 )  # fmt: skip
 
 

@@ -265,7 +265,7 @@ class Table:
         return self.services[entry.instance.name]
 
     def _put(self, entry: Entry) -> None:
-        self._service(entry).put(entry)
+        self._service(entry).put(entry, self.now)
         self.touched.add(entry.instance.name)
 
     def _drop(self, entry: Entry, cause: Cause) -> None:

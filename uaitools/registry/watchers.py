@@ -20,11 +20,23 @@ CROWD: Final = f"more than {MOST} watchers"
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """Who of a service's watchers may still send as of an older revision.
+
+    names: of the live ones that have not applied it. settled: when the last of the others has.
+    """
+
+    names: tuple[str, ...]
+    settled: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the drain of an instance is.
 
     revision: of its service, at which it became what it is. behind: watchers that may still send.
-    in_flight: requests under way, None when the instance has not said so since it began. deadline:
+    in_flight: requests under way, None when the instance has not said so since the last watcher
+    has applied it: what was sent just before that is under way. deadline:
     in the table's time, None when it does not drain. overdue: that has passed.
     """
 
@@ -47,7 +59,8 @@ class Watchers:
 
     def __init__(self) -> None:
         self._crowded = -LIVE  # when there were last too many
-        self._applied: dict[str, tuple[int, float]] = {}  # revision, when
+        # Revision, when it was applied, and when the watcher was last heard.
+        self._applied: dict[str, tuple[int, float, float]] = {}
 
     def __repr__(self) -> str:
         return f"<Watchers known={len(self._applied)}>"
@@ -66,8 +79,9 @@ class Watchers:
         if watcher not in self._applied and len(self._applied) >= MOST:
             self._crowded = now  # nobody is forgotten for another one: he may still send
             return
-        before, _ = self._applied.pop(watcher, (0, 0.0))
-        self._applied[watcher] = (max(before, revision), now)
+        before, since, _ = self._applied.pop(watcher, (-1, now, now))
+        known = (before, since) if revision <= before else (revision, now)
+        self._applied[watcher] = (*known, now)
 
     def leave(self, watcher: str) -> None:
         """A watcher says that it watches no more."""
@@ -75,15 +89,18 @@ class Watchers:
 
     def expire(self, now: float) -> None:
         """Forget who has been silent for too long: the first ones, by the order of last words."""
-        silent = takewhile(lambda known: now - known[1][1] >= LIVE, self._applied.items())
+        silent = takewhile(lambda known: now - known[1][2] >= LIVE, self._applied.items())
         for name in [name for name, _ in silent]:
             del self._applied[name]
 
-    def behind(self, revision: int, now: float) -> tuple[str, ...]:
-        """The live ones that have not applied `revision` yet."""
-        known = self._applied.items()
-        late = sorted(n for n, (applied, at) in known if now - at < LIVE and applied < revision)
-        return tuple(late) if now - self._crowded >= LIVE else (*late, CROWD)
+    def behind(self, revision: int, now: float) -> Behind:
+        """Who of the live ones has not applied `revision` yet."""
+        live = [(n, *known[:2]) for n, known in self._applied.items() if now - known[2] < LIVE]
+        late = sorted(name for name, applied, _ in live if applied < revision)
+        if now - self._crowded < LIVE:
+            late.append(CROWD)
+        settled = max((since for _, applied, since in live if applied >= revision), default=0.0)
+        return Behind(tuple(late), settled)
 
 
 class Audience:
@@ -124,7 +141,7 @@ class Audience:
         for known in self._services.values():
             known.expire(now)
 
-    def behind(self, service: str, revision: int, now: float) -> tuple[str, ...]:
+    def behind(self, service: str, revision: int, now: float) -> Behind:
         """See Watchers.behind."""
         known = self._services.get(service)
-        return () if known is None else known.behind(revision, now)
+        return Behind(()) if known is None else known.behind(revision, now)

@@ -358,7 +358,7 @@ async def test_a_call_waits_for_it_no_longer_than_told() -> None:
             await service.get("/")
 
     assert (caught.value.code, caught.value.service) == (503, NAME)
-    assert "the registry has not answered" in caught.value.message
+    assert "no registry has given a list" in caught.value.message
 
 
 async def test_a_call_waits_for_it_no_longer_than_it_may_take() -> None:

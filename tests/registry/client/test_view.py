@@ -16,7 +16,8 @@ SERVICE = "api"
 
 
 def member(name: str, **fields: object) -> Member:
-    return replace(Member(name, SERVICE, "10.0.0.1", 9001), **fields)  # type: ignore[arg-type]
+    port = 9001 + ord(name[0]) - ord("a")
+    return replace(Member(name, SERVICE, "10.0.0.1", port), **fields)  # type: ignore[arg-type]
 
 
 def listed(*members: Member, index: int = 1, epoch: str = "e", sure: bool = True) -> Listed:

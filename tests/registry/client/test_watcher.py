@@ -161,10 +161,10 @@ async def test_what_cannot_be_applied_is_not_acknowledged_and_offered_again(
         with capture_logs() as logs:
             watcher.watch("api", apply)
             await eventually(lambda: len(seen) >= 3)
-            assert registry.said("applied") == []
+            assert {one["index"] for one in registry.said("applied")} == {0}  # it lives
             assert watcher.connected
             broken = False
-            await eventually(lambda: registry.said("applied"))
+            await eventually(lambda: registry.said("applied")[-1]["index"] == 1)
 
     assert logs[-1]["event"] == "a list was not applied"
 
@@ -182,11 +182,10 @@ async def test_a_revision_counts_once_all_who_watch_have_applied_it(registry: Re
             await eventually(lambda: views)
             await registry.say(type="put", service="api", index=2, instance=instance("b"))
             await eventually(lambda: len(views) == 2)
-            assert registry.said("applied") == []
+            assert {one["index"] for one in registry.said("applied")} <= {0, 1}
             second.close()
-        await eventually(lambda: registry.said("applied"))
+        await eventually(lambda: registry.said("applied")[-1]["index"] == 2)
 
-        assert registry.said("applied")[0]["index"] == 2
         assert len(registry.said("watch")) == 1
         assert registry.said("unwatch") == []
 
@@ -470,7 +469,7 @@ async def test_observations_are_sent_when_connected_and_dropped_otherwise(
             "requests": 4,
             "failures": 2,
             "connect_errors": 1,
-            "latency_ms": 20.0,
+            "latency_ms": 10.0,  # that of good answers
         }
         assert second["id"] == "b"
 

@@ -163,13 +163,19 @@ async def test_no_drain_is_safe_while_a_registry_is_cut_off(redis: RedisServer) 
         await passing(one, "a")
         await same(one, other)
         await one.drain("a", 30.0)
+        await same(one, other)
+        await other.store.beat()
         assert (await one.progress("a")).safe
+        await one.drain("a", None)
+        await same(one, other)
+
         tasks = other.store._tasks  # type: ignore[attr-defined]  # noqa: SLF001
-        for task in tasks.values():  # it runs on, but hears and says nothing any more
+        for task in (other._task, *tasks.values()):  # noqa: SLF001 - it hears and says nothing more
+            assert task is not None
             task.cancel()
-        await advance(redis, one.store, seconds=4.0)
+        await one.drain("a", 30.0)
         assert ELSEWHERE in str((await one.progress("a")).behind)
-        for _ in range(14):
+        for _ in range(16):
             await advance(redis, one.store, seconds=4.0)
         await one.store.beat()
         assert (await one.progress("a")).safe
@@ -249,7 +255,7 @@ async def test_a_frozen_redis_evicts_nobody_and_changes_arrive_afterwards(
         assert one.table.get("a").state is State.PASSING
         with pytest.raises(Unavailable):
             await one.register(instance("b"))
-        assert one.store.failing in str((await one.store.behind("api", 1))[0])
+        assert one.store.failing in str(await one.store.behind("api", 1, 0.0))
         await one.heartbeat("a", entry.instance.generation, None)
         await asyncio.sleep(1.0)  # longer than its ttl in all
         redis.thaw()

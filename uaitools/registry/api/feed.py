@@ -22,33 +22,6 @@ SERVICES: Final = 10_000  # one watcher may watch
 REMEMBERED: Final = 2048  # messages, written once for all watchers
 
 
-class Telling:
-    """Messages, each written once however many watchers get it."""
-
-    __slots__ = ("_documents", "_known")
-
-    def __init__(self, documents: Documents) -> None:
-        self._documents = documents
-        self._known: dict[tuple[str, str, int], bytes] = {}
-
-    def __repr__(self) -> str:
-        return f"<Telling remembered={len(self._known)}>"
-
-    def change(self, epoch: str, service: str, delta: Delta) -> bytes:
-        """A change."""
-        key = (epoch, service, delta.revision)
-        text = self._known.get(key)
-        if text is None:
-            if len(self._known) >= REMEMBERED:
-                del self._known[next(iter(self._known))]
-            text = self._known[key] = orjson.dumps(self._documents.message(service, delta))
-        return text
-
-    def list(self, service: str) -> bytes:
-        """The whole service."""
-        return orjson.dumps(self._documents.list_message(service))
-
-
 class Message:
     """What a watcher is told. index: of `service`, after it."""
 
@@ -62,6 +35,43 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.kind} {self.service} index={self.index}>"
+
+
+class Telling:
+    """Messages, each written once however many watchers get it."""
+
+    __slots__ = ("_documents", "_known", "_lists")
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._lists: dict[tuple[str, str, int, bool], bytes] = {}  # of this moment
+        self._known: dict[tuple[str, str, int], Message] = {}
+
+    def __repr__(self) -> str:
+        return f"<Telling remembered={len(self._known)}>"
+
+    def change(self, epoch: str, service: str, delta: Delta) -> Message:
+        """A change."""
+        key = (epoch, service, delta.revision)
+        message = self._known.get(key)
+        if message is None:
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]
+            document = self._documents.message(service, delta)
+            kind = str(document["type"])
+            message = Message(kind, service, delta.revision, orjson.dumps(document))
+            self._known[key] = message
+        return message
+
+    def list(self, epoch: str, service: str, revision: int, *, sure: bool) -> bytes:
+        """The whole service, written once for all who are told of it at the same moment."""
+        key = (epoch, service, revision, sure)
+        text = self._lists.get(key)
+        if text is None:
+            if not self._lists:
+                asyncio.get_running_loop().call_soon(self._lists.clear)
+            text = self._lists[key] = orjson.dumps(self._documents.list_message(service))
+        return text
 
 
 class Feed:
@@ -155,19 +165,19 @@ class Feed:
             deltas = known.since(index)
             if deltas is not None:
                 for delta in deltas:
-                    kind = "put" if delta.entry is not None else "remove"
-                    text = self.telling.change(self.epoch, service, delta)
                     self._told[service] = delta.revision
-                    yield Message(kind, service, delta.revision, text)
+                    yield self.telling.change(self.epoch, service, delta)
                 if service not in self._doubted or not self._registry.sure:
                     return
         revision = known.revision if known is not None else 0
+        sure = self._registry.sure
         self._told[service] = revision
-        if self._registry.sure:
+        if sure:
             self._doubted.discard(service)
         else:
             self._doubted.add(service)
-        yield Message("list", service, revision, self.telling.list(service))
+        text = self.telling.list(self.epoch, service, revision, sure=sure)
+        yield Message("list", service, revision, text)
 
 
 class _Bell:

@@ -12,7 +12,7 @@ from uaitools.proxy import DirectRequest
 from uaitools.registry.api import answers, requests
 from uaitools.registry.api.documents import Documents
 from uaitools.registry.entry import Entry
-from uaitools.registry.errors import SERVICE
+from uaitools.registry.errors import SERVICE, Unknown
 from uaitools.registry.events import Beat
 from uaitools.registry.registry import Registry
 from uaitools.rest import body, parse, query
@@ -38,7 +38,10 @@ class Instances:
         name = _named(request.path)
         said = parse(request.body, request.content_type, requests.Heartbeat, SERVICE)
         load = None if said.load is None else said.load.value()
-        entry = self._registry.table.get(name, said.generation)
+        try:
+            entry = self._registry.table.get(name, said.generation)
+        except Unknown:
+            raise Unknown(name, "register it again") from None
         event = self._registry.hear(entry, load)
         return self._heard(entry) if event is None else self._told(event)
 

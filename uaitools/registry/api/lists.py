@@ -19,6 +19,7 @@ from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Unknown
 from uaitools.registry.registry import Registry
 from uaitools.registry.service import Listing
+from uaitools.registry.watchers import LIVE
 from uaitools.rest import query
 
 _JITTER: Final = 1 / 16  # of a wait, so that watchers who asked together do not ask again in step
@@ -60,9 +61,9 @@ class Lists:
             self._registry.acknowledge(name, watcher, asked.index or 0, epoch)
             await self._registry.store.introduce()
         if asked.index is not None and asked.wait:
-            await self._other_than(
-                name, asked.index, asked.epoch, min(asked.wait, self._longest_wait)
-            )
+            # Who waits longer than a watcher is believed to live would no longer be waited for.
+            most = self._longest_wait if asked.watcher is None else LIVE / 2
+            await self._other_than(name, asked.index, asked.epoch, min(asked.wait, most))
         listing = self._registry.table.listing(name)
         tag = self._tag(request, listing)
         headers = {hdrs.CACHE_CONTROL: "no-cache", hdrs.ETAG: f'W/"{tag}"'}

@@ -118,7 +118,7 @@ class Api:
             ),
             Resource(
                 "POST", f"{ONE}/applied", watching.applied, "A watcher has applied a revision",
-                body=requests.Applied, scope=READ,
+                body=requests.Applied, scope=READ, errors=(409,),
             ),
             Resource(
                 "POST", "/v1/observations", watching.observe, "What a proxy has seen",

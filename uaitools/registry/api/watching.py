@@ -30,6 +30,9 @@ class Watching:
         service = request.match_info["id"]
         watcher = named(request, said.watcher)
         self._registry.acknowledge(service, watcher, said.index, said.epoch)
+        await self._registry.store.introduce()
+        if said.epoch != self._registry.table.epoch:
+            raise ServiceError(409, "that epoch is over: list again", SERVICE)
 
     async def observe(self, request: web.Request) -> None:
         """POST of what a proxy has seen."""

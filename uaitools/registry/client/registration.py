@@ -115,10 +115,12 @@ class Registration:
         self._lease: Lease | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._known = asyncio.Event()
+        self._refusal: Refused | None = None  # of the last attempt
         self._complaint = ""
 
     def __repr__(self) -> str:
-        state = "lost" if self.lost else self.health or "unregistered"
+        here = "unregistered" if self.generation is None else self.health or "registered"
+        state = "lost" if self.lost else here
         return f"<Registration {self.instance.name}/{self.id} {state}>"
 
     @property
@@ -132,10 +134,16 @@ class Registration:
         return None if self._lease is None else self._lease.generation
 
     async def registered(self) -> None:
-        """Wait until a registry knows it. Raises Refused when somebody else has taken its id."""
+        """Wait until a registry knows it; for as long as none can be reached.
+
+        Raises Refused when the registry will not have it as it is, or not with this credential,
+        which is tried again all the same, or when somebody else has taken its id.
+        """
         await self._known.wait()
         if self.lost:
             raise Refused(_TAKEN, f"somebody else has registered the id {self.id!r}")
+        if self._refusal is not None:
+            raise self._refusal
 
     # -- its life -----------------------------------------------------------------------------
 
@@ -224,6 +232,8 @@ class Registration:
                 self._complain("the registry cannot be reached, it is tried again", error)
             except Refused as error:
                 lease.refused(self._timing.refused, _now())
+                self._refusal = error
+                self._known.set()
                 self._complain("the registry refuses this instance, it is tried again", error)
             else:
                 self._complaint = ""
@@ -239,6 +249,7 @@ class Registration:
                 "registered", id=self.id, name=self.instance.name, generation=reply.generation
             )
         lease.registered(reply.generation, reply.epoch, reply.ttl, self._timing.full, _now())
+        self._refusal = None
         self._known.set()
 
     async def _beat(self, lease: Lease, generation: int) -> None:

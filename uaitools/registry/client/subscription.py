@@ -70,7 +70,7 @@ class Subscription:
     after each time.
     """
 
-    __slots__ = ("_handle", "_offered", "_rested", "replica", "service", "watched")
+    __slots__ = ("_applied", "_handle", "_offered", "_rested", "replica", "service", "watched")
 
     def __init__(
         self, service: str, replica: Replica, offered: Callable[[Subscription], None]
@@ -78,6 +78,7 @@ class Subscription:
         self.service = service
         self.replica = replica
         self.watched: list[Watched] = []
+        self._applied = (0, "")
         self._offered = offered
         self._handle: asyncio.Handle | None = None
         self._rested = 0.0  # from when on it may be offered again, of the monotonic clock
@@ -86,15 +87,19 @@ class Subscription:
         return f"<Subscription {self.replica!r} watched={len(self.watched)}>"
 
     @property
-    def applied(self) -> int | None:
-        """The revision that all of them have applied, if it is the registry's last word.
+    def applied(self) -> tuple[int, str] | None:
+        """The revision, and its epoch, that all of them have applied: the registry's last word.
 
-        None when nobody is left: who says nothing of a service is not waited for.
+        Where they have not, the one before, or 0: drains wait for who shows that it lives. None
+        when nobody is left: who says nothing of a service is not waited for.
         """
         view = self.replica.view
         if view is None or not self.replica.following or not self.watched:
             return None
-        return view.index if all(one.applied == view for one in self.watched) else None
+        if all(one.applied == view for one in self.watched):
+            self._applied = (view.index, view.epoch)
+        index, epoch = self._applied
+        return (index if epoch == view.epoch else 0), view.epoch
 
     def soon(self) -> None:
         """Offer the view when what has come with it is known, too."""

@@ -11,6 +11,7 @@ The rules that keep it true:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -93,6 +94,7 @@ class Replica:
         else:
             self._kept -= listed.keys()
         self.following = True
+        self._yield_to(message.members, known)
         self.doubtful = bool(self._kept) or not (listed or message.authoritative)
         self._members = {**{name: known[name] for name in self._kept}, **listed}
         self._become(message.index, message.epoch)
@@ -110,6 +112,8 @@ class Replica:
         if isinstance(message, Put):
             name = message.member.id
             members[name] = message.member
+            for gone in self._yield_to([message.member], members):
+                del members[gone]
         else:
             name = message.id
             members.pop(name, None)
@@ -117,6 +121,17 @@ class Replica:
         self.doubtful = bool(self._kept)
         self._become(message.index, message.epoch)
         return True
+
+    def _yield_to(self, listed: Iterable[Member], known: Mapping[str, Member]) -> list[str]:
+        """Keep nobody at a place where somebody else is now: it is he who says how that is."""
+        places = {(member.address, member.port): member.id for member in listed}
+        gone = [
+            name
+            for name in self._kept
+            if places.get((known[name].address, known[name].port), name) != name
+        ]
+        self._kept.difference_update(gone)
+        return gone
 
     def disconnected(self) -> None:
         """The registry cannot be heard any more."""

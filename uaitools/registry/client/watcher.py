@@ -218,9 +218,9 @@ class Watcher:
         subscription.soon()
 
     def _acknowledge(self, subscription: Subscription) -> None:
-        view, index = subscription.replica.view, subscription.applied
-        if index is not None and view is not None and self._connection is not None:
-            self._outbox.applied(subscription.service, index, view.epoch)
+        view, applied = subscription.replica.view, subscription.applied
+        if applied is not None and self._connection is not None:
+            self._outbox.applied(subscription.service, *applied)
             self._connection.wake()
         if view is not None and self._cache is not None:
             self._cache.keep(view)

@@ -7,19 +7,23 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from uaitools.registry.store.link import Answer, Argument, Away
-from uaitools.registry.store.script import APPLIED, LATE
-from uaitools.registry.watchers import Audience
+from uaitools.registry.store.script import APPLIED, LATE, SECOND
+from uaitools.registry.watchers import Audience, Behind
 
 CHUNK: Final = 2000  # told in one call
 ELSEWHERE: Final = "watchers of other registries"
 
 
 class Acknowledgements:
-    """Those that are known here, and those that are still to be told. call: runs a script."""
+    """Those that are known here, and those that are still to be told.
 
-    __slots__ = ("_audience", "_call", "_lock", "_untold")
+    registry: who tells of them. call: runs a script.
+    """
 
-    def __init__(self, call: Callable[..., Awaitable[Answer]]) -> None:
+    __slots__ = ("_audience", "_call", "_lock", "_registry", "_untold")
+
+    def __init__(self, registry: str, call: Callable[..., Awaitable[Answer]]) -> None:
+        self._registry = registry
         self._call = call
         self._audience = Audience()
         self._untold: dict[tuple[str, str], int | None] = {}  # None for one that leaves
@@ -61,21 +65,23 @@ class Acknowledgements:
                     words += (service, watcher, "" if revision is None else revision)
                 try:
                     await self._call(APPLIED, *words)
-                except Away:
+                except BaseException:  # also when who waited for it has gone
                     self._untold = told | self._untold
                     raise
 
-    async def behind(self, service: str, revision: int, now: float) -> tuple[str, ...]:
+    async def behind(self, service: str, revision: int, revised: float, now: float) -> Behind:
         """See Store.behind. While others cannot be asked, their watchers count as one."""
         try:
             await self.tell()
-            _, unsettled, silent, late = await self._call(LATE, service, revision)
+            _, unsettled, unconfirmed, settled, late = await self._call(
+                LATE, service, revision, int(revised * SECOND), self._registry
+            )
         except Away as error:
-            late_here = self._audience.behind(service, revision, now)
-            return (*late_here, f"{ELSEWHERE} ({error})")
+            found = self._audience.behind(service, revision, now)
+            return Behind((*found.names, f"{ELSEWHERE} ({error})"))
         names = sorted(one.decode() for one in late)
         if unsettled:
             names.append(f"{ELSEWHERE} (history was lost)")
-        if silent:
-            names.append(f"{ELSEWHERE} (one of these has fallen silent)")
-        return tuple(names)
+        if unconfirmed:
+            names.append(f"{ELSEWHERE} (one of these has not answered yet)")
+        return Behind(tuple(names), int(settled) / SECOND)

@@ -21,7 +21,7 @@ from uaitools.registry.snapshot import dump, load
 from uaitools.registry.store.journal import Journal
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.table import DEFAULTS, FRESH, Table, TablePolicy
-from uaitools.registry.watchers import LIVE, Audience
+from uaitools.registry.watchers import LIVE, Audience, Behind
 
 FILE: Final = "registry.journal"
 EARLIER: Final = "watchers from before this registry's restart"
@@ -74,7 +74,9 @@ class EmbeddedStore:
         self.table = table
         # Time goes on where it stopped: nobody watched it meanwhile. What is new begins now.
         self._clock = WatchedClock(table.now, self._monotonic())
-        self._settled = table.now + LIVE if len(table) else 0.0
+        # Nobody watched a registry that has never been, though its journal may have been lost.
+        earlier = len(table) or (self._journal is not None and self._journal.earlier)
+        self._settled = table.now + LIVE if earlier else 0.0
         for entry in table:
             if entry.heard is not False:
                 # Everybody gets one ttl to be heard.
@@ -195,10 +197,10 @@ class EmbeddedStore:
         """See Store.leave."""
         self._audience.leave(service, watcher)
 
-    async def behind(self, service: str, revision: int) -> tuple[str, ...]:
+    async def behind(self, service: str, revision: int, revised: float) -> Behind:  # noqa: ARG002 - others count it
         """See Store.behind."""
         now = self.now()
-        late = self._audience.behind(service, revision, now)
+        found = self._audience.behind(service, revision, now)
         # Whoever watched before a restart may still send where it was told to, for as long as it
         # lives; when it has not come back by then it counts no more.
-        return late if now >= self._settled else (*late, EARLIER)
+        return found if now >= self._settled else Behind((*found.names, EARLIER))

@@ -31,7 +31,8 @@ _log = get_logger(__name__)
 class Journal:
     """The file at `path`; only one process at a time may hold it.
 
-    snapshot: asked for the document to begin with. Raises StoreError when it cannot be had.
+    snapshot: asked for the document to begin with. earlier: there has been one in this directory,
+    whatever became of its file. Raises StoreError when it cannot be had.
     """
 
     def __init__(self, path: Path, snapshot: Callable[[], Mapping[str, Any]]) -> None:
@@ -41,7 +42,9 @@ class Journal:
         self._size = 0
         self._base = 0  # bytes of the snapshot
         self._unsynced = False
-        self._lock = _locked(path.with_suffix(".lock"))
+        lock = path.with_suffix(".lock")
+        self.earlier = lock.exists()  # a registry has been here before
+        self._lock = _locked(lock)
 
     def __repr__(self) -> str:
         return f"<Journal {self._path} bytes={self._size}>"

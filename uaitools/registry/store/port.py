@@ -9,6 +9,7 @@ from uaitools.registry.entry import Entry
 from uaitools.registry.events import Event
 from uaitools.registry.leases import Lease
 from uaitools.registry.table import Table
+from uaitools.registry.watchers import Behind
 
 
 class Store(Protocol):
@@ -96,8 +97,11 @@ class Store(Protocol):
     def leave(self, service: str, watcher: str) -> None:
         """A watcher watches a service no more."""
 
-    async def behind(self, service: str, revision: int) -> tuple[str, ...]:
-        """The live watchers of a service that have not applied a revision."""
+    async def behind(self, service: str, revision: int, revised: float) -> Behind:
+        """The live watchers of a service that have not applied a revision, which came `revised`.
+
+        Registries that have not said since that they know of it, and of their watchers, count.
+        """
 
 
 class StoreError(Exception):

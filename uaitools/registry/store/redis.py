@@ -37,6 +37,7 @@ from uaitools.registry.events import (
     encode,
     subject,
 )
+from uaitools.registry.evidence import State
 from uaitools.registry.leases import Lease
 from uaitools.registry.store.acknowledgements import Acknowledgements
 from uaitools.registry.store.appends import BATCH, WAITING, Appends, Ask
@@ -48,6 +49,7 @@ from uaitools.registry.store.replica import Amends, Outcome, Replica
 from uaitools.registry.store.script import APPEND, GONE, KEEP, LEAVE, SECOND
 from uaitools.registry.store.shared_leases import LAG, Heard, SharedLeases, member_of
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
+from uaitools.registry.watchers import Behind
 from uaitools.tasks import spawn
 
 PATIENCE: Final = 5.0  # seconds that a change may take, Redis coming back included
@@ -69,7 +71,7 @@ class RedisStore:
         self._health = Health(monotonic())
         self._clock = EchoedClock(0.0, monotonic())
         self._leases = SharedLeases(self.name, self._call, self._link.command)
-        self._acknowledged = Acknowledgements(self._call)
+        self._acknowledged = Acknowledgements(self.name, self._call)
         self._present: tuple[str, ...] = (self.name,)
         self._beats = 0
         self._kept = 0  # entry up to which the snapshot goes
@@ -106,7 +108,7 @@ class RedisStore:
         """See Store.start. A Redis that is away is no obstacle; nothing is known until then."""
         try:
             await self._follower.look()
-            self._hear(await self._leases.tell())
+            self._hear(await self._leases.tell(self.table.now))
             if self._present == (self.name,):
                 await self._begin_alone()
         except Away as error:
@@ -134,7 +136,7 @@ class RedisStore:
         if self._follower.synced:
             try:
                 await self._acknowledged.tell()
-                await self._leases.tell()
+                await self._leases.tell(self.table.now)
                 await self._call(LEAVE, self.name)
             except Away as error:
                 _log.warning("redis is away", address=self._link.address, reason=str(error))
@@ -170,6 +172,8 @@ class RedisStore:
         """An entry of the log has changed the table."""
         self.changed()
         self._appends.applied(by, outcome)
+        if isinstance(outcome, Entry) and outcome.state is State.DRAINING:
+            self._task("confirm", self._confirm)  # a drain may wait for our word
 
     async def replaced(self, old: Replica, told: Amends, unread: int, *, claimed: bool) -> None:
         """The table is another one."""
@@ -325,7 +329,7 @@ class RedisStore:
         self._send_soon()
         try:
             await self._acknowledged.tell()  # before we count as there again
-            heard = await self._leases.tell()
+            heard = await self._leases.tell(self.table.now)
             self._hear(heard)
             self._beats += 1
             if self._beats % FILL == 0 and self.share("leases"):
@@ -336,6 +340,14 @@ class RedisStore:
             self._miss("link", error)
             return []
         return self._leases.overdue(heard, self._follower.replica)
+
+    async def _confirm(self) -> None:
+        """Say at once how far we are: of our watchers first, who may not be."""
+        try:
+            await self._acknowledged.tell()
+            self._hear(await self._leases.tell(self.table.now))
+        except Away as error:
+            self._miss("link", error)
 
     def _hear(self, heard: Heard) -> None:
         self._clock.tell(heard.now, monotonic())
@@ -369,9 +381,9 @@ class RedisStore:
         self._acknowledged.leave(service, watcher)
         self._tell_soon()
 
-    async def behind(self, service: str, revision: int) -> tuple[str, ...]:
+    async def behind(self, service: str, revision: int, revised: float) -> Behind:
         """See Store.behind."""
-        return await self._acknowledged.behind(service, revision, self.now())
+        return await self._acknowledged.behind(service, revision, revised, self.now())
 
     def _tell_soon(self) -> None:
         if self._acknowledged:

@@ -8,9 +8,10 @@ Every key begins with PREFIX, whose braces keep them in one slot of a cluster:
     snapshot           the table as of `kept`
     leases             ZSET: `GENERATION NUL ID`, by the time until which it is believed to live
     registries         ZSET: who lives, by their last sign of life
+    confirmed          hash: of each registry up to when it knows the log, and has told of watchers
     writers            hash: of each registry the number of its last append, so that one that is
                        sent twice, or arrives late, happens once
-    watchers:EPOCH:X   hash: who watches service X: `REVISION TIME`
+    watchers:EPOCH:X   hash: who watches service X: `REVISION SINCE TIME`
 
 Times are microseconds of the shared clock, which every call moves as WatchedClock does: a step
 counts for STEP at most. So a Redis that was away, or whose machine's clock jumps, ages nobody.
@@ -36,7 +37,9 @@ PAUSE: Final = 10.0  # seconds in which nobody is judged after a gap
 PRESENT: Final = 3.0  # seconds after its last sign of life in which a registry counts as there
 VANISHED: Final = 15.0  # seconds for its instances to turn to another one
 GONE: Final = 60.0  # seconds after which it is forgotten
-SETTLE: Final = 5.0  # seconds for registries to tell of their watchers after history was lost
+# Seconds for registries to tell of their watchers after history was lost: one that was stopped
+# meanwhile is no longer known, though its watchers are there.
+SETTLE: Final = GONE
 OVERDUE: Final = 1000  # leases that are over told at once
 LONGEST: Final = 100_000  # entries after the snapshot, then no more are taken
 LEAP: Final = 1000  # generations left out when history was lost: who knows which were given
@@ -67,6 +70,7 @@ _COMMON: Final = """
 local prefix = KEYS[1]
 local head, log, leases = prefix .. 'head', prefix .. 'log', prefix .. 'leases'
 local registries, writers = prefix .. 'registries', prefix .. 'writers'
+local confirmed = prefix .. 'confirmed'
 local function whole(number)
     return string.format('%.0f', number)
 end
@@ -160,20 +164,21 @@ return {'stored', seq, whole(now)}
 
 # A registry lives, and tells of leases.
 #
-#     ARGV  epoch, seq, registry, mode, n, n members to forget, then pairs of member, life
+#     ARGV  epoch, seq, registry, mode, upto, n, n members to forget, then pairs of member, life
 #
-# mode: 'renew' those that there are, 'grant' to all, or 'fill' in those that are missing.
+# mode: 'renew' those that there are, 'grant' to all, or 'fill' in those that are missing. upto: the
+# time up to which it confirms that it knows the log and has told of its watchers; 0 to say nothing.
 #
 # Answer: {'alive', seq, now, kept, leases that are over, registries that live}.
 BEAT: Final = _script(
     _KNOWN
     + """
 local options = {renew = {'XX', 'GT'}, grant = {'GT'}, fill = {'NX'}}
-for i = 6, 5 + tonumber(ARGV[5]) do
+for i = 7, 6 + tonumber(ARGV[6]) do
     redis.call('ZREM', leases, ARGV[i])
 end
 local words = {}
-for i = 6 + tonumber(ARGV[5]), #ARGV, 2 do
+for i = 7 + tonumber(ARGV[6]), #ARGV, 2 do
     words[#words + 1] = whole(now + tonumber(ARGV[i + 1]))
     words[#words + 1] = ARGV[i]
     if #words == 1000 or i + 1 == #ARGV then
@@ -189,6 +194,9 @@ for i = 6 + tonumber(ARGV[5]), #ARGV, 2 do
     end
 end
 redis.call('ZADD', registries, whole(now), ARGV[3])
+if tonumber(ARGV[5]) > 0 then
+    redis.call('HSET', confirmed, ARGV[3], ARGV[5])
+end
 local present = {}
 local known = redis.call('ZRANGE', registries, 0, -1, 'WITHSCORES')
 for i = 1, #known, 2 do
@@ -200,6 +208,7 @@ for i = 1, #known, 2 do
     else
         redis.call('ZREM', registries, known[i])
         redis.call('HDEL', writers, known[i])
+        redis.call('HDEL', confirmed, known[i])
     end
 end
 redis.call('HSET', head, 'judge', whole(judge))
@@ -219,6 +228,7 @@ LEAVE: Final = _script(
     + """
 redis.call('ZREM', registries, ARGV[3])
 redis.call('HDEL', writers, ARGV[3])
+redis.call('HDEL', confirmed, ARGV[3])
 return {'left'}
 """
 )
@@ -252,13 +262,16 @@ for i = 3, #ARGV, 3 do
     if revision == nil then
         redis.call('HDEL', key, watcher)
     else
-        local before = redis.call('HGET', key, watcher)
+        local before, since = redis.call('HGET', key, watcher), whole(now)
         if before then
-            revision = math.max(revision, tonumber(string.match(before, '^(%d+)')))
+            local had, at = string.match(before, '^(%d+) (%d+)')
+            if revision <= tonumber(had) then
+                revision, since = tonumber(had), at
+            end
         elseif full(key) then
             watcher, revision = CROWD, 0
         end
-        redis.call('HSET', key, watcher, whole(revision) .. ' ' .. whole(now))
+        redis.call('HSET', key, watcher, whole(revision) .. ' ' .. since .. ' ' .. whole(now))
         redis.call('PEXPIRE', key, whole(2 * LIVE / 1000))
     end
 end
@@ -268,23 +281,34 @@ return {'noted'}
 
 # Live watchers of a service that have not applied a revision.
 #
-#     ARGV  epoch, seq, service, revision
+#     ARGV  epoch, seq, service, revision, revised: when that came, registry: who asks
 #
-# Answer: {'late', whether registries may not have told of theirs yet, whether one of them has
-# fallen silent for less than GONE and may go on serving old lists, their names}.
+# Answer: {'late', whether registries may not have told of theirs yet, how many of the others have
+# not confirmed that they know of it, when the last watcher applied it, the names of the late}. Who
+# has fallen silent may go on serving old lists until it is GONE.
 LATE: Final = _script(
     _KNOWN
     + """
-local late = {}
+local late, settled = {}, 0
 local known = redis.call('HGETALL', watchers(ARGV[3]))
 for i = 1, #known, 2 do
-    local revision, at = string.match(known[i + 1], '^(%d+) (%d+)$')
-    if now - tonumber(at) < LIVE and tonumber(revision) < tonumber(ARGV[4]) then
-        late[#late + 1] = known[i]
+    local revision, since, at = string.match(known[i + 1], '^(%d+) (%d+) (%d+)$')
+    if now - tonumber(at) < LIVE then
+        if tonumber(revision) < tonumber(ARGV[4]) then
+            late[#late + 1] = known[i]
+        else
+            settled = math.max(settled, tonumber(since))
+        end
     end
 end
-local silent = redis.call('ZCOUNT', registries, '(' .. whole(now - GONE), whole(now - PRESENT))
-return {'late', now < claimed + SETTLE and 1 or 0, silent, late}
+local unconfirmed = 0
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', registries, '(' .. whole(now - GONE), '+inf')) do
+    local upto = redis.call('HGET', confirmed, one)
+    if one ~= ARGV[6] and (not upto or tonumber(upto) < tonumber(ARGV[5])) then
+        unconfirmed = unconfirmed + 1
+    end
+end
+return {'late', now < claimed + SETTLE and 1 or 0, unconfirmed, whole(settled), late}
 """
 )
 

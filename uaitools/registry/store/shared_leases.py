@@ -75,11 +75,15 @@ class SharedLeases:
         """Nobody is to lose its lease because history was."""
         self._renewed.update(_members(table))
 
-    async def tell(self) -> Heard:
-        """Tell of heartbeats, and that we live. Raises Away, and then they are told later."""
+    async def tell(self, upto: float) -> Heard:
+        """Tell of heartbeats, and that we live. Raises Away, and then they are told later.
+
+        upto: the time up to which the log was applied here, and all watchers were told of who had
+        its list before.
+        """
         renewed, self._renewed = self._renewed, {}
         try:
-            return await self._tell("renew", renewed.items())
+            return await self._tell("renew", renewed.items(), upto)
         except BaseException:
             self._renewed = renewed | self._renewed
             raise
@@ -88,7 +92,9 @@ class SharedLeases:
         """Give everybody who is not silent a lease, or only who has none. Raises Away."""
         return await self._tell("fill" if missing else "grant", _members(table).items())
 
-    async def _tell(self, mode: str, leases: Iterable[tuple[bytes, float]]) -> Heard:
+    async def _tell(
+        self, mode: str, leases: Iterable[tuple[bytes, float]], upto: float = 0.0
+    ) -> Heard:
         words: list[Argument] = []
         for member, ttl in leases:
             words += (member, int((ttl + LAG) * SECOND))
@@ -96,7 +102,9 @@ class SharedLeases:
         for at in range(0, max(1, len(words)), 2 * CHUNK):
             stray, self._stray = self._stray, []
             chunk = words[at : at + 2 * CHUNK]
-            answer = await self._call(BEAT, self._registry, mode, len(stray), *stray, *chunk)
+            answer = await self._call(
+                BEAT, self._registry, mode, int(upto * SECOND), len(stray), *stray, *chunk
+            )
         _, seq, now, kept, over, present = answer
         names = tuple(sorted(one.decode() for one in present))
         return Heard(seq, int(now) / SECOND, kept, over, names)

@@ -166,8 +166,8 @@ class Roster:
     def _why_nobody(self) -> str:
         if self.view is None:
             return (
-                "nothing is known of the service yet: the registry has not answered; "
-                "see that it runs, or give ServiceClient a `wait`"
+                "nothing is known of the service yet: no registry has given a list; "
+                "the log says why"
             )
         members = self.view.members
         if not members and self.view.stale:
