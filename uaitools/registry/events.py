@@ -106,8 +106,25 @@ class Pass:
     """Nothing but time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """From now on clocks on walls are `shift` seconds ahead of the table's time."""
+
+    shift: float
+
+
 Event = (
-    Register | Deregister | Change | Maintain | Drain | Beat | Silence | Checked | Observed | Pass
+    Register
+    | Deregister
+    | Change
+    | Maintain
+    | Drain
+    | Beat
+    | Silence
+    | Checked
+    | Observed
+    | Pass
+    | Wall
 )
 _KINDS: Final[Mapping[str, type[Any]]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
@@ -117,7 +134,7 @@ def subject(event: Event) -> str:
     match event:
         case Register(instance):
             return instance.id
-        case Pass():
+        case Pass() | Wall():
             return ""
     return event.id
 

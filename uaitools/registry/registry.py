@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from time import time
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +26,7 @@ from uaitools.registry.events import (
     Observed,
     Pass,
     Register,
+    Wall,
 )
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.leases import news, silences
@@ -36,6 +39,7 @@ from uaitools.registry.watchers import Progress
 from uaitools.tasks import spawn
 
 TICK: Final = 1.0  # seconds
+STEADY: Final = 1.0  # seconds by which clocks may differ that are right
 # States in which it counts that somebody sees an instance work.
 DOUBTED: Final = (State.SUSPECT, State.CRITICAL)
 _log = get_logger(__name__)
@@ -92,6 +96,8 @@ class Registry:
         await self.store.start()
         self._follow(self.table.services)
         self.following.start()
+        with suppress(Unavailable):  # then at a tick
+            await self._look_at_the_wall()
         self._task = spawn(self._tick_for_ever(), name="registry ticks")
 
     async def stop(self) -> None:
@@ -248,9 +254,17 @@ class Registry:
             left = await store.left(concerned)
             for event in silences(self.table, news(self.table, overdue), left):
                 await self.append(event)
+        await self._look_at_the_wall()
         due = self.table.next_due()
         if due is not None and due <= store.now():
             await self.append(Pass())
+
+    async def _look_at_the_wall(self) -> None:
+        """Note how far the clock on the wall is ahead, when that has changed."""
+        shift = time() - self.store.now()
+        known = self.table.walls[-1][1] if self.table.walls else None
+        if (known is None or abs(shift - known) > STEADY) and self.store.share("wall"):
+            await self.append(Wall(shift))
 
     async def _tick_for_ever(self) -> None:
         while True:

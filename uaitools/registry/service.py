@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from uaitools.registry.entry import Entry
+from uaitools.registry.entry import Entry, Moment
 from uaitools.registry.evidence import State
 from uaitools.registry.protection import Fleet
 
 DELTAS: Final = 256  # kept; who is further behind lists again
+DEPARTED: Final = 8  # instances that have gone and are remembered
 
 
 class Cause(enum.StrEnum):
@@ -22,6 +23,7 @@ class Cause(enum.StrEnum):
     EXPIRED = "expired"  # it was critical for too long
     UNKNOWN = "unknown"  # nobody has ever registered here
     RESET = "backend reset"  # this registry has begun anew: ask again in a while
+    FILTERED = "filtered"  # there are some, but none that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,34 @@ class Delta:
     cause: Cause | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """An instance that has gone, and how it came to that."""
+
+    id: str
+    generation: int
+    at: float
+    cause: Cause
+    history: tuple[Moment, ...]
+
+
 class Service:
     """What watchers of one service can see.
 
-    revision: of the last change, 0 before the first. fleet: how many of them are bad.
+    revision: of the last change, 0 before the first. fleet: how many of them are bad. departed:
+    the last that have gone, for who wants to know why.
     """
 
-    __slots__ = ("_critical", "_deltas", "_entries", "fleet", "gone", "name", "revision")
+    __slots__ = (
+        "_critical",
+        "_deltas",
+        "_entries",
+        "departed",
+        "fleet",
+        "gone",
+        "name",
+        "revision",
+    )
 
     def __init__(self, name: str, revision: int = 0) -> None:
         self.name = name
@@ -63,6 +86,7 @@ class Service:
         self.fleet = Fleet()
         self._entries: dict[str, Entry] = {}
         self._critical: set[str] = set()
+        self.departed: deque[Departed] = deque(maxlen=DEPARTED)
         # Revision, id, and why it has gone: None where it has come or changed.
         self._deltas: deque[tuple[int, str, Cause | None]] = deque(maxlen=DELTAS)
 
@@ -87,8 +111,12 @@ class Service:
         self._note(entry.instance.id, None)
         entry.revision, entry.revised = self.revision, now
 
-    def remove(self, entry: Entry, cause: Cause) -> None:
+    def remove(self, entry: Entry, cause: Cause, now: float) -> None:
         """An instance has gone."""
+        instance = entry.instance
+        self.departed.append(
+            Departed(instance.id, instance.generation, now, cause, tuple(entry.history))
+        )
         self._let_go(entry)
         if self.gone is not Cause.EXPIRED:
             self.gone = cause

@@ -28,6 +28,7 @@ def dump(table: Table) -> dict[str, Any]:
         "fresh_until": table.fresh_until,
         "generation": table.generation,
         "floor": table.floor,
+        "walls": table.walls,
         "services": [
             [service.name, service.revision, service.gone] for service in table.services.values()
         ],
@@ -46,6 +47,7 @@ def load(document: Mapping[str, Any], policy: TablePolicy = DEFAULTS) -> Table:
         )
         table.generation = document["generation"]
         table.floor = document["floor"]
+        table.walls = [(at, shift) for at, shift in document["walls"]]
         for name, revision, gone in document["services"]:
             service = Service(name, revision)
             service.gone = None if gone is None else Cause(gone)

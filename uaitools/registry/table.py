@@ -8,6 +8,7 @@ delta. Time passes the same however often one looks: the same events make the sa
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
@@ -26,6 +27,7 @@ from uaitools.registry.events import (
     Pass,
     Register,
     Silence,
+    Wall,
 )
 from uaitools.registry.evidence import State
 from uaitools.registry.model import Instance
@@ -34,6 +36,7 @@ from uaitools.registry.service import Cause, Listing, Service
 
 # Seconds after which everybody who lives has been heard of: clients register again every minute.
 FRESH: Final = 75.0
+WALLS: Final = 64  # jumps between the table's time and that on walls that are remembered
 EMPTY: Final = 1000  # services without an instance that are remembered, and why they are empty
 
 
@@ -73,6 +76,7 @@ class Table:
         self.touched: set[str] = set()
         self.generation = 0  # the highest that was given
         self.floor = 0  # the highest revision of a service that was forgotten
+        self.walls: list[tuple[float, float]] = []  # since when clocks on walls are how far ahead
         self._empty: dict[str, None] = {}  # in the order in which they became so
         self._due: list[tuple[float, str, int]] = []
 
@@ -111,6 +115,16 @@ class Table:
             known = Service(service)
         return known.listing(fresh=self.now < self.fresh_until)
 
+    def wall(self, at: float) -> float | None:
+        """What clocks on walls showed at a moment, in unix seconds; None if that is not known.
+
+        The table's time stands still while nobody watches it, and they do not.
+        """
+        if not self.walls:
+            return None
+        number = bisect_right(self.walls, at, key=lambda known: known[0])
+        return at + self.walls[max(0, number - 1)][1]
+
     def next_due(self) -> float | None:
         """When time has something to do next: beginning anew ends, too."""
         due = self._due[0][0] if self._due else None
@@ -148,6 +162,10 @@ class Table:
             case Change():
                 return self._change(event)
             case Pass():
+                return None
+            case Wall(shift):
+                self.walls.append((now, shift))
+                del self.walls[:-WALLS]
                 return None
             case Maintain() | Drain() | Beat() | Silence() | Checked() | Observed():
                 entry = self.get(event.id, event.generation)
@@ -271,7 +289,7 @@ class Table:
     def _drop(self, entry: Entry, cause: Cause) -> None:
         del self.entries[entry.instance.id]
         service = self._service(entry)
-        service.remove(entry, cause)
+        service.remove(entry, cause, self.now)
         self.touched.add(service.name)
         if not service:
             self._empty[service.name] = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
 from uaitools.registry.api.requests import LoadModel
 from uaitools.registry.evidence import State, Word
+from uaitools.registry.service import Cause
 
 
 class Said(BaseModel):
@@ -95,7 +94,7 @@ class ServiceList(Said):
     index: int
     epoch: str
     authoritative: bool
-    cause: Literal["deregistered", "expired", "unknown", "backend reset"] | None
+    cause: Cause | None
     instances: list[InstanceView]
 
 
@@ -112,6 +111,8 @@ class Services(Said):
     """All services by name."""
 
     epoch: str
+    authoritative: bool
+    cause: Cause | None
     services: list[ServiceSummary]
 
 
@@ -127,6 +128,8 @@ class NodeView(Said):
 class Nodes(Said):
     """All addresses."""
 
+    authoritative: bool
+    cause: Cause | None
     nodes: list[NodeView]
 
 
@@ -166,9 +169,20 @@ class Explanation(Said):
     next: list[Next]
 
 
+class Departure(Said):
+    """How an instance came to be taken out: the last few are remembered."""
+
+    id: str
+    generation: int
+    at: str
+    cause: Cause
+    timeline: list[MomentView]
+
+
 class Explanations(Said):
     """All instances of a service, or one by its id."""
 
     name: str
     epoch: str
     instances: list[Explanation]
+    gone: list[Departure]

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from time import time
-from typing import Any, Final
+from typing import Any
 
 from uaitools.registry.entry import Entry
 from uaitools.registry.evidence import State, Word
 from uaitools.registry.leases import Lease
 from uaitools.registry.protection import PROTECTION
 from uaitools.registry.registry import Registry
-from uaitools.registry.service import Delta, Listing
+from uaitools.registry.service import Cause, Delta, Departed, Listing
 
 Document = dict[str, Any]
-STEADY: Final = 0.1  # seconds; within them the same moment is always written the same
 
 
 class Documents:
     """Writes what a registry knows."""
 
-    __slots__ = ("_registry", "_shift")
+    __slots__ = ("_registry",)
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._shift = 0.0  # seconds from the table's time to unix time
 
     def __repr__(self) -> str:
         return f"<Documents {self._registry!r}>"
@@ -63,9 +61,11 @@ class Documents:
             "load": asdict(load),
         }
 
-    def listing(self, name: str, listing: Listing, entries: Iterable[Entry]) -> Document:
+    def listing(self, name: str, listing: Listing, entries: Sequence[Entry]) -> Document:
         """A service. entries: those of the listing that are to be shown."""
         cause = listing.cause
+        if listing.entries and not entries:
+            cause = Cause.FILTERED
         return {
             "name": name,
             "index": listing.revision,
@@ -96,6 +96,7 @@ class Documents:
         table = self._registry.table
         return {
             "epoch": table.epoch,
+            **self._belief(empty=not table.services),
             "services": [
                 {
                     "name": service.name,
@@ -107,12 +108,19 @@ class Documents:
             ],
         }
 
+    def _belief(self, *, empty: bool) -> Document:
+        """Whether a list of everything is to be believed, and why it is empty if it is."""
+        sure = self._registry.sure
+        cause = Cause.UNKNOWN if sure else Cause.RESET
+        return {"authoritative": sure, "cause": cause.value if empty else None}
+
     def nodes(self) -> Document:
         """All addresses, with what runs there."""
         nodes: dict[str, list[Entry]] = {}
         for entry in self._registry.table:
             nodes.setdefault(entry.instance.address, []).append(entry)
         return {
+            **self._belief(empty=not nodes),
             "nodes": [
                 {
                     "address": address,
@@ -121,7 +129,7 @@ class Documents:
                     "health": _states(entries),
                 }
                 for address, entries in sorted(nodes.items())
-            ]
+            ],
         }
 
     def explanation(self, entry: Entry) -> Document:
@@ -156,6 +164,20 @@ class Documents:
         """A moment of the table's time in RFC 3339."""
         return self._stamps()(at)
 
+    def departure(self, gone: Departed) -> Document:
+        """How an instance came to be taken out, while that is remembered."""
+        stamp = self._stamps()
+        return {
+            "id": gone.id,
+            "generation": gone.generation,
+            "at": stamp(gone.at),
+            "cause": gone.cause.value,
+            "timeline": [
+                {"at": stamp(one.at), "health": one.state.value, "cause": one.cause}
+                for one in gone.history
+            ],
+        }
+
     def _next(self, entry: Entry, lease: Lease | None, now: float) -> Iterable[tuple[float, str]]:
         if lease is not None and lease.ttl and entry.heard is not False:
             yield lease.until, "silence counts against it, unless a heartbeat comes"
@@ -182,13 +204,11 @@ class Documents:
         return stamp(entry.heard_at if lease is None else lease.seen)
 
     def _stamps(self) -> Callable[[float], str]:
-        """The table's time stands still while nobody watches it, clocks on walls do not."""
-        shift = time() - self._registry.store.now()
-        if abs(shift - self._shift) > STEADY:
-            self._shift = shift
+        table, now = self._registry.table, time() - self._registry.store.now()
 
         def stamp(at: float) -> str:
-            moment = datetime.fromtimestamp(at + self._shift, UTC)
+            wall = table.wall(at)
+            moment = datetime.fromtimestamp(at + now if wall is None else wall, UTC)
             return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
         return stamp

@@ -115,8 +115,15 @@ class Lists:
             entries = [table.entries[name]]
         if service is None and not entries:
             raise Unknown(name)
-        explained = [self._documents.explanation(entry) for entry in entries]
-        return orjson.dumps({"name": name, "epoch": table.epoch, "instances": explained})
+        gone = service.departed if service is not None else ()
+        return orjson.dumps(
+            {
+                "name": name,
+                "epoch": table.epoch,
+                "instances": [self._documents.explanation(entry) for entry in entries],
+                "gone": [self._documents.departure(one) for one in gone],
+            }
+        )
 
 
 def _wanted(entry: Entry, asked: requests.ListQuery) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 
 from uaitools.errors import ServiceError
 from uaitools.registry.entry import Entry
-from uaitools.registry.events import Deregister, Event, Pass, Register, subject
+from uaitools.registry.events import Deregister, Event, Pass, Register, Wall, subject
 from uaitools.registry.store.replica import Outcome
 from uaitools.registry.table import Table
 
@@ -110,7 +110,7 @@ class Appends:
 
 def _shown(event: Event, table: Table) -> Outcome:
     """What came of an event that was stored, as far as the table tells."""
-    if isinstance(event, Deregister | Pass):
+    if isinstance(event, Deregister | Pass | Wall):
         return None
     generation = None if isinstance(event, Register) else event.generation
     try:
