@@ -173,6 +173,7 @@ async def _wait(caller: Caller, options: Namespace) -> int:
 
 async def _drain(caller: Caller, options: Namespace) -> int:
     path = f"/v1/services/{quote(options.id, safe='')}/drain"
+    epoch, missing = (await caller.ask("GET", "/v1/services"))["epoch"], 0
     progress = await caller.ask("POST", path, {"deadline": options.deadline})
     until = monotonic() + options.deadline
     while options.wait and not _over(progress) and monotonic() < until + _PATIENCE:
@@ -180,13 +181,16 @@ async def _drain(caller: Caller, options: Namespace) -> int:
         try:
             progress = await caller.ask("GET", f"{path}?wait={wait:.3f}s", wait=wait)
         except CommandError as error:
-            if error.status == 404:
+            # One that lags behind the others does not know everybody yet, but soon does.
+            missing = missing + 1 if error.status == 404 else 0
+            if missing > 1 and (await caller.ask("GET", "/v1/services"))["epoch"] == epoch:
                 sys.stdout.write(f"{options.id} has left by itself\n")
                 return SAFE
-            # A registry that is away for a moment has not forgotten what it was told.
-            if error.status is not None or monotonic() >= until:
+            # A registry that is away for a moment has not forgotten what it was told, and one that
+            # has forgotten hears of the instance again.
+            if error.status not in (None, 404, 503) or monotonic() >= until:
                 raise
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.0)
     if progress["safe"]:
         sys.stdout.write(f"{options.id} may stop\n")
         return SAFE

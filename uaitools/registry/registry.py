@@ -15,7 +15,7 @@ from uaitools.registry.bells import Bells
 from uaitools.registry.checks.checker import WORKERS
 from uaitools.registry.checks.following import Following
 from uaitools.registry.entry import OBSERVED, Entry
-from uaitools.registry.errors import Unavailable
+from uaitools.registry.errors import Stale, Unavailable, Unknown
 from uaitools.registry.events import (
     Beat,
     Change,
@@ -89,6 +89,12 @@ class Registry:
         """Whether this registry has heard of everybody, and of all that was stored."""
         return self.store.current and self.table.now >= self.table.fresh_until
 
+    def find(self, name: str, generation: int | None = None) -> Entry:
+        """See Table.get. Raises Unavailable while it is not known who was there before."""
+        if name not in self.table.entries and not self.store.current:
+            raise Unavailable(self.store.failing or "what was registered is not known yet")
+        return self.table.get(name, generation)
+
     # -- life -------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -135,7 +141,7 @@ class Registry:
 
     async def heartbeat(self, name: str, generation: int, load: Load | None) -> Entry:
         """An instance is alive. Raises Unknown, Stale and Unavailable."""
-        entry = self.table.get(name, generation)
+        entry = self.find(name, generation)
         event = self.hear(entry, load)
         return entry if event is None else await self._happen(event)
 
@@ -150,7 +156,7 @@ class Registry:
 
     async def deregister(self, name: str, generation: int | None) -> None:
         """Take an instance out, at its own wish. Raises Unknown, Stale and Unavailable."""
-        self.table.get(name, generation)
+        self.find(name, generation)
         await self.append(Deregister(name, generation))
 
     # -- messages of operators --------------------------------------------------------------
@@ -168,13 +174,13 @@ class Registry:
 
         generation: only if it still is this registration. Raises Unknown, Stale and Unavailable.
         """
-        self.table.get(name, generation)
+        self.find(name, generation)
         kept = None if tags is None else tuple(sorted(tags))
         return await self._happen(Change(name, weight, kept, meta, generation))
 
     async def maintain(self, name: str, reason: str | None, generation: int | None = None) -> Entry:
         """Take an instance out until further notice, or let it in again. As `change`."""
-        entry = self.table.get(name, generation)
+        entry = self.find(name, generation)
         if entry.maintenance == reason:
             return entry
         return await self._happen(Maintain(name, reason, generation))
@@ -184,7 +190,7 @@ class Registry:
 
         within: seconds after which the drain counts as overdue.
         """
-        entry = self.table.get(name, generation)
+        entry = self.find(name, generation)
         if within is None and entry.drained_by is None:
             return entry
         return await self._happen(Drain(name, within, generation))
@@ -192,7 +198,7 @@ class Registry:
     async def progress(self, name: str) -> Progress:
         """How far the drain of an instance is. Raises Unknown."""
         while True:
-            entry = self.table.get(name)
+            entry = self.find(name)
             revision = entry.revision
             behind = await self.store.behind(entry.instance.name, revision, entry.revised)
             if self.table.entries.get(name) is entry and entry.revision == revision:
@@ -232,7 +238,8 @@ class Registry:
                 usual[service] = self._sightings.usual(ids, now)
             said = self._sightings.note(one, witness, usual[service], now)
             if _worth_keeping(entry, said.word, now):
-                await self._happen(Observed(one.id, one.generation, said.word, said.reason))
+                with suppress(Unknown, Stale):  # it has gone meanwhile; there are others
+                    await self.append(Observed(one.id, one.generation, said.word, said.reason))
 
     # -- time -------------------------------------------------------------------------------
 
@@ -253,7 +260,8 @@ class Registry:
             concerned = [e.instance.id for name in names for e in self.table.services[name]]
             left = await store.left(concerned)
             for event in silences(self.table, news(self.table, overdue), left):
-                await self.append(event)
+                with suppress(Unknown, Stale):  # it has gone meanwhile; there are others
+                    await self.append(event)
         await self._look_at_the_wall()
         due = self.table.next_due()
         if due is not None and due <= store.now():

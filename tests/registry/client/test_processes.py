@@ -48,7 +48,7 @@ def instance(registry: RegistryProgram, name: str = "a-1", **settings: object) -
     return registered(
         name="api",
         address="127.0.0.1",
-        port=9001,
+        port=9000 + int(name.rpartition("-")[2]),
         **{**usual, **settings},  # type: ignore[arg-type]
     )
 

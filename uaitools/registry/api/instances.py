@@ -39,7 +39,7 @@ class Instances:
         said = parse(request.body, request.content_type, requests.Heartbeat, SERVICE)
         load = None if said.load is None else said.load.value()
         try:
-            entry = self._registry.table.get(name, said.generation)
+            entry = self._registry.find(name, said.generation)
         except Unknown:
             raise Unknown(name, "register it again") from None
         event = self._registry.hear(entry, load)
