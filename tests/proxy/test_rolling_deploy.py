@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.gateways import GET, eventually, settled
+from tests.peers.gateways import eventually, settled
 from tests.peers.wire import connect
 from tests.proxy.program import Program
 from uaitools.tasks import spawn
 
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"  # nobody sends it twice
 INSTANCES = 5
 CLIENTS = 16
 
@@ -47,7 +48,7 @@ class Load:
     async def _ask(self) -> None:
         wire = await connect(self.port)
         while not self._stop.is_set():
-            wire.send(GET)
+            wire.send(POST)
             answered = await wire.message()
             self.statuses[answered.status] += 1
             self.names[answered.body] += 1
