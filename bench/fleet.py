@@ -15,6 +15,8 @@ from typing import Final, cast
 
 import orjson
 
+REGISTER: Final = 60.0  # seconds between two registrations of an instance, as clients send them
+APPLIED: Final = 15.0  # seconds between two words of a watcher
 _TEXT: Final = 1
 _PING: Final = 9
 _PONG: Final = 0x8A
@@ -65,15 +67,22 @@ class Instance(asyncio.Protocol):
                 b"Content-Length: %d\r\n\r\n%b" % (method.encode(), path.encode(), len(text), text)
             )
 
-    async def register(self) -> None:
-        """Be known, and believed to be well."""
-        document = {
+    @property
+    def _document(self) -> dict[str, object]:
+        return {
             "id": self.name, "name": self.service, "address": "10.0.0.1", "port": 8000,
             "zone": "eu-1", "version": "1.2.3", "tags": ["bench"], "meta": {"owner": "bench"},
         }  # fmt: skip
-        answer = await self._ask("POST", "/v1/services", document)
+
+    async def register(self) -> None:
+        """Be known, and believed to be well."""
+        answer = await self._ask("POST", "/v1/services", self._document)
         self.generation = orjson.loads(answer)["generation"]
         await self._ask("PUT", f"/v1/services/{self.name}/heartbeat", self._heartbeat())
+
+    def register_again(self) -> None:
+        """Say the same again, so that a registry that has forgotten knows; nothing waits."""
+        self.send("POST", "/v1/services", self._document, _ignored)
 
     def beat(self) -> None:
         """A heartbeat; nothing waits for its answer."""
@@ -101,6 +110,7 @@ class Watcher(asyncio.Protocol):
     """One watcher of one service, over a WebSocket. told: called with each change's index."""
 
     __slots__ = (
+        "_applied",
         "_buffer",
         "_open",
         "_transport",
@@ -119,6 +129,7 @@ class Watcher(asyncio.Protocol):
         self.lost = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.told: Callable[[Watcher, int, float], None] | None = None
+        self._applied = 0
         self._buffer = b""
         self._open = False
         self._transport: asyncio.Transport | None = None
@@ -154,14 +165,18 @@ class Watcher(asyncio.Protocol):
                 self._hear(orjson.loads(text), now)
 
     def _hear(self, message: dict[str, object], now: float) -> None:
-        index = cast("int", message["index"])
-        self._say({"type": "applied", "service": self.service, "index": index})
+        index = self._applied = cast("int", message["index"])
+        self.live()
         if not self.ready.done():
             self.ready.set_result(None)
             return
         self.messages += 1
         if self.told is not None:
             self.told(self, index, now)
+
+    def live(self) -> None:
+        """Acknowledge what was heard last, once more."""
+        self._say({"type": "applied", "service": self.service, "index": self._applied})
 
     def _frame(self) -> tuple[int, bytes] | None:
         """The next frame of a server, which is not masked (RFC 6455 5.2)."""
@@ -187,6 +202,25 @@ class Watcher(asyncio.Protocol):
         size = bytes([0x80 | length]) if length < 126 else b"\xfe" + length.to_bytes(2, "big")
         if self._transport is not None:
             self._transport.write(bytes([head]) + size + b"\0\0\0\0" + text)
+
+
+class _Paced:
+    """Numbers things that are to be done `rate` times a second."""
+
+    __slots__ = ("_done", "_rate")
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._done = 0
+
+    def late(self, elapsed: float) -> float:
+        """Seconds by which the next one is."""
+        return max(0.0, elapsed - self._done / self._rate)
+
+    def due(self, elapsed: float) -> range:
+        """Those whose time has come since this was last asked."""
+        begin, self._done = self._done, max(self._done, int(elapsed * self._rate) + 1)
+        return range(begin, self._done)
 
 
 class Fleet:
@@ -215,18 +249,26 @@ class Fleet:
             await asyncio.gather(*(watcher.ready for watcher in several))
 
     async def beat(self, every: float, seconds: float) -> None:
-        """Heartbeats of all, each `every` seconds and evenly spread, for `seconds`."""
+        """What a fleet says while nothing changes, evenly spread over `seconds`.
+
+        Heartbeats of all each `every` seconds; each minute their registrations, half of `every`
+        after a heartbeat; and each 15 s the word of every watcher.
+        """
+        size = len(self.instances)
+        laps = max(1, int(REGISTER / every))
+        beats = _Paced(size / every)
+        again = _Paced(size / REGISTER)
+        words = _Paced(len(self.watchers) / APPLIED)
         began = perf_counter()
-        sent, total = 0, int(len(self.instances) * seconds / every)
-        while sent < total:
-            elapsed = perf_counter() - began
-            due = min(total, int(elapsed * len(self.instances) / every) + 1)
-            if sent < due:
-                planned = sent * every / len(self.instances)
-                self.late = max(self.late, elapsed - planned)
-            for number in range(sent, due):
-                self.instances[number % len(self.instances)].beat()
-            sent = due
+        while (elapsed := perf_counter() - began) < seconds:
+            self.late = max(self.late, beats.late(elapsed))
+            for number in beats.due(elapsed):
+                self.instances[number % size].beat()
+            for number in again.due(elapsed):
+                at = laps * number
+                self.instances[(at + size // 2 + at // size) % size].register_again()
+            for number in words.due(elapsed):
+                self.watchers[number % len(self.watchers)].live()
             await asyncio.sleep(0.002)
 
     async def change(self, count: int, pause: float) -> tuple[list[float], int]:

@@ -67,3 +67,13 @@ def test_a_service_and_a_zone_in_it_are_protected(
 
 def test_no_zone_is_no_zone_to_protect() -> None:
     assert Fleet([("", True)] * 3 + [("y", False)] * 100).protection("") == ""
+
+
+def test_after_a_pause_everybody_has_one_whole_ttl() -> None:
+    leases = Leases()
+    leases.renew("over", 1, 10.0, 0.0)
+    leases.renew("nearly", 1, 100.0, 5.0)
+    leases.restart(100.0)
+    assert leases.overdue(109.9) == []
+    assert leases.overdue(110.0) == [("over", 1)]
+    assert leases.overdue(200.0) == [("over", 1), ("nearly", 1)]

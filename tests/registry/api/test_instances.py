@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.registry.served import API, Served, served
+from uaitools.registry.model import Check
 from uaitools.tasks import spawn
 
 
@@ -443,3 +444,21 @@ async def test_what_is_not_there_is_said_by_the_registry(
     answer = await registry.ask(method, path)
 
     assert (answer.status, answer.body["service"]) == (status, "registry")
+
+
+async def test_a_check_is_made_as_documented_unless_it_says_more(registry: Served) -> None:
+    await registry.register(checks=[{}])
+    [found] = (await registry.listing())["instances"]
+    assert (
+        found["checks"][0].items()
+        >= {
+            "kind": "http",
+            "path": "/health",
+            "interval": 10.0,
+            "timeout": 3.0,
+            "jitter": 0.2,
+            "rise": 2,
+            "fall": 3,
+        }.items()
+    )
+    assert Check() == Check("http", "/health", 10.0, 3.0, 0.2, 2, 3)
