@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import uaitools
-from uaitools.rest import Resource
+from uaitools.rest import Resource, needed
 
 _REF: Final = "#/components/schemas/{model}"
 _VARIABLE: Final = re.compile(r"\{(\w+)[^}]*\}")
@@ -109,7 +109,10 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if resource.body is not None:
-        operation["requestBody"] = {"required": True, "content": _json(resource.body)}
+        operation["requestBody"] = {
+            "required": needed(resource.body),
+            "content": _json(resource.body),
+        }
         errors |= {400, 413, 415, 422}
     if described.secured:
         errors |= {401, 403}

@@ -85,7 +85,9 @@ async def body(request: web.Request, model: type[M], service: str) -> M:
 
 
 def parse(data: bytes, content_type: str, model: type[M], service: str) -> M:
-    """A body as `model`. Raises ServiceError 415, 400 or 422."""
+    """A body as `model`, none at all being {}. Raises ServiceError 415, 400 or 422."""
+    if not data and not needed(model):
+        return model()
     if content_type != "application/json":
         raise ServiceError(415, "send JSON as application/json", service)
     try:
@@ -97,6 +99,11 @@ def parse(data: bytes, content_type: str, model: type[M], service: str) -> M:
             reason = first["msg"].removeprefix("Invalid JSON: ")
             raise ServiceError(400, f"the body is not JSON: {reason}", service) from error
         raise invalid(error, service) from error
+
+
+def needed(model: type[BaseModel]) -> bool:
+    """Whether a body has to have any field."""
+    return any(field.is_required() for field in model.model_fields.values())
 
 
 def query(request: web.Request, model: type[M]) -> M:

@@ -462,3 +462,12 @@ async def test_a_check_is_made_as_documented_unless_it_says_more(registry: Serve
         }.items()
     )
     assert Check() == Check("http", "/health", 10.0, 3.0, 0.2, 2, 3)
+
+
+async def test_what_needs_no_field_needs_no_body(registry: Served) -> None:
+    await registry.register("a")
+    bare = {"Content-Type": ""}
+    drain = await registry.ask("POST", "/v1/services/a/drain", headers=bare)
+    out = await registry.ask("PUT", "/v1/services/a/maintenance", headers=bare)
+    beat = await registry.ask("PUT", "/v1/services/a/heartbeat", headers=bare)
+    assert (drain.status, out.status, beat.status) == (202, 200, 415)

@@ -15,8 +15,7 @@ from uaitools.proxy.config.tls import UpstreamTls
 from uaitools.proxy.config.units import Count, Seconds
 from uaitools.traffic.retry import STATUSES
 
-# Which names a registry takes is its own business; none of them is longer.
-Registered = Annotated[str, Field(min_length=1, max_length=255)]
+Registered = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~:@+=-]{1,128}$")]  # a service's name
 _PORTS: Final = {"http": 80, "https": 443}
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 # Names are tokens (RFC 9110 5.6.2).
