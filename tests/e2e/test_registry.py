@@ -577,6 +577,25 @@ async def test_a_reload_begins_and_ends_to_follow_without_a_gap(registry: Regist
     assert set(answers) == {200}
 
 
+async def test_the_last_registry_is_left_only_when_the_next_has_answered(
+    registry: RegistryPeer,
+) -> None:
+    async with registry_peer() as other, answering(answer(b"a")) as one, found(registry) as proxy:
+        await said(registry, at("1", one.port), index=1)
+        await other.stop()
+        settings = config(service={"registry": True})
+        await proxy.reload(settings, registry=Source((other.url,)))
+        assert registry.said("unwatch") == []
+        # Its drains still count here: it is by its list that requests are sent.
+        await said(registry, at("1", one.port, health="draining"), index=2)
+        assert (await ask(proxy)).status == 503
+
+        other.lists_of(SERVICE, at("1", one.port))
+        await other.start()
+        await eventually(lambda: registry.said("unwatch"), patience=30.0)
+        assert (await ask(proxy)).body == b"a"
+
+
 async def test_a_reload_asks_another_registry_and_keeps_what_was_known_until_it_answers(
     registry: RegistryPeer,
 ) -> None:

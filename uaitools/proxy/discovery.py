@@ -85,6 +85,9 @@ class Discovery:
         self._source: Source | None = None
         self._watcher: Watcher | None = None
         self._watched: dict[str, Watched] = {}
+        self._fresh: set[str] = set()  # names that this watcher's registry has stood by
+        self._former: _Following | None = None  # stays until all of them are
+        self._ending: asyncio.Task[None] | None = None
         self._known: dict[str, _Known] = {}
         self._awaited: set[str] = set()
         self._heard = asyncio.Event()
@@ -122,11 +125,15 @@ class Discovery:
     async def follow(self, source: Source | None, names: Collection[str]) -> None:
         """Follow `names` as well, and wait a little for what nothing is known of yet.
 
-        Another source takes the place of the last one; what was known stays until it says more.
+        Another source takes the place of the last one; what was known stays until it says more, and
+        so does the connection: drains there wait for us as long as we go by its lists.
         """
         if source != self._source:
-            await self._leave()
             self._source = source
+            if source is not None and names and self._former is None:
+                self._former = self._step_back()
+            else:
+                await self._leave()
         if source is None or not names:
             return
         if self._watcher is None:
@@ -136,7 +143,8 @@ class Discovery:
         self._heard.clear()
         for name in names:
             if name not in self._watched:
-                self._watched[name] = self._watcher.watch(name, partial(self._apply, name))
+                apply = partial(self._apply, name, self._watcher)
+                self._watched[name] = self._watcher.watch(name, apply)
         if self._awaited:
             try:
                 async with asyncio.timeout(FIRST):
@@ -146,15 +154,21 @@ class Discovery:
 
     async def keep(self, names: Collection[str]) -> None:
         """Follow `names` alone; without any there is no connection."""
-        for name in self._watched.keys() - names:
-            self._watched.pop(name).close()
+        for watched in (self._watched, self._former.watched if self._former is not None else {}):
+            for name in watched.keys() - names:
+                watched.pop(name).close()
         for name in self._known.keys() - names:
             del self._known[name]
         if not self._watched:
             await self._leave()
 
     async def stop(self) -> None:
-        """End the connection."""
+        """End the connections."""
+        former, self._former = self._former, None
+        if former is not None:
+            await former.end()
+        if self._ending is not None:
+            await asyncio.gather(self._ending, return_exceptions=True)
         await self._leave()
 
     def samples(self) -> Iterator[Sample]:
@@ -178,20 +192,24 @@ class Discovery:
         reports = report_for_ever(self._seen, self._watcher.observe, lambda: self.interval)
         self._reporting = spawn(reports, name="report to the registry")
 
-    async def _leave(self) -> None:
-        for watched in self._watched.values():
-            watched.close()
-        self._watched.clear()
-        reporting, self._reporting = self._reporting, None
-        watcher, self._watcher = self._watcher, None
-        if reporting is not None:
-            reporting.cancel()
-            await asyncio.gather(reporting, return_exceptions=True)
-        if watcher is not None:
-            await watcher.stop()
+    def _step_back(self) -> _Following | None:
+        """Let go of the connection, which goes on by itself."""
+        if self._watcher is None:
+            return None
+        found = _Following(self._watcher, self._watched, self._reporting)
+        self._watcher, self._watched, self._reporting = None, {}, None
+        self._fresh = set()
+        return found
 
-    def _apply(self, name: str, view: View) -> None:
-        """Put a view into force."""
+    async def _leave(self) -> None:
+        following = self._step_back()
+        if following is not None:
+            await following.end()
+
+    def _apply(self, name: str, watcher: Watcher, view: View) -> None:
+        """Put a view into force, unless a later registry stands by another."""
+        if watcher is not self._watcher and name in self._fresh:
+            return
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = _Known(view, monotonic())
@@ -201,11 +219,34 @@ class Discovery:
         self._awaited.discard(name)
         if not self._awaited:
             self._heard.set()
+        if watcher is self._watcher and not view.stale:
+            self._fresh.add(name)
+            if self._former is not None and self._watched.keys() <= self._fresh:
+                former, self._former = self._former, None
+                self._ending = spawn(former.end(), name="leave the last registry")
 
     def _seen(self) -> list[Observation]:
         """What happened at endpoints that came from the registry since this was last asked."""
         seen = (pool.sighting.report(pool) for pool in self._pools() if pool.sighting is not None)
         return [one for one in seen if one is not None]
+
+
+@dataclass(slots=True)
+class _Following:
+    """A connection to registries, what is watched by it, and who reports to them."""
+
+    watcher: Watcher
+    watched: dict[str, Watched]
+    reporting: asyncio.Task[None] | None
+
+    async def end(self) -> None:
+        """Say that nothing is watched any more, and end the connection."""
+        for watched in self.watched.values():
+            watched.close()
+        if self.reporting is not None:
+            self.reporting.cancel()
+            await asyncio.gather(self.reporting, return_exceptions=True)
+        await self.watcher.stop()
 
 
 class _Known:
