@@ -55,9 +55,12 @@ async def serving() -> AsyncIterator[Gateway]:
         app,
         lambda: {"shelf": False},
         lambda: [Sample(SEEN, (), 3)],
-        {"direct": answer},
+        {"direct": (answer, 200), "made": (answer, 201)},
     )
-    routes = [{"path": "/things/{id}", "methods": ["PUT"], "service": "direct", "max_body": 1000}]
+    routes = [
+        {"path": "/things/{id}", "methods": ["PUT"], "service": "direct", "max_body": 1000},
+        {"path": "/things", "exact": True, "methods": ["POST"], "service": "made"},
+    ]
     config = ProxyConfig.model_validate({"listen": "127.0.0.1:0", "routes": routes})
     async with Gateway(config, app=mounted) as gateway:
         yield gateway
@@ -154,3 +157,14 @@ async def test_a_client_that_leaves_cancels_what_it_asked_for() -> None:
         await asyncio.sleep(0.002)
         wire.close()
         assert (await exchange(gateway, put("a", b"y"))).status == 200
+
+
+async def test_a_function_takes_a_method_of_a_path_whose_others_the_application_answers() -> None:
+    async with serving() as gateway:
+        post = b"POST /things HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+        made = await exchange(gateway, post)
+        asked = await exchange(gateway, b"GET /things HTTP/1.1\r\nHost: a\r\n\r\n")
+        other = await exchange(gateway, post.replace(b"POST", b"PUT", 1))
+    assert (made.status, json.loads(made.body)[0]) == (201, "/things")
+    assert (asked.status, asked.body) == (200, b"hello")
+    assert other.status == 405

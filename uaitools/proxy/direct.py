@@ -44,13 +44,16 @@ Answer = Callable[[DirectRequest], bytes | Coroutine[Any, Any, bytes]]
 
 
 def connector(
-    service: str, answer: Answer
+    service: str, answer: Answer, status: int = 200
 ) -> Callable[[Callable[[], asyncio.Protocol]], Awaitable[None]]:
-    """How a pool opens connections to `answer`. service: who speaks in errors."""
+    """How a pool opens connections to `answer`.
+
+    service: who speaks in errors. status: of good answers.
+    """
 
     async def connect(factory: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()
-        upstream, direct = factory(), Direct(service, answer)
+        upstream, direct = factory(), Direct(service, answer, status)
         ours, theirs = FacadeTransport(loop, upstream), FacadeTransport(loop, direct)
         ours.peer, theirs.peer = theirs, ours
         direct.connection_made(theirs)
@@ -62,11 +65,12 @@ def connector(
 class Direct(asyncio.Protocol):
     """The far end of one connection; one request at a time comes by it."""
 
-    __slots__ = ("_answer", "_buffer", "_loop", "_service", "_task", "_transport")
+    __slots__ = ("_answer", "_buffer", "_loop", "_service", "_status", "_task", "_transport")
 
-    def __init__(self, service: str, answer: Answer) -> None:
+    def __init__(self, service: str, answer: Answer, status: int) -> None:
         self._service = service
         self._answer = answer
+        self._status = status
         self._buffer = b""
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -118,7 +122,7 @@ class Direct(asyncio.Protocol):
             self._fail(error, head)
             return
         if isinstance(answer, bytes):
-            self._write(200, answer)
+            self._write(self._status, answer)
         else:
             self._task = spawn(self._wait(answer, head), name=f"answer of {self._service}")
 
@@ -128,7 +132,7 @@ class Direct(asyncio.Protocol):
         except Exception as error:
             self._fail(error, head)
         else:
-            self._write(200, text)
+            self._write(self._status, text)
         finally:
             self._task = None
 

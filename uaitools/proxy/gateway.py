@@ -185,7 +185,7 @@ class Gateway:
         self._connect_own(self._native, native.connector(server))
         for name, service in self._direct.items():
             assert self._mounted is not None
-            self._connect_own(service, direct.connector(self.name, self._mounted.direct[name]))
+            self._connect_own(service, direct.connector(self.name, *self._mounted.direct[name]))
         await self.authenticator.start()
         await self.limits.start()
         await self.reload(self.config)
@@ -333,7 +333,10 @@ class Gateway:
         if self._mounted is None:
             router = Router(routes, natives)
         else:
-            router = Router(routes, natives, "there is nothing here; /openapi.json says what is")
+            direct = [route for route in routes if route.service in self._direct]
+            beside = {(method, route.path): route for route in direct for method in route.methods}
+            nothing = "there is nothing here; /openapi.json says what is"
+            router = Router(routes, natives, beside, nothing)
         access = self._access_log(self.config.access_log)
         self.site = Site(
             router,

@@ -21,11 +21,12 @@ class Mounted:
 
     name: in errors, /health and metrics, and the audience of principal tokens. app: its paths.
     dependencies: whether each works, by name. samples: its metrics, beside the gateway's. direct:
-    what it answers without `app`, by the names under which routes know it as a service.
+    what it answers without `app`, by the names under which routes know it as a service, each with
+    the status of a good answer.
     """
 
     name: str
     app: web.Application
     dependencies: Callable[[], Mapping[str, bool]] = dict
     samples: Callable[[], Iterable[Sample]] = tuple
-    direct: Mapping[str, Answer] = field(default_factory=dict)
+    direct: Mapping[str, tuple[Answer, int]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Final, Self
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Address
 from uaitools.proxy import Gateway, Mounted, ProxyConfig
-from uaitools.registry.api.instances import BEAT
+from uaitools.registry.api.instances import BEAT, SERVICES
 from uaitools.registry.api.resources import BODY, Api
 from uaitools.registry.api.streams import WRITE
 from uaitools.registry.config import RegistryConfig
@@ -23,6 +23,7 @@ from uaitools.registry.store.port import Store
 # A watcher is quiet between two pings of its stream, every 30 s.
 _CLIENT: Final = {"idle": 120, "tunnel": 120}
 _BEATS: Final = "heartbeats"
+_REGISTRATIONS: Final = "registrations"
 
 
 class RegistryServer:
@@ -48,16 +49,20 @@ class RegistryServer:
         auth = auth or AuthConfig()
         mounted = Mounted(
             SERVICE,
-            self.api.application(secured=auth.enabled, beats=False),
+            self.api.application(secured=auth.enabled, alone=False),
             self._dependencies,
             partial(samples, self.registry, self.api),
-            {_BEATS: self.api.beat},
+            {_BEATS: (self.api.beat, 200), _REGISTRATIONS: (self.api.register, 201)},
         )
-        beats = {"path": BEAT, "methods": ["PUT"], "service": _BEATS, "max_body": BODY}
-        if auth.enabled:
-            beats["scopes"] = [WRITE]
+        scopes = {"scopes": [WRITE]} if auth.enabled else {}
+        common = {"max_body": BODY, **scopes}
+        beats = {"path": BEAT, "methods": ["PUT"], "service": _BEATS, **common}
+        registrations = {
+            "path": SERVICES, "exact": True, "methods": ["POST"], "service": _REGISTRATIONS,
+            **common,
+        }  # fmt: skip
         front = ProxyConfig.model_validate(
-            {"listen": str(config.listen), "client": _CLIENT, "routes": [beats]}
+            {"listen": str(config.listen), "client": _CLIENT, "routes": [beats, registrations]}
         )
         self._gateway = Gateway(front, app=mounted, sockets=sockets, auth=auth)
 

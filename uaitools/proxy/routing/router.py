@@ -10,7 +10,7 @@ wider route. Paths arrive normalised (http1.target), so a rule sees what the ups
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -166,12 +166,14 @@ class RouteError(ServiceError):
 class Router:
     """An immutable table of routes.
 
-    nothing: what is said of a request that none matches. plain: routes look at method and path
-    only.
+    native: the gateway's own paths, which win. beside: routes to functions of a mounted component,
+    by method and path, which win over those. nothing: what is said of a request that none matches.
+    plain: routes look at method and path only.
     """
 
     __slots__ = (
         "_anywhere",
+        "_beside",
         "_by_host",
         "_conditional",
         "_hosts",
@@ -186,9 +188,11 @@ class Router:
         self,
         routes: Iterable[Route],
         native: Sequence[NativeRoute] = (),
+        beside: Mapping[tuple[bytes, bytes], Route] | None = None,
         nothing: str = "no route matches this request; see the routes in the configuration",
     ) -> None:
         self._nothing = nothing
+        self._beside = beside or {}
         self._native = {n.path: n.route for n in native if isinstance(n.path, bytes)}
         self._patterns = [(n.path, n.route) for n in native if not isinstance(n.path, bytes)]
         self._anywhere = Paths()  # of routes without a host
@@ -221,6 +225,9 @@ class Router:
         """The route for a request, given by parts of its head. Raises RouteError 404 or 405."""
         own = self._own(path)
         if own is not None:
+            beside = self._beside.get((method, path))
+            if beside is not None:
+                return beside
             if method not in COMMON_METHODS:
                 raise RouteError(405, _NOT_TAKEN, COMMON_METHODS, own.label)
             return own

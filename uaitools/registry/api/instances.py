@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from uaitools.proxy import DirectRequest
-from uaitools.registry.api import answers, requests
+from uaitools.registry.api import requests
 from uaitools.registry.api.documents import Documents
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import SERVICE, Unknown
@@ -17,7 +17,8 @@ from uaitools.registry.events import Beat
 from uaitools.registry.registry import Registry
 from uaitools.rest import body, parse, query
 
-ONE: Final = "/v1/services/{id}"
+SERVICES: Final = "/v1/services"
+ONE: Final = f"{SERVICES}/{{id}}"
 BEAT: Final = f"{ONE}/heartbeat"
 
 
@@ -60,16 +61,25 @@ class Instances:
             }
         )
 
-    async def register(self, request: web.Request) -> answers.Registered:
-        """POST of an instance."""
-        wanted = (await body(request, requests.Registration, SERVICE)).instance()
+    async def register(self, request: DirectRequest) -> bytes:
+        """POST of an instance, as a gateway hands it on: clients say the same each minute."""
+        said = parse(request.body, request.content_type, requests.Registration, SERVICE)
+        wanted = said.instance()
         entry = await self._registry.register(wanted)
-        return answers.Registered(
-            id=wanted.id,
-            generation=entry.instance.generation,
-            index=entry.revision,
-            epoch=self._registry.table.epoch,
-            ttl=wanted.ttl,
+        return orjson.dumps(
+            {
+                "id": wanted.id,
+                "generation": entry.instance.generation,
+                "index": entry.revision,
+                "epoch": self._registry.table.epoch,
+                "ttl": wanted.ttl,
+            }
+        )
+
+    async def register_here(self, request: web.Request) -> bytes:
+        """The same, where no gateway hands it to `register`."""
+        return await self.register(
+            DirectRequest(request.path, request.content_type, await request.read())
         )
 
     async def heartbeat(self, request: web.Request) -> bytes:

@@ -12,7 +12,7 @@ from uaitools.registry.api import answers, requests
 from uaitools.registry.api.documents import Documents
 from uaitools.registry.api.drains import Drains
 from uaitools.registry.api.feed import Telling
-from uaitools.registry.api.instances import BEAT, ONE, Instances
+from uaitools.registry.api.instances import BEAT, ONE, SERVICES, Instances
 from uaitools.registry.api.lists import Lists
 from uaitools.registry.api.streams import WRITE, Streams
 from uaitools.registry.api.watching import Watching
@@ -27,8 +27,8 @@ BODY: Final = 256 * 1024  # bytes at most
 class Api:
     """What a registry says and takes over HTTP. `streams.close` before the program stops.
 
-    longest_wait: seconds after which who waits is answered, however long it asked for. beat:
-    answers heartbeats that a gateway hands on.
+    longest_wait: seconds after which who waits is answered, however long it asked for. beat,
+    register: answer heartbeats and registrations that a gateway hands on.
     """
 
     def __init__(self, registry: Registry, longest_wait: float) -> None:
@@ -39,6 +39,7 @@ class Api:
         self._lists = Lists(registry, documents, self.streams, longest_wait)
         self._watching = Watching(registry, self.streams)
         self.beat = self._instances.beat
+        self.register = self._instances.register
 
     def __repr__(self) -> str:
         return f"<Api {self.streams!r} {self._lists!r}>"
@@ -48,11 +49,11 @@ class Api:
         """Long polls that wait now."""
         return self._lists.polls
 
-    def application(self, *, secured: bool, beats: bool = True) -> web.Application:
+    def application(self, *, secured: bool, alone: bool = True) -> web.Application:
         """An application with all resources, for uaitools.web.application or a gateway.
 
-        secured: OpenAPI says that a token is needed; that it is, is up to who serves this. beats:
-        it takes heartbeats, too; a gateway hands them to `beat` instead.
+        secured: OpenAPI says that a token is needed; that it is, is up to who serves this. alone:
+        it takes everything; else a gateway hands heartbeats and registrations to functions.
         """
         app = web.Application(client_max_size=BODY)
         described = Described(
@@ -60,7 +61,7 @@ class Api:
             "Who is there, how they are, and who has to know of a change.",
             secured,
         )
-        elsewhere = () if beats else (("PUT", BEAT),)
+        elsewhere = () if alone else (("PUT", BEAT),)
         serve(app, SERVICE, self.resources(), described, elsewhere=elsewhere)
         return app
 
@@ -74,11 +75,11 @@ class Api:
                 answers.Heard, requests.Heartbeat, scope=WRITE, errors=(404, 409),
             ),
             Resource(
-                "GET", "/v1/services", lists.services, "All services",
+                "GET", SERVICES, lists.services, "All services",
                 answers.Services, scope=READ,
             ),
             Resource(
-                "POST", "/v1/services", instances.register, "Register an instance, or replace it",
+                "POST", SERVICES, instances.register_here, "Register an instance, or replace it",
                 answers.Registered, requests.Registration, status=201, scope=WRITE, errors=(507,),
             ),
             Resource(
