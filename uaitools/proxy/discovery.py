@@ -160,7 +160,7 @@ class Discovery:
         for name in self._known.keys() - names:
             del self._known[name]
         if not self._watched:
-            await self._leave()
+            await self.stop()
 
     async def stop(self) -> None:
         """End the connections."""
@@ -210,6 +210,8 @@ class Discovery:
         """Put a view into force, unless a later registry stands by another."""
         if watcher is not self._watcher and name in self._fresh:
             return
+        if watcher is self._watcher and view.stale and self._former is not None:
+            return  # it is from disk, and the last registry still tells how things are
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = _Known(view, monotonic())
