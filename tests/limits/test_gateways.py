@@ -124,10 +124,7 @@ async def test_no_more_than_the_limit_passes(
     statuses = a.statuses + b.statuses
     assert BURST < statuses[200] <= BURST + RATE * seconds
     assert statuses[429] > 0
-    if fault == "freezes":
-        assert statuses[503] > 0
-    else:  # on a machine that stops for a while a good Redis is late for as long
-        assert statuses[503] < statuses[429]
+    assert (statuses[503] > 0) is (fault == "freezes")
     assert statuses.keys() <= {200, 429, 503}
 
 
@@ -160,5 +157,4 @@ async def test_without_redis_each_host_keeps_to_the_limit_and_with_it_again_both
         assert count > BURST
         assert load.statuses[200] <= BURST + RATE * (ended - began)
         assert load.statuses.keys() <= {200, 429}
-    # A worker that was late to find Redis again has a burst of its own left.
-    assert 0 < passed <= 2 * BURST + RATE * (ended - again)
+    assert 0 < passed <= BURST + RATE * (ended - again)

@@ -77,7 +77,7 @@ async def test_heartbeats_come_within_a_third_of_the_ttl_and_tell_the_load(
     async with registered(registry, load=lambda: Load(3, 2, 1000)) as running:
         began = loop.time()
         await eventually(lambda: len(registry.did("PUT heartbeat")) == 4)
-        assert loop.time() - began < 8 * TTL  # the machine may be busy
+        assert loop.time() - began < 4 * TTL  # not once a ttl
         assert running.health == "passing"
 
     assert registry.did("PUT heartbeat")[0].body == {
