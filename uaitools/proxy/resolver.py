@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final
 
+from uaitools.ip import is_address
 from uaitools.log import get_logger
 from uaitools.tasks import spawn
 
@@ -100,16 +99,6 @@ class Resolver:
                 self._known[name] = addresses
                 changed.add(name)
         return changed
-
-
-@lru_cache(4096)  # 4 us; asked for every instance of a service whenever one of them changes
-def is_address(host: str) -> bool:
-    """Whether `host` is an IP address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 async def _addresses(name: str) -> tuple[str, ...]:

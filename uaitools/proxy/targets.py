@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from uaitools.proxy.resolver import is_address
+from uaitools.ip import is_address
 from uaitools.proxy.tls.upstream import TlsConnector
 
 if TYPE_CHECKING:

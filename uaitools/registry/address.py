@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Final
+
+from uaitools.ip import is_address
 
 # By scheme, whether it is spoken over TLS; others, such as tcp, are not HTTP.
 SECURE: Final[Mapping[str, bool]] = {"http": False, "ws": False, "https": True, "wss": True}
@@ -23,9 +24,9 @@ def valid_address(text: str) -> str:
     """The address of an instance, as it is: IPv4, IPv6 or a host name. Raises ValueError."""
     ip, _, zone = text.partition("%")
     if zone and ":" in ip:
-        valid = _ZONE.fullmatch(zone) is not None and _is_ip(ip)
+        valid = _ZONE.fullmatch(zone) is not None and is_address(ip)
     else:
-        valid = _is_ip(text) or _HOST.fullmatch(text) is not None
+        valid = is_address(text) or _HOST.fullmatch(text) is not None
     if not valid:
         raise ValueError("an address is an IPv4 or IPv6 address or a host name, without a port")
     return text
@@ -36,11 +37,3 @@ def valid_port(port: int) -> int:
     if not 0 < port <= 65535:
         raise ValueError("a port is a number from 1 to 65535")
     return port
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

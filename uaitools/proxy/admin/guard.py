@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -17,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from uaitools.addresses import Address
 from uaitools.errors import ServiceError
+from uaitools.ip import is_address
 
 _SERVICE: Final = "proxy"
 _OPEN: Final = frozenset(("/health",))
@@ -45,10 +45,8 @@ def _check_host(request: web.Request, address: Address) -> None:
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     if name in ("localhost", address.host.lower()):
         return
-    try:
-        ip_address(name)
-    except ValueError:
-        raise ServiceError(421, "use the address of this API, not a name", _SERVICE) from None
+    if not is_address(name):
+        raise ServiceError(421, "use the address of this API, not a name", _SERVICE)
 
 
 def _check_origin(request: web.Request) -> None:

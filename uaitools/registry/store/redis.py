@@ -135,8 +135,7 @@ class RedisStore:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._follower.synced:
             try:
-                await self._acknowledged.tell()
-                await self._leases.tell(self.table.now)
+                await self._say_how_far()
                 await self._call(LEAVE, self.name)
             except Away as error:
                 _log.warning("redis is away", address=self._link.address, reason=str(error))
@@ -328,9 +327,7 @@ class RedisStore:
             return []
         self._send_soon()
         try:
-            await self._acknowledged.tell()  # before we count as there again
-            heard = await self._leases.tell(self.table.now)
-            self._hear(heard)
+            heard = await self._say_how_far()
             self._beats += 1
             if self._beats % FILL == 0 and self.share("leases"):
                 self._hear(await self._leases.grant(self.table, missing=True))
@@ -342,12 +339,18 @@ class RedisStore:
         return self._leases.overdue(heard, self._follower.replica)
 
     async def _confirm(self) -> None:
-        """Say at once how far we are: of our watchers first, who may not be."""
+        """Have drains elsewhere wait for the next beat no longer."""
         try:
-            await self._acknowledged.tell()
-            self._hear(await self._leases.tell(self.table.now))
+            await self._say_how_far()
         except Away as error:
             self._miss("link", error)
+
+    async def _say_how_far(self) -> Heard:
+        """Tell of our watchers, and only then that we live and how far we are. Raises Away."""
+        await self._acknowledged.tell()
+        heard = await self._leases.tell(self.table.now)
+        self._hear(heard)
+        return heard
 
     def _hear(self, heard: Heard) -> None:
         self._clock.tell(heard.now, monotonic())
