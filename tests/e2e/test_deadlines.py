@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.peers.gateways import ask, config, eventually, gateway, pool_of, service_of
 from tests.peers.scripted import OK, answer, answering, hang, upstream
+from tests.peers.stopwatch import stopwatch
 from tests.peers.wire import Wire, connect
 from uaitools.proxy import ReverseProxy
 from uaitools.proxy.gateway import Gateway
@@ -67,8 +68,10 @@ def unconnectable() -> Iterator[str]:
 async def test_a_request_that_is_not_answered_in_its_time_is_a_504_in_the_house_shape() -> None:
     async with upstream(hang) as server, gateway(server.url, routes=route(timeout=0.3)) as proxy:
         began = time.monotonic()
-        answered = await ask(proxy)
-        assert 0.3 <= time.monotonic() - began < 2
+        with stopwatch() as watch:
+            answered = await ask(proxy)
+        assert time.monotonic() - began >= 0.3
+        assert watch.seconds < 2
         error = orjson.loads(answered.body)
         assert (answered.status, error["code"], error["service"]) == (504, 504, "api")
         assert error["request_id"] == answered["x-request-id"].decode()
@@ -81,9 +84,9 @@ async def test_the_deadline_holds_while_a_connection_is_made() -> None:
     settings = {"timeouts": {"connect": 1.5}}
     with unconnectable() as url:
         async with gateway(url, service=settings, routes=route(timeout=0.3)) as proxy:
-            began = time.monotonic()
-            assert (await ask(proxy)).status == 504
-            assert time.monotonic() - began < 1.4
+            with stopwatch() as watch:
+                assert (await ask(proxy)).status == 504
+            assert watch.seconds < 1.4
             assert pool_of(proxy).endpoint.in_flight == 0
             await nothing_left(proxy)
             assert pool_of(proxy).endpoint.breaker.failures == 0
@@ -280,9 +283,9 @@ async def test_a_client_s_own_x_request_timeout_counts_where_it_is_shorter(
 
 async def test_a_client_s_deadline_is_kept_on_a_route_without_one() -> None:
     async with upstream(hang) as server, gateway(server.url) as proxy:
-        began = time.monotonic()
-        assert (await ask(proxy, within(200))).status == 504
-        assert time.monotonic() - began < 2
+        with stopwatch() as watch:
+            assert (await ask(proxy, within(200))).status == 504
+        assert watch.seconds < 2
         await nothing_left(proxy)
 
 
@@ -361,11 +364,12 @@ async def test_each_waits_for_a_connection_as_long_as_its_own_route_says() -> No
     with unconnectable() as url:
         async with gateway(url, routes=routes) as proxy:
             began = time.monotonic()
-            patient = await connect(proxy.address.port)
-            patient.send(GET)
-            await eventually(lambda: pool_of(proxy).open == 1)
-            assert (await ask(proxy, GET.replace(b"/x", b"/hasty"))).status == 504
-            assert time.monotonic() - began < 1
+            with stopwatch() as watch:
+                patient = await connect(proxy.address.port)
+                patient.send(GET)
+                await eventually(lambda: pool_of(proxy).open == 1)
+                assert (await ask(proxy, GET.replace(b"/x", b"/hasty"))).status == 504
+            assert watch.seconds < 1
             assert (await patient.message()).status == 504
             assert time.monotonic() - began >= 1.2
             patient.close()

@@ -128,6 +128,24 @@ async def test_no_more_than_the_limit_passes(
     assert statuses.keys() <= {200, 429, 503}
 
 
+async def test_a_gateway_that_stood_still_itself_does_not_take_redis_for_away(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with gateways(tmp_path, redis, "closed") as (one, other):
+        addresses = [await address(program) for program in (one, other)]
+        async with Load(addresses[0]) as a, Load(addresses[1]) as b:
+            await passes(a, b)
+            for _ in range(10):
+                one.freeze()
+                await asyncio.sleep(0.3)
+                one.thaw()
+                await asyncio.sleep(0.05)
+            await passes(a, b)
+
+    assert (a.statuses + b.statuses).keys() == {200, 429}
+    assert "redis is away" not in repr(one.lines)
+
+
 async def test_without_redis_each_host_keeps_to_the_limit_and_with_it_again_both(
     tmp_path: Path, redis: RedisServer
 ) -> None:

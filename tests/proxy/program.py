@@ -64,6 +64,13 @@ class Program:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
+    def freeze(self) -> None:
+        """Stop it and every process that it has started, where they stand."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:

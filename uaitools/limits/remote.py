@@ -23,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from uaitools import log
+from uaitools.fair_timeout import fair_timeout
 from uaitools.limits.lease import LIFE, Leases
 from uaitools.limits.limit import Limit
 from uaitools.limits.outcome import Away, Granted, Outcome, Refused
@@ -165,7 +166,7 @@ class Remote:
 
     async def _round_trip(self, asks: list[_Ask]) -> None:
         again: list[_Ask] = []
-        async with asyncio.timeout(self._timeout):
+        async with fair_timeout(self._timeout):
             at = time.monotonic_ns()
             for ask, answer in zip(asks, await self._evaluate(asks, at), strict=True):
                 _check(ask, answer)

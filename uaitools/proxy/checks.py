@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, cast
 
+from uaitools.fair_timeout import fair_timeout
 from uaitools.log import get_logger
 from uaitools.proxy.healthcheck import HealthCheck, Reading
 from uaitools.tasks import spawn
@@ -120,7 +121,7 @@ async def perform(check: HealthCheck, address: str, connect: Connector) -> str:
     """Check the endpoint at `address` once: why it is not good, or nothing."""
     conversation = _Conversation(check, address)
     try:
-        async with asyncio.timeout(check.policy.timeout):
+        async with fair_timeout(check.policy.timeout):
             await connect(lambda: conversation)
             await conversation.over
     except TimeoutError:

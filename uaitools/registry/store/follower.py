@@ -169,7 +169,7 @@ class Follower:
     async def _claim(self, there: str, replica: Replica) -> None:
         """Begin another history with a table, unless somebody else was faster."""
         before, epoch = replica.table.epoch, uuid4().hex
-        now = max(self._audience.now(), replica.table.now) if before else time()
+        now = self._audience.now() if before else time()
         text = replica.write(epoch, fresh_until=now + FRESH)
         answer = await self._link.call(
             CLAIM, there, epoch, before, replica.seq, replica.table.generation, int(now * SECOND),

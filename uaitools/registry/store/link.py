@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
+from uaitools.fair_timeout import fair_timeout
 from uaitools.registry.store.script import PREFIX
 
 TIMEOUT: Final = 2.0  # seconds for a call, connecting included
@@ -95,7 +96,7 @@ class Link:
         timeout: float,  # noqa: ASYNC109
     ) -> T:
         try:
-            async with asyncio.timeout(timeout):
+            async with fair_timeout(timeout):
                 await self._lock.acquire()
         except TimeoutError as error:
             raise Away("redis is too slow") from error
@@ -105,7 +106,7 @@ class Link:
                 # RESP2: the other protocol answers some commands in another shape.
                 self._client = Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), protocol=2)
             self.round_trips += 1
-            async with asyncio.timeout(timeout):
+            async with fair_timeout(timeout):
                 answer = await action(self._client)
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             await self.close()

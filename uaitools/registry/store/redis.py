@@ -153,8 +153,8 @@ class RedisStore:
             self._tasks[name] = spawn(run(), name=f"registry in redis: {name}")
 
     def now(self) -> float:
-        """See Store.now."""
-        return self._clock.read(monotonic())
+        """See Store.now: never behind what has happened, of which may be heard before the time."""
+        return max(self._clock.read(monotonic()), self.table.now)
 
     @property
     def sharing(self) -> object:
