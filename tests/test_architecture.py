@@ -103,6 +103,7 @@ PURE_IN_REGISTRY = (
     "service.py",
     "sightings.py",
     "snapshot.py",
+    "store/amends.py",
     "store/health.py",
     "store/port.py",
     "store/replica.py",

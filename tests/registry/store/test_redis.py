@@ -22,11 +22,12 @@ from uaitools.registry.evidence import State
 from uaitools.registry.registry import Registry
 from uaitools.registry.snapshot import dump
 from uaitools.registry.store.acknowledgements import ELSEWHERE
+from uaitools.registry.store.amends import Amends
 from uaitools.registry.store.follower import Follower
 from uaitools.registry.store.link import Away, Link
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.store.redis import FILL, RedisStore
-from uaitools.registry.store.replica import Amends, Outcome, Replica
+from uaitools.registry.store.replica import Outcome, Replica
 from uaitools.registry.store.script import APPEND, KEEP, LONGEST, PREFIX, SECOND
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 from uaitools.tasks import spawn

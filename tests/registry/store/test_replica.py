@@ -7,7 +7,8 @@ import pytest
 from tests.registry.rows import Rows
 from tests.registry.store.conformance import instance
 from uaitools.registry.events import Register
-from uaitools.registry.store.replica import Gap, Logged, Replica, amends
+from uaitools.registry.store.amends import amends
+from uaitools.registry.store.replica import Gap, Logged, Replica
 from uaitools.registry.table import Table
 
 

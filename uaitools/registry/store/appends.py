@@ -9,10 +9,25 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import orjson
+
 from uaitools.errors import ServiceError
 from uaitools.registry.entry import Entry
-from uaitools.registry.events import Deregister, Event, Pass, Register, Wall, subject
+from uaitools.registry.events import (
+    Beat,
+    Deregister,
+    Event,
+    Pass,
+    Register,
+    Silence,
+    Wall,
+    encode,
+    subject,
+)
+from uaitools.registry.store.link import Argument
 from uaitools.registry.store.replica import Outcome
+from uaitools.registry.store.script import SECOND
+from uaitools.registry.store.shared_leases import LAG, member_of
 from uaitools.registry.table import Table
 
 BATCH: Final = 128  # sent together
@@ -83,6 +98,31 @@ class Appends:
                 if len(found) == BATCH:
                     break
         return found
+
+    def arguments(self, ask: Ask, table: Table) -> tuple[Argument, ...]:
+        """What APPEND is told of one of these, beside where the table stands."""
+        event = ask.event
+        kind = type(event).__name__.lower()
+        name = subject(event)
+        known = table.entries.get(name)
+        had = b"" if known is None else member_of(known.instance)
+        life, due, generation = 0.0, 0.0, ""
+        match event:
+            case Register(instance):
+                life = instance.ttl and instance.ttl + LAG
+                generation = "" if ask.generation is None else str(ask.generation)
+                if table.same(instance) is not None:
+                    had = b""  # it comes to a heartbeat, and the lease goes on
+            case Beat() if known is not None and known.instance.generation == event.generation:
+                life = known.instance.ttl and known.instance.ttl + LAG
+            case Silence():
+                had = b"%d\0%b" % (event.generation, name.encode())
+            case Pass():
+                due = table.next_due() or 0.0
+        return (
+            self._writer, ask.number, kind, orjson.dumps(encode(event)), name, had,
+            int(life * SECOND), int(due * SECOND), generation,
+        )  # fmt: skip
 
     def applied(self, by: str, outcome: Outcome) -> None:
         """An entry was applied here: perhaps one of these."""

@@ -16,13 +16,12 @@ import orjson
 
 from uaitools.log import get_logger
 from uaitools.registry.events import Pass, encode
+from uaitools.registry.store.amends import Amends, amends
 from uaitools.registry.store.link import LARGE, Away, Link
 from uaitools.registry.store.replica import (
-    Amends,
     Gap,
     Outcome,
     Replica,
-    amends,
     empty,
     logged,
     read,

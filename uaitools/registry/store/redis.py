@@ -13,41 +13,32 @@ is judged. What could not be told is told when it is back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from hashlib import blake2b
 from time import monotonic
 from typing import Any, Final
 from uuid import uuid4
-
-import orjson
 
 from uaitools.log import get_logger
 from uaitools.registry.clock import EchoedClock
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Unavailable
 from uaitools.registry.events import (
-    Beat,
-    Deregister,
-    Drain,
     Event,
-    Maintain,
-    Pass,
     Register,
-    Silence,
-    encode,
-    subject,
 )
 from uaitools.registry.evidence import State
 from uaitools.registry.leases import Lease
 from uaitools.registry.store.acknowledgements import Acknowledgements
-from uaitools.registry.store.appends import BATCH, WAITING, Appends, Ask
+from uaitools.registry.store.amends import Amends
+from uaitools.registry.store.appends import WAITING, Appends, Ask
 from uaitools.registry.store.follower import Follower
 from uaitools.registry.store.health import Health
 from uaitools.registry.store.link import LARGE, Answer, Argument, Away, Link
 from uaitools.registry.store.port import StoreError
-from uaitools.registry.store.replica import Amends, Outcome, Replica
+from uaitools.registry.store.replica import Outcome, Replica
 from uaitools.registry.store.script import APPEND, GONE, KEEP, LEAVE, SECOND
-from uaitools.registry.store.shared_leases import LAG, Heard, SharedLeases, member_of
+from uaitools.registry.store.shared_leases import Heard, SharedLeases
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 from uaitools.registry.watchers import Behind
 from uaitools.tasks import spawn
@@ -187,7 +178,7 @@ class RedisStore:
         if claimed:
             self._leases.renew_all(self.table)
             self._hear(await self._leases.grant(self.table))
-        if told.missing or told.left:
+        if told:
             self._task(f"amend {self.table.epoch}", lambda: self._amend(told))
 
     def met(self, now: float) -> None:
@@ -212,20 +203,12 @@ class RedisStore:
     async def _amend(self, told: Amends) -> None:
         """Tell the new history what it has missed."""
         _log.info("telling what was lost", missing=len(told.missing), left=len(told.left))
-        now = self.now()
-        for at in range(0, len(told.missing), BATCH):
-            batch = told.missing[at : at + BATCH]
-            await self._tell_all([(Register(e.instance), e.instance.generation) for e in batch])
-            await self._tell_all([(event, None) for e in batch for event in _standing(e, now)])
-        for at in range(0, len(told.left), BATCH):
-            batch_left = told.left[at : at + BATCH]
-            await self._tell_all([(Deregister(*one), None) for one in batch_left])
-
-    async def _tell_all(self, events: Iterable[tuple[Event, int | None]]) -> None:
-        outcomes = await asyncio.gather(
-            *(self._append(*one) for one in events), return_exceptions=True
-        )
-        unstored = sum(isinstance(one, Unavailable) for one in outcomes)
+        unstored = 0
+        for batch in told.batches(self.now()):
+            outcomes = await asyncio.gather(
+                *(self._append(*one) for one in batch), return_exceptions=True
+            )
+            unstored += sum(isinstance(one, Unavailable) for one in outcomes)
         if unstored:
             _log.warning("what was lost is not told in full", unstored=unstored)
 
@@ -262,36 +245,12 @@ class RedisStore:
         try:
             while self._follower.synced and (asks := self._appends.unsent()):
                 position = self._position()
-                calls = [(*position, *self._arguments(ask)) for ask in asks]
+                calls = [(*position, *self._appends.arguments(ask, self.table)) for ask in asks]
                 for ask, answer in zip(asks, await self._link.calls(APPEND, calls), strict=True):
                     self._answered(ask, answer)
                 self._well("link")
         except Away as error:
             self._miss("link", error)
-
-    def _arguments(self, ask: Ask) -> tuple[Argument, ...]:
-        event, table = ask.event, self.table
-        kind = type(event).__name__.lower()
-        name = subject(event)
-        known = table.entries.get(name)
-        had = b"" if known is None else member_of(known.instance)
-        life, due, generation = 0.0, 0.0, ""
-        match event:
-            case Register(instance):
-                life = instance.ttl and instance.ttl + LAG
-                generation = "" if ask.generation is None else str(ask.generation)
-                if table.same(instance) is not None:
-                    had = b""  # it comes to a heartbeat, and the lease goes on
-            case Beat() if known is not None and known.instance.generation == event.generation:
-                life = known.instance.ttl and known.instance.ttl + LAG
-            case Silence():
-                had = b"%d\0%b" % (event.generation, name.encode())
-            case Pass():
-                due = table.next_due() or 0.0
-        return (
-            self.name, ask.number, kind, orjson.dumps(encode(event)), name, had,
-            int(life * SECOND), int(due * SECOND), generation,
-        )  # fmt: skip
 
     def _answered(self, ask: Ask, answer: Answer) -> None:
         match answer:
@@ -417,18 +376,6 @@ class RedisStore:
             seq, text = self._follower.replica.seq, self._follower.replica.write()
             await self._call(KEEP, seq, text, timeout=LARGE)
             self._kept = seq
-
-
-def _standing(entry: Entry, now: float) -> list[Event]:
-    """What has to be said again of a registration that is told again."""
-    name, events = entry.instance.id, list[Event]()
-    if entry.heard:
-        events.append(Beat(name, entry.instance.generation, entry.load))
-    if entry.maintenance is not None:
-        events.append(Maintain(name, entry.maintenance))
-    if entry.drained_by is not None:
-        events.append(Drain(name, max(0.0, entry.drained_by - now)))
-    return events
 
 
 def _draw(registry: str, name: str) -> bytes:

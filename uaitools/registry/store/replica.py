@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -112,40 +112,3 @@ def read(text: bytes, seq: int) -> Replica:
 def empty(policy: TablePolicy = DEFAULTS) -> Replica:
     """What is known before anything was read: nothing, and nobody is to believe it."""
     return Replica(Table("", fresh_until=float("inf"), policy=policy), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Amends:
-    """What another history has missed that this table knows of."""
-
-    missing: Sequence[Entry] = ()
-    left: Sequence[tuple[str, int]] = ()
-
-
-def amends(old: Replica, new: Table, began: Mapping[str, int], before: str, base: int) -> Amends:
-    """What to tell of, when a table is replaced by one of another epoch.
-
-    began: ids and generations with which the new history began; before, base: that was the table
-    of epoch `before` as of entry `base`. Who had gone further in that epoch knows all that was lost
-    since; and when another has begun with nothing, whoever has something left tells it everything.
-    """
-    known = before == old.table.epoch
-    if not old.table.epoch or (known and base >= old.seq) or (before and not known):
-        return Amends()
-    missing = []
-    for entry in old.table:
-        name, generation = entry.instance.id, entry.instance.generation
-        there = new.entries.get(name)
-        # Generations of the new history are higher than any of the old one, see LEAP.
-        if began.get(name, 0) < generation and (
-            there is None or there.instance.generation < generation
-        ):
-            missing.append(entry)
-    left = [
-        (entry.instance.id, entry.instance.generation)
-        for entry in new
-        if known
-        and entry.instance.id not in old.table.entries
-        and entry.instance.generation <= old.table.generation
-    ]
-    return Amends(missing, left)
