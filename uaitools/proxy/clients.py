@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from uaitools.log import get_logger
-from uaitools.proxy.downstream import ClientPolicy, Downstream, holders
+from uaitools.proxy.downstream import ClientPolicy, Downstream
 
 _SPARE_FILES: Final = 640  # descriptors for upstream connections and all else but clients
 
@@ -81,7 +81,7 @@ class Clients:
 
     def enforce_budget(self, _now: float) -> None:
         """Cut off those for whom most is kept, until what is kept for all is within the budget."""
-        kept = {client: client.buffered() for client in holders(self._open)}
+        kept = {client: client.buffered() for client in _holders(self._open)}
         total = sum(kept.values())
         for client in sorted(kept, key=kept.__getitem__, reverse=True):
             if total <= self.policy.buffer:
@@ -89,6 +89,15 @@ class Clients:
             _log.warning("buffer budget spent, a client is cut off", kept=total)
             total -= kept[client]
             client.cut_off()
+
+
+def _holders(clients: Iterable[Downstream]) -> list[Downstream]:
+    """Those for whom bytes may be kept: of answers, of later requests or of a body.
+
+    All clients are asked four times a second: 0.1 us for each that is at rest.
+    """
+    # A property would cost three times as much.
+    return [c for c in clients if c.full or c._exchange is not None or c._buffer]  # noqa: SLF001
 
 
 def _connection_limit() -> int:

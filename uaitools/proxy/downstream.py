@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import monotonic
@@ -69,15 +68,6 @@ class ClientPolicy:
     half_close: bool
     connections: int
     buffer: int
-
-
-def holders(clients: Iterable[Downstream]) -> list[Downstream]:
-    """Those for whom bytes may be kept: of answers, of later requests or of a body.
-
-    All clients are asked four times a second: 0.1 us for each that is at rest.
-    """
-    # A property would cost three times as much.
-    return [c for c in clients if c.full or c._exchange is not None or c._buffer]  # noqa: SLF001
 
 
 class Downstream(Connection):
