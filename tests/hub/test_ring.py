@@ -3,7 +3,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uaitools.hub.ring import Ring
+from uaitools.hub.ring import PIECE, Ring
 
 steps = st.lists(
     st.tuples(st.binary(min_size=1, max_size=40), st.sampled_from((0.0, 0.5, 3.0, 20.0)))
@@ -29,17 +29,43 @@ def test_what_is_kept_are_the_newest_within_all_bounds(
     if offset <= ring.head:
         assert ring.lost(offset) + len(ring.after(offset)) == ring.head - offset
         assert ring.after(offset) == frames[max(offset, ring.base) :]
-        assert ring.joined(offset) == b"".join(ring.after(offset))
-        assert ring.joined(offset) is ring.joined(offset)
+        assert ring.piece(offset) == (b"".join(ring.after(offset)), ring.head)
         assert ring.after(offset, 2) == ring.after(offset)[:2]
 
 
 def test_one_more_message_is_told_to_who_has_got_the_last() -> None:
     ring = Ring("e", base=41)
-    assert ring.append(b"a", 0.0) == 42
-    assert ring.joined(41) == b"a"
+    frame = b"a"
+    assert ring.append(frame, 0.0) == 42
+    assert ring.piece(41)[0] is frame  # not a copy for each who gets it
     ring.append(b"b", 0.0)
-    assert (ring.joined(41), ring.joined(42), ring.joined(43)) == (b"ab", b"b", b"")
+    assert (ring.piece(41), ring.piece(42), ring.piece(43)) == ((b"ab", 43), (b"b", 43), (b"", 43))
+
+
+@given(st.lists(st.integers(1, PIECE), min_size=1, max_size=8), st.sets(st.integers(1, 8)))
+def test_much_comes_in_pieces_and_without_what_is_not_wanted(
+    sizes: list[int], without: set[int]
+) -> None:
+    ring = Ring("e", size=8)
+    frames = [bytes([number]) * size for number, size in enumerate(sizes, start=1)]
+    for frame in frames:
+        ring.append(frame, 0.0)
+
+    got, offset = b"", 0
+    while offset < ring.head:
+        piece, upto = ring.piece(offset, without)
+        assert len(piece) <= PIECE
+        assert upto > offset
+        got, offset = got + piece, upto
+
+    assert got == b"".join(frame for frame in frames if frame[0] not in without)
+
+
+def test_it_is_known_when_a_message_came_that_is_kept() -> None:
+    ring = Ring("e", size=2)
+    for at in (1.0, 2.0, 3.0):
+        ring.append(b"a", at)
+    assert [ring.came(offset) for offset in range(5)] == [None, None, 2.0, 3.0, None]
 
 
 def test_what_has_grown_old_is_lost_and_said_to_be() -> None:

@@ -4,7 +4,12 @@ Pure:
 
     frames      what a client's bytes say, and how messages are written: RFC 6455
     ring        the last messages of a channel, framed once for all
+    channel     who gets them, and what becomes of who is slow
     filters     which messages a subscriber wants
     commands    what clients say
     closing     why connections end, and whether to come again
+
+Over them:
+
+    fanout      writes to all who subscribe, and lets others have the loop
 """

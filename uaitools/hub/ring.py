@@ -8,12 +8,13 @@ he has got, and is caught up from here.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from itertools import islice
 from typing import Final
 
 SIZE: Final = 256  # messages
 BYTES: Final = 4 * 1024 * 1024  # kept for one channel
-_NONE: Final = (0, b"")
+PIECE: Final = 64 * 1024  # bytes written at once, or one message
 
 
 class Ring:
@@ -23,7 +24,7 @@ class Ring:
     largest: bytes that are kept at most, beside the newest message.
     """
 
-    __slots__ = ("_age", "_at", "_frames", "_joined", "_largest", "_size", "bytes", "epoch", "head")
+    __slots__ = ("_age", "_at", "_frames", "_largest", "_size", "bytes", "epoch", "head")
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class Ring:
         self._largest = largest
         self._frames: deque[bytes] = deque()
         self._at: deque[float] = deque()  # when each came
-        self._joined = _NONE  # an offset, and what follows it
 
     def __repr__(self) -> str:
         return f"<Ring {self.epoch}:{self.head} messages={len(self)} bytes={self.bytes}>"
@@ -61,7 +61,6 @@ class Ring:
         self.bytes += len(frame)
         self._frames.append(frame)
         self._at.append(now)
-        self._joined = _NONE
         while len(self._frames) > self._size or (
             self.bytes > self._largest and len(self._frames) > 1
         ):
@@ -84,16 +83,29 @@ class Ring:
         end = None if limit is None else begin + limit
         return list(islice(self._frames, begin, end))
 
-    def joined(self, offset: int) -> bytes:
-        """The same as one piece, made once for all who have got as far, one after the other."""
-        if self._joined[0] != offset or not self._joined[1]:
-            if offset == self.head - 1 and self._frames:
-                self._joined = (offset, self._frames[-1])
-            else:
-                self._joined = (offset, b"".join(self.after(offset)))
-        return self._joined[1]
+    def piece(self, offset: int, without: Container[int] = ()) -> tuple[bytes, int]:
+        """What follows an offset, as one piece of PIECE bytes or so, and the offset it goes up to.
+
+        without: offsets of messages that are left out.
+        """
+        if offset == self.head - 1 and self._frames:
+            return (b"" if self.head in without else self._frames[-1]), self.head
+        taken: list[bytes] = []
+        size, upto = 0, max(offset, self.base)
+        for frame in islice(self._frames, upto - self.base, None):
+            if upto + 1 not in without:
+                size += len(frame)
+                if size > PIECE and taken:
+                    break
+                taken.append(frame)
+            upto += 1
+        return b"".join(taken), upto
+
+    def came(self, offset: int) -> float | None:
+        """When the message with an offset came; None when it is not kept."""
+        at = offset - self.base - 1
+        return self._at[at] if 0 <= at < len(self._at) else None
 
     def _drop(self) -> None:
         self.bytes -= len(self._frames.popleft())
         self._at.popleft()
-        self._joined = _NONE

@@ -1,0 +1,152 @@
+"""Channels: who gets which messages, slow or not, filtered or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.hub.readers import Reader, channel, publish
+from uaitools.hub.channel import Policy, Subscription
+from uaitools.hub.closing import SLOW
+from uaitools.hub.filters import compile_filter
+
+SIZE = 6
+
+
+def deliver(*subscriptions: Subscription) -> None:
+    for one in subscriptions:
+        while not one.channel.catch_up(one):
+            pass
+
+
+def test_who_subscribes_gets_what_comes_then_or_what_came_after_an_offset() -> None:
+    one, new, returning = channel(size=SIZE), Reader(), Reader()
+    publish(one, 1, 2, 3)
+    subscriptions = one.subscribe(new, None, None), one.subscribe(returning, None, 1)
+    publish(one, 4)
+    deliver(*subscriptions)
+
+    assert (new.got, returning.got) == ([4], [2, 3, 4])
+    assert [subscription.lag for subscription in subscriptions] == [0, 0]
+
+
+def test_who_has_left_gets_nothing_more() -> None:
+    one, reader = channel(size=SIZE), Reader()
+    subscription = one.subscribe(reader, compile_filter({"eq": ["a", 1]}), None)
+    one.unsubscribe(subscription)
+    one.unsubscribe(subscription)
+
+    assert (len(one), list(one)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy.RESUME, [1, 2, 3, 4, 5, 6]),
+        (Policy.DISCONNECT, [1, 2, 3, 4, 5, 6]),
+        (Policy.DROP_OLD, [1, ("c", 2, 2), 3, 4, 5, 6]),
+        (Policy.LATEST, [1, ("c", 2, 4), 5, 6]),
+        (Policy.DROP_NEW, [1, ("c", 2, 5), 6]),
+    ],
+)
+def test_who_was_slow_gets_what_the_policy_says_and_then_everything(
+    policy: Policy, expected: list[Any]
+) -> None:
+    one, reader = channel(policy, size=SIZE), Reader()
+    subscription = one.subscribe(reader, None, None)
+    publish(one, 1)
+    deliver(subscription)
+    reader.paused = True
+    for number in (2, 3, 4, 5):
+        publish(one, number)
+        deliver(subscription)
+    assert reader.got == [1]
+    assert subscription.lag == 4
+    reader.paused = False
+    deliver(subscription)
+    publish(one, 6)
+    deliver(subscription)
+
+    assert reader.got == expected
+    assert reader.ended is None
+
+
+def test_what_is_not_kept_any_more_is_a_gap_or_the_end() -> None:
+    readers = {policy: Reader() for policy in Policy}
+    for policy, reader in readers.items():
+        one = channel(policy, size=SIZE)
+        subscription = one.subscribe(reader, None, None)
+        reader.paused = True
+        for number in range(1, SIZE + 2):
+            publish(one, number)
+            deliver(subscription)
+        reader.paused = False
+        deliver(subscription)
+
+    assert readers[Policy.DISCONNECT].ended is SLOW
+    assert readers[Policy.RESUME].got == [("c", 1, 1), 2, 3, 4, 5, 6, 7]
+    assert readers[Policy.DROP_OLD].got == [("c", 1, 4), 5, 6, 7]
+    assert readers[Policy.LATEST].got == [("c", 1, 6), 7]
+    assert readers[Policy.DROP_NEW].got == [("c", 1, 7)]
+
+
+def test_a_filter_is_asked_once_a_message_for_all_who_have_it() -> None:
+    one, readers = channel(size=SIZE), [Reader(), Reader(), Reader()]
+    wanted = compile_filter({"gt": ["n", 1]})
+    publish(one, {"n": 0}, {"n": 5})
+    subscriptions = [
+        one.subscribe(readers[0], wanted, None),
+        one.subscribe(readers[1], compile_filter({"gt": ["n", 1]}), 0),
+        one.subscribe(readers[2], None, 0),
+    ]
+    assert subscriptions[0].group is subscriptions[1].group
+    publish(one, {"n": 1}, {"n": 2})
+    deliver(*subscriptions)
+
+    assert [[message["n"] for message in reader.got] for reader in readers] == [
+        [2],
+        [5, 2],
+        [0, 5, 1, 2],
+    ]
+    assert [subscription.lag for subscription in subscriptions] == [0, 0, 0]
+
+
+steps = st.lists(
+    st.one_of(
+        st.integers(0, 3).map(lambda value: ("publish", value)),
+        st.sampled_from([("pause", 0), ("read", 0)]),
+    ),
+    max_size=60,
+)
+
+
+@given(steps, st.sampled_from(Policy), st.sampled_from([None, {"gt": ["n", 1]}]))
+def test_each_message_comes_once_and_in_order_or_is_in_a_gap(
+    steps: list[tuple[str, int]], policy: Policy, wanted: object
+) -> None:
+    one, reader = channel(policy, size=SIZE), Reader()
+    subscription = one.subscribe(reader, compile_filter(wanted) if wanted else None, None)
+    sent: list[int] = []
+    for step, value in [*steps, ("read", 0)]:
+        if step == "publish":
+            sent.append(value)
+            publish(one, {"n": value, "offset": len(sent)})
+        else:
+            reader.paused = step == "pause"
+        deliver(subscription)
+        if reader.ended is not None:
+            assert policy is Policy.DISCONNECT
+            return
+
+    told = 0  # up to where it is known what became of each message
+    for item in reader.got:
+        first, last = item[1:] if isinstance(item, tuple) else (item["offset"],) * 2
+        left_out = sent[told : first - 1]
+        assert all(value <= 1 for value in left_out) if wanted else not left_out
+        assert told < first <= last
+        told = last
+    assert all(value <= 1 for value in sent[told:]) if wanted else told == len(sent)
+    assert subscription.lag == 0

@@ -1,0 +1,224 @@
+"""A channel: its last messages, and who gets them, those together who want the same. Pure.
+
+A subscription has no queue. It knows the offset up to which its subscriber has got the channel, and
+whoever was slow is caught up from the ring, or told which messages he does not get any more.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from uaitools.hub.closing import SLOW, Closing
+from uaitools.hub.filters import Filter
+from uaitools.hub.ring import SIZE, Ring
+
+_NONE: Final = (-1, -1, b"", -1)
+_EVERYTHING: Final = b""
+
+
+class Policy(enum.Enum):
+    """What becomes of a subscriber who was slow, once he reads again.
+
+    disconnect    he gets everything; when something of it is not kept any more he is disconnected
+    resume        everything that is kept
+    drop_old      the newest, `backlog` at most
+    latest        the newest one
+    drop_new      nothing of what came meanwhile
+
+    What he does not get is said to him, as a gap.
+    """
+
+    DISCONNECT = "disconnect"
+    RESUME = "resume"
+    DROP_OLD = "drop_old"
+    LATEST = "latest"
+    DROP_NEW = "drop_new"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPolicy:
+    """How a channel is kept. size: messages; age: seconds; backlog: see Policy.DROP_OLD."""
+
+    slow: Policy = Policy.RESUME
+    size: int = SIZE
+    age: float = 300.0
+    backlog: int = 32
+
+    @property
+    def kept_for_slow(self) -> int:
+        """How many of the newest messages somebody gets who was slow."""
+        match self.slow:
+            case Policy.DROP_NEW:
+                return 0
+            case Policy.LATEST:
+                return 1
+            case Policy.DROP_OLD:
+                return self.backlog
+            case _:
+                return self.size
+
+
+class Sink(Protocol):
+    """Where a subscriber's messages go. paused: he does not read as fast as he is written to."""
+
+    paused: bool
+
+    def deliver(self, data: bytes) -> None:
+        """Write framed messages."""
+
+    def gap(self, channel: Channel, first: int, last: int) -> None:
+        """Say that he does not get the messages with these offsets."""
+
+    def end(self, closing: Closing) -> None:
+        """Disconnect him."""
+
+
+class Subscription:
+    """What one subscriber has got of a channel. slow: he was paused since it was last written."""
+
+    __slots__ = ("channel", "ended", "group", "offset", "sink", "slow")
+
+    def __init__(self, sink: Sink, channel: Channel, group: Group, offset: int) -> None:
+        self.sink = sink
+        self.channel = channel
+        self.group = group
+        self.offset = offset
+        self.slow = False
+        self.ended = False
+
+    def __repr__(self) -> str:
+        return f"<Subscription {self.channel.name} offset={self.offset} slow={self.slow}>"
+
+    @property
+    def lag(self) -> int:
+        """Messages that he has not got."""
+        return self.channel.ring.head - self.offset
+
+
+class Group:
+    """Subscriptions that want the same messages: for each of these that is found out once."""
+
+    __slots__ = ("_filter", "_piece", "_unwanted", "members")
+
+    def __init__(self, wanted: Filter | None) -> None:
+        self.members: dict[Subscription, None] = {}
+        self._filter = wanted
+        self._unwanted: dict[int, None] = {}  # offsets, ascending
+        self._piece = _NONE  # offset, head: what follows, and up to where
+
+    def __repr__(self) -> str:
+        return f"<Group {self._filter} members={len(self.members)}>"
+
+    @property
+    def key(self) -> bytes:
+        """Equal for those that want the same."""
+        return self._filter.key if self._filter is not None else _EVERYTHING
+
+    def judge(self, offset: int, data: object, base: int) -> None:
+        """Find out whether a message is wanted. base: of the ring, which has it."""
+        if self._filter is None:
+            return
+        if not self._filter.wants(data):
+            self._unwanted[offset] = None
+        while self._unwanted and (oldest := next(iter(self._unwanted))) <= base:
+            del self._unwanted[oldest]
+
+    def piece(self, ring: Ring, offset: int) -> tuple[bytes, int]:
+        """See Ring.piece: made once for all who have got as far, one after the other."""
+        at, head, data, upto = self._piece
+        if at != offset or head != ring.head:
+            data, upto = ring.piece(offset, self._unwanted)
+            self._piece = (offset, ring.head, data, upto)
+        return data, upto
+
+
+class Channel:
+    """One channel. read: the `data` of a framed message, for filters that come later than it."""
+
+    __slots__ = ("_groups", "_read", "name", "policy", "ring")
+
+    def __init__(
+        self, name: str, policy: ChannelPolicy, ring: Ring, read: Callable[[bytes], Any]
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.ring = ring
+        self._read = read
+        self._groups: dict[bytes, Group] = {}
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.name} {self.ring!r} subscriptions={len(self)}>"
+
+    def __len__(self) -> int:
+        return sum(len(group.members) for group in self._groups.values())
+
+    def __iter__(self) -> Iterator[Subscription]:
+        for group in self._groups.values():
+            yield from group.members
+
+    def append(self, frame: bytes, data: object, now: float) -> int:
+        """Keep a message; its offset. Who gets it is not written to here, see hub.fanout."""
+        offset = self.ring.append(frame, now)
+        for group in self._groups.values():
+            group.judge(offset, data, self.ring.base)
+        return offset
+
+    def subscribe(self, sink: Sink, wanted: Filter | None, offset: int | None) -> Subscription:
+        """Give a sink what comes after an offset, after the newest message unless given."""
+        key = wanted.key if wanted is not None else _EVERYTHING
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(wanted)
+            if wanted is not None:
+                for number, frame in enumerate(self.ring.after(0), start=self.ring.base + 1):
+                    group.judge(number, self._read(frame), self.ring.base)
+        at = self.ring.head if offset is None else offset
+        subscription = Subscription(sink, self, group, at)
+        group.members[subscription] = None
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Give it nothing more."""
+        group, subscription.ended = subscription.group, True
+        group.members.pop(subscription, None)
+        if not group.members:
+            self._groups.pop(group.key, None)
+
+    def catch_up(self, subscription: Subscription) -> bool:
+        """Write what a subscriber has not got, as far as one piece goes; whether that was all.
+
+        A sink that is paused gets nothing; if it has lost too much it is disconnected.
+        """
+        if subscription.ended:
+            return True
+        ring, sink = self.ring, subscription.sink
+        behind = subscription.slow or ring.base > subscription.offset
+        if behind and not self._admit(subscription):
+            return True
+        if sink.paused:
+            subscription.slow = True
+            return True
+        data, upto = subscription.group.piece(ring, subscription.offset)
+        subscription.offset = upto
+        if data:
+            sink.deliver(data)
+        return upto == ring.head
+
+    def _admit(self, subscription: Subscription) -> bool:
+        """Whether one who was slow may go on; he is told what he does not get any more."""
+        ring, sink = self.ring, subscription.sink
+        lost = ring.lost(subscription.offset)
+        if lost and self.policy.slow is Policy.DISCONNECT:
+            sink.end(SLOW)
+            return False
+        if sink.paused:
+            return True  # what he misses is said to him when he reads again, in one
+        subscription.slow = False
+        lost = max(lost, ring.head - self.policy.kept_for_slow - subscription.offset)
+        if lost > 0:
+            first, subscription.offset = subscription.offset + 1, subscription.offset + lost
+            sink.gap(self, first, subscription.offset)
+        return True
