@@ -89,6 +89,10 @@ class Registry:
         """Whether this registry has heard of everybody, and of all that was stored."""
         return self.store.current and self.table.now >= self.table.fresh_until
 
+    def authoritative(self, service: str) -> bool:
+        """Whether the list of a service is to be believed: see Listing, and all that was stored."""
+        return self.store.current and self.table.authoritative(service)
+
     def find(self, name: str, generation: int | None = None) -> Entry:
         """See Table.get. Raises Unavailable while it is not known who was there before."""
         if name not in self.table.entries and not self.store.current:

@@ -125,11 +125,13 @@ class Service:
     def listing(self, *, fresh: bool) -> Listing:
         """Who is there. fresh: this registry has begun anew, and not heard everybody yet."""
         entries = tuple(sorted(self._entries.values(), key=_preference))
-        if entries:
-            return Listing(self.revision, entries, not fresh, None)
-        cause = Cause.RESET if fresh else self.gone or Cause.UNKNOWN
-        believed = cause in (Cause.DEREGISTERED, Cause.UNKNOWN)
-        return Listing(self.revision, (), believed, cause)
+        cause = None if entries else Cause.RESET if fresh else self.gone or Cause.UNKNOWN
+        return Listing(self.revision, entries, self.authoritative(fresh=fresh), cause)
+
+    def authoritative(self, *, fresh: bool) -> bool:
+        """Whether its list is to be believed, see Listing."""
+        left_by_itself = self.gone in (None, Cause.DEREGISTERED)
+        return not fresh and (left_by_itself or bool(self._entries))
 
     def since(self, revision: int) -> list[Delta] | None:
         """The changes after a revision; None when they are not known any more: list instead."""

@@ -110,10 +110,15 @@ class Table:
 
     def listing(self, service: str) -> Listing:
         """Who is there of a service."""
+        return self._known(service).listing(fresh=self.now < self.fresh_until)
+
+    def authoritative(self, service: str) -> bool:
+        """Whether the list of a service is to be believed, see Listing."""
+        return self._known(service).authoritative(fresh=self.now < self.fresh_until)
+
+    def _known(self, service: str) -> Service:
         known = self.services.get(service)
-        if known is None:
-            known = Service(service)
-        return known.listing(fresh=self.now < self.fresh_until)
+        return Service(service) if known is None else known
 
     def wall(self, at: float) -> float | None:
         """What clocks on walls showed at a moment, in unix seconds; None if that is not known.

@@ -237,6 +237,19 @@ async def test_a_watcher_that_comes_again_gets_what_it_has_missed(registry: Serv
             assert (await watch(socket, **known))["type"] == "list"
 
 
+async def test_a_watcher_of_a_service_that_expired_is_told_when_its_list_is_to_be_believed(
+    registry: Served,
+) -> None:
+    await registry.register("a", ttl=10)
+    await registry.pass_time(80)
+    async with registry.session.ws_connect(f"{registry.url}/v1/watch") as socket:
+        assert (await watch(socket))["authoritative"] is False
+        await registry.register("b")
+        told = [await socket.receive_json() for _ in range(2)]
+        assert [one["type"] for one in told] == ["put", "list"]
+        assert told[1]["authoritative"] is True
+
+
 async def test_a_chatty_service_wakes_nobody_else(registry: Served) -> None:
     await registry.register("a")
     await registry.register("b", name="web")

@@ -70,7 +70,7 @@ class Documents:
             "name": name,
             "index": listing.revision,
             "epoch": self._registry.table.epoch,
-            "authoritative": listing.authoritative and self._registry.store.current,
+            "authoritative": self._registry.authoritative(name),
             "cause": None if cause is None else cause.value,
             "instances": [self.instance(entry) for entry in entries],
         }

@@ -167,10 +167,10 @@ class Feed:
                 for delta in deltas:
                     self._told[service] = delta.revision
                     yield self.telling.change(self.epoch, service, delta)
-                if service not in self._doubted or not self._registry.sure:
+                if service not in self._doubted or not self._registry.authoritative(service):
                     return
         revision = known.revision if known is not None else 0
-        sure = self._registry.sure
+        sure = self._registry.authoritative(service)
         self._told[service] = revision
         if sure:
             self._doubted.discard(service)

@@ -75,7 +75,7 @@ class Lists:
 
     def _tag(self, request: web.Request, listing: Listing) -> str:
         """Of the list as it was asked for, and of whether it is to be believed."""
-        sure = listing.authoritative and self._registry.store.current
+        sure = self._registry.authoritative(request.match_info["id"])
         asked = crc32(request.query_string.encode())  # the same in every registry
         epoch = self._registry.table.epoch
         return f"{epoch}-{listing.revision}-{int(sure)}-{asked:x}"
@@ -83,7 +83,7 @@ class Lists:
     async def _other_than(self, name: str, index: int, epoch: str | None, wait: float) -> None:
         """Wait until the service has another index, or history is another one."""
         changed = asyncio.Event()
-        sure = self._registry.sure
+        sure = self._registry.authoritative(name)
         bells = self._registry.bells
         until = monotonic() + wait * (1.0 + _JITTER * random.random())  # noqa: S311 - no secret
         bells.hang(name, changed.set)
@@ -95,7 +95,7 @@ class Lists:
                 revision = service.revision if service is not None else 0
                 if revision != index or epoch not in (None, table.epoch):
                     return
-                if self._registry.sure != sure:
+                if self._registry.authoritative(name) != sure:
                     return  # it may be believed now, or no longer
                 async with asyncio.timeout(max(0.0, until - monotonic())):
                     await changed.wait()
