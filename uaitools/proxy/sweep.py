@@ -15,6 +15,8 @@ from uaitools.log import get_logger
 from uaitools.tasks import spawn
 
 INTERVAL: Final = 0.25
+_LATE: Final = 0.1  # seconds by which a loop that runs wakes nobody late
+_TURN: Final = 0.01  # seconds, in which sockets are read at least once
 NEVER: Final = float("inf")
 
 _log = get_logger(__name__)
@@ -64,7 +66,11 @@ class Sweep:
 
     async def _run(self) -> None:
         while True:
+            looked = monotonic()
             await asyncio.sleep(INTERVAL)
+            if monotonic() - looked > INTERVAL + _LATE:
+                # We stood still: what came meanwhile is read before anybody counts as late.
+                await asyncio.sleep(_TURN)
             try:
                 self.run_once(monotonic())
             except Exception:
