@@ -31,6 +31,17 @@ def lines() -> Lines:
     return lambda: [orjson.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def test_what_an_embedding_program_has_not_configured_goes_to_standard_error() -> None:
+    script = "from uaitools import log; log.get_logger('x').info('registered', id='a-1')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20
+    )
+
+    assert done.stdout == ""
+    assert "registered" in done.stderr
+    assert "a-1" in done.stderr
+
+
 def test_an_event_is_one_line_with_the_standard_fields_first(lines: Lines) -> None:
     log.get_logger("uaitools.proxy").info("listening", port=8081)
 

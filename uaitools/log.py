@@ -64,7 +64,22 @@ def get_logger(name: str) -> FilteringBoundLogger:
     Fields are keyword arguments; `exc_info=error` adds the traceback. A field named like one of
     the standard ones takes its place: `service="llm-router"` speaks for a proxied service.
     """
-    return cast(FilteringBoundLogger, structlog.get_logger(name))
+    return cast(FilteringBoundLogger, structlog.wrap_logger(_Target(name)))
+
+
+class _Target:
+    """Where events go: where the program's structlog says, to standard error if it says nothing.
+
+    structlog's own default is standard output, which belongs to the program.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        if structlog.is_configured():
+            return getattr(structlog.get_config()["logger_factory"](self._name), method)
+        return getattr(structlog.PrintLogger(sys.stderr), method)
 
 
 class _Renderer:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from tests.proxy.program import Program, eventually, upstream
+from tests.proxy.program import Program, Upstream, eventually, upstream
+
+
+def asked_more(server: Upstream, before: int) -> bool:
+    return server.asked > before
 
 
 def test_what_came_in_time_while_the_gateway_stood_still_is_passed_on(tmp_path: Path) -> None:
@@ -27,7 +32,7 @@ def test_what_came_in_time_while_the_gateway_stood_still_is_passed_on(tmp_path: 
             for _ in range(5):
                 asked = server.asked
                 answer = pool.submit(gateway.get, "/slow")
-                eventually(lambda before=asked: server.asked > before)
+                eventually(partial(asked_more, server, asked))
                 gateway.freeze()
                 server.release.set()
                 time.sleep(1.5)  # beyond the deadline; the upstream has answered at once

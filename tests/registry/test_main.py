@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.peers.gateways import settled
 from tests.peers.registry_program import RegistryProgram, registry_program
@@ -258,6 +260,34 @@ async def test_a_deploy_script_learns_that_somebody_has_ended_its_drain(tmp_path
         assert "does not drain any more" in complaint
 
 
+async def test_who_expires_while_it_is_drained_may_be_full_of_work(tmp_path: Path) -> None:
+    environ = {"UAITOOLS_REGISTRY__REMOVAL": "1"}
+    async with registry_program(tmp_path, environ) as registry:
+        await put_in(registry, ttl=1)
+        await ask(registry, "GET", "/v1/services/api?watcher=gw-1")
+        status, _, complaint = await run("drain", "a", "--wait", "--url", registry.url)
+        assert (status, complaint) == (1, "a is not safe to stop: it is gone: expired\n")
+
+
+async def test_what_is_no_registry_is_said_to_be_none() -> None:
+    bodies = [b"[]", b"{}", b'"x"', b"<html>"]
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=bodies[0], content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/"))
+        while bodies:
+            for command in (("list",), ("drain", "a"), ("explain", "a"), ("wait", "a")):
+                status, said, complaint = await run(*command, "--url", url)
+                assert (status, said) == (2, ""), complaint
+                assert "Traceback" not in complaint
+                assert "registry" in complaint
+            del bodies[0]
+
+
 async def test_what_cannot_be_asked_is_said(tmp_path: Path) -> None:
     async with registry_program(tmp_path) as registry:
         status, _, complaint = await run("drain", "nobody", "--wait", "--url", registry.url)
@@ -282,3 +312,10 @@ async def test_an_operator_looks_at_services_and_asks_why(tmp_path: Path) -> Non
         _, said, _ = await run("explain", "api", "--url", registry.url)
         assert said.startswith("a is passing: heartbeats come\n")
         assert "next: silence counts against it" in said
+        await ask(registry, "DELETE", "/v1/services/a")
+        for name in ("api", "a"):
+            _, said, _ = await run("explain", name, "--url", registry.url)
+            first, _, timeline = said.partition("\n")
+            assert first.startswith("a is gone since 20")
+            assert first.endswith(": deregistered")
+            assert "passing      heartbeats come" in timeline

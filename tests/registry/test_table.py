@@ -354,7 +354,7 @@ def test_a_list_begins_with_those_to_prefer() -> None:
 def test_a_drain_waits_for_what_the_instance_says_after_it_has_begun() -> None:
     rows = table()
     entry = rows.register(instance(), START)
-    assert entry.in_flight(0.0) == 0  # it never says
+    assert entry.in_flight(0.0) == 0
     rows.heartbeat("a", 1, Load(in_flight=2), START)
     assert entry.in_flight(0.0) == 2
 
@@ -363,11 +363,30 @@ def test_a_drain_waits_for_what_the_instance_says_after_it_has_begun() -> None:
     rows.heartbeat("a", 1, None, START + 2)
     assert entry.in_flight(0.0) is None
     rows.heartbeat("a", 1, Load(in_flight=0), START + 3)
+    assert entry.in_flight(0.0) is None  # it may have been made before, and been long under way
+    rows.heartbeat("a", 1, Load(in_flight=0), START + 4)
+    assert entry.in_flight(0.0) == 0
+    rows.drain("a", 90, START + 4)  # the same with another deadline
     assert entry.in_flight(0.0) == 0
     # What was sent just before the last watcher applied it is not in what was said before that.
-    assert entry.in_flight(START + 4) is None
-    rows.heartbeat("a", 1, Load(in_flight=1), START + 5)
-    assert entry.in_flight(START + 4) == 1
+    assert entry.in_flight(START + 5) is None
+    rows.heartbeat("a", 1, Load(in_flight=1), START + 6)
+    assert entry.in_flight(START + 5) is None
+    rows.heartbeat("a", 1, Load(in_flight=1), START + 7)
+    assert entry.in_flight(START + 5) == 1
+
+
+def test_a_drain_waits_for_the_first_word_of_an_instance_that_heartbeats() -> None:
+    rows = table()
+    entry = rows.register(instance(), START)
+    rows.drain("a", 60, START + 1)
+    assert entry.in_flight(0.0) is None  # it may be about to tell its load
+    rows.heartbeat("a", 1, None, START + 2)
+    assert entry.in_flight(0.0) == 0  # it never tells any
+
+    silent = rows.register(instance("b", ttl=0.0), START)
+    rows.drain("b", 60, START + 1)
+    assert silent.in_flight(0.0) == 0
 
 
 def test_who_stops_while_it_drains_is_removed() -> None:

@@ -21,6 +21,7 @@ SAFE, UNSAFE, FAILED = 0, 1, 2  # exit statuses
 _POLL: Final = 10.0  # seconds that one question may wait
 _PATIENCE: Final = 5.0  # seconds beyond that
 _SENT: Final = "[registry.client] token or UAITOOLS_REGISTRY__CLIENT__TOKEN is what is sent"
+_SIZE: Final = 64 * 1024 * 1024  # bytes of an answer
 _LOOK: Final = 0.5  # seconds between two looks at an instance
 
 
@@ -87,8 +88,7 @@ def run_command(options: Namespace, environ: Mapping[str, str]) -> int:
         return FAILED
     client = config.client
     urls = client.url if client is not None else (f"http://{config.listen}",)
-    credential = client.credential if client is not None else None
-    token = credential() if callable(credential) else credential
+    token = client.credential if client is not None else None
 
     async def ask() -> int:
         async with Caller((options.url,) if options.url else urls, token) as caller:
@@ -99,6 +99,9 @@ def run_command(options: Namespace, environ: Mapping[str, str]) -> int:
         return asyncio.run(ask())
     except CommandError as error:
         sys.stderr.write(f"{error}\n")
+        return FAILED
+    except (KeyError, TypeError) as error:
+        sys.stderr.write(f"what answers is no registry: {error!r}\n")
         return FAILED
     except KeyboardInterrupt:
         return 130
@@ -134,11 +137,13 @@ class Caller:
                 async with self._session.request(
                     method, f"{url}{path}", data=data, headers=headers, timeout=timeout
                 ) as response:
-                    document: dict[str, Any] = orjson.loads(await response.read() or b"{}")
+                    document: object = orjson.loads(await _bounded(response) or b"{}")
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 reason = str(error) or "no answer in time"
                 complaint = f"the registry at {url} cannot be asked: {reason}"
                 continue
+            if not isinstance(document, dict):
+                raise CommandError(f"what answers at {url} is no registry")
             if response.status >= 400:
                 message = document.get("message", f"status {response.status}")
                 if response.status in (401, 403):
@@ -146,6 +151,15 @@ class Caller:
                 raise CommandError(message, response.status)
             return document
         raise CommandError(complaint)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_chunked(65_536):
+        data += chunk
+        if len(data) > _SIZE:
+            raise ValueError(f"an answer of over {_SIZE} bytes")
+    return bytes(data)
 
 
 async def _wait(caller: Caller, options: Namespace) -> int:
@@ -184,8 +198,7 @@ async def _drain(caller: Caller, options: Namespace) -> int:
             # One that lags behind the others does not know everybody yet, but soon does.
             missing = missing + 1 if error.status == 404 else 0
             if missing > 1 and (await caller.ask("GET", "/v1/services"))["epoch"] == epoch:
-                sys.stdout.write(f"{options.id} has left by itself\n")
-                return SAFE
+                return await _gone(caller, options)
             # A registry that is away for a moment has not forgotten what it was told, and one that
             # has forgotten hears of the instance again.
             if error.status not in (None, 404, 503) or monotonic() >= until:
@@ -195,6 +208,23 @@ async def _drain(caller: Caller, options: Namespace) -> int:
         sys.stdout.write(f"{options.id} may stop\n")
         return SAFE
     sys.stderr.write(f"{options.id} is not safe to stop: {_missing(progress)}\n")
+    return UNSAFE
+
+
+async def _gone(caller: Caller, options: Namespace) -> int:
+    """What became of an instance that is no longer there: only who left by itself has finished."""
+    try:
+        found = await caller.ask("GET", f"/v1/explain/{quote(options.id, safe='')}")
+        causes = [one["cause"] for one in found["gone"] if one["id"] == options.id]
+    except CommandError as error:
+        if error.status != 404:
+            raise
+        causes = []
+    if causes[-1:] == ["deregistered"]:
+        sys.stdout.write(f"{options.id} has left by itself\n")
+        return SAFE
+    why = f"it is gone: {causes[-1]}" if causes else "nobody knows what became of it"
+    sys.stderr.write(f"{options.id} is not safe to stop: {why}\n")
     return UNSAFE
 
 
@@ -241,8 +271,17 @@ async def _explain(caller: Caller, options: Namespace) -> int:
     found = await caller.ask("GET", f"/v1/explain/{quote(options.name, safe='')}")
     for one in found["instances"]:
         sys.stdout.write(f"{one['id']} is {one['health']}: {one['cause']}\n")
-        for moment in one["timeline"]:
-            sys.stdout.write(f"  {moment['at']}  {moment['health']:<12} {moment['cause']}\n")
+        _show(one["timeline"])
         for following in one["next"]:
             sys.stdout.write(f"  {following['at']}  next: {following['what']}\n")
+    for one in found["gone"]:
+        sys.stdout.write(f"{one['id']} is gone since {one['at']}: {one['cause']}\n")
+        _show(one["timeline"])
+    if not found["instances"] and not found["gone"]:
+        sys.stderr.write(f"nothing is known of {options.name} any more\n")
     return 0
+
+
+def _show(timeline: Sequence[Mapping[str, Any]]) -> None:
+    for moment in timeline:
+        sys.stdout.write(f"  {moment['at']}  {moment['health']:<12} {moment['cause']}\n")

@@ -43,8 +43,9 @@ class Entry:
 
     registered_as: what it said of itself; `instance` is that with what an operator has changed
     since. registered: when. heard: None before the first heartbeat, False once it is silent.
-    heard_at: when that began. said: what each of its checks says. load, loaded_at: what it last
-    told, and when. told: None for one that never tells it, False while it drains and has not yet.
+    heard_at: when that began. said: what each of its checks says. told: whether
+    heartbeats tell its load, None before the first; it was last told at loaded_at, and was so at
+    some time after sampled_at.
     since: when `state` began. maintenance: why it is taken out, or None. drained_by: until when a
     drain is waited for, None when it does not drain. bad_since: when all who know something began
     to say bad, None while they do not. protected: why that is not held against it, '' if it is.
@@ -71,6 +72,7 @@ class Entry:
         "revised",
         "revision",
         "said",
+        "sampled_at",
         "sight",
         "since",
         "state",
@@ -84,7 +86,7 @@ class Entry:
         self.heard: bool | None = None
         self.heard_at = now
         self.load = Load()
-        self.loaded_at = now
+        self.loaded_at = self.sampled_at = now
         self.told: bool | None = None
         self.said = [Testimony(Word.NOTHING, _NOT_YET) for _ in instance.checks]
         self.sight = NOTHING_SEEN
@@ -122,12 +124,16 @@ class Entry:
         """Somebody has said something about it; `settle` draws the conclusion."""
         match event:
             case Beat(load=load):
-                self._hear(heard=True, now=now)
-                if load is not None:
-                    self.load, self.loaded_at = load, now
-                    self.told = True
+                self.hear(heard=True, now=now)
+                if load is None:
+                    self.told = self.told or False
+                else:
+                    # One that may have been under way for long says nothing of this moment, but
+                    # the one after it was made when this one had been answered.
+                    self.load, self.told = load, True
+                    self.sampled_at, self.loaded_at = self.loaded_at, now
             case Silence(protected=protected):
-                self._hear(heard=False, now=now)
+                self.hear(heard=False, now=now)
                 self.protected = protected
             case Checked(number=number, word=word, reason=reason):
                 self.said[number] = Testimony(word, reason)
@@ -136,30 +142,32 @@ class Entry:
             case Maintain(reason=why):
                 self.maintenance = why
             case Drain(within=within):
+                if self.drained_by is None:
+                    # Nothing said before counts; asked for again, it only has another deadline.
+                    self.loaded_at = self.sampled_at = 0.0
                 self.drained_by = None if within is None else now + within
-                # What it said before it was drained is no longer true.
-                self.told = None if self.told is None else within is None
             case _:
                 assert_never(event)
 
     @property
     def bad(self) -> bool:
-        """Whether all who know something say bad, protected or not."""
-        return self.bad_since is not None
+        """Whether all who know something say bad, protected or not, and nobody has taken it out."""
+        return self.bad_since is not None and self.maintenance is None
 
     def in_flight(self, settled: float) -> int | None:
         """Requests under way; 0 for one that never says.
 
         settled: the moment from which on nobody sends it anything new. None while it drains and
-        has not said since then what it has to do.
+        has not said since then what it has to do, or has not said anything at all yet.
         """
-        if self.told is None:
-            return 0
-        if self.drained_by is not None and (self.told is False or self.loaded_at < settled):
-            return None
-        return self.load.in_flight
+        if self.drained_by is None:
+            return self.load.in_flight
+        if not self.told:
+            return None if self.told is None and self.instance.ttl else 0
+        return self.load.in_flight if self.sampled_at >= max(settled, self.since) else None
 
-    def _hear(self, *, heard: bool, now: float) -> None:
+    def hear(self, *, heard: bool, now: float) -> None:
+        """It lives, or has fallen silent."""
         if self.heard is not heard:
             self.heard = heard
             self.heard_at = now

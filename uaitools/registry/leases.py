@@ -113,8 +113,11 @@ def silences(
             fleet = fleets[instance.name] = Fleet(
                 (
                     other.instance.zone,
-                    other.heard is False
-                    or left.get(other.instance.id, 0.0) < (1.0 - LATE) * other.instance.ttl,
+                    other.maintenance is None
+                    and (
+                        other.heard is False
+                        or left.get(other.instance.id, 0.0) < (1.0 - LATE) * other.instance.ttl
+                    ),
                 )
                 for other in table.services[instance.name]
             )

@@ -29,7 +29,7 @@ from uaitools.registry.events import (
     Wall,
 )
 from uaitools.registry.evidence import State, Word
-from uaitools.registry.leases import news, silences
+from uaitools.registry.leases import Lease, news, silences
 from uaitools.registry.model import Instance, Load
 from uaitools.registry.observation import Observation
 from uaitools.registry.sightings import Sightings
@@ -140,7 +140,9 @@ class Registry:
         """
         same = self.table.same(wanted)
         if same is not None:
-            return await self.heartbeat(wanted.id, same.instance.generation, None)
+            self._renew(same)
+            if same.heard is True or self.store.failing:
+                return same  # what cannot be stored now is told with a later heartbeat
         return await self._happen(Register(wanted))
 
     async def heartbeat(self, name: str, generation: int, load: Load | None) -> Entry:
@@ -151,12 +153,15 @@ class Registry:
 
     def hear(self, entry: Entry, load: Load | None) -> Beat | None:
         """An instance is alive; the event to append where that changes what is known of it."""
-        lease = self.store.renew(entry)
-        self.counts.heartbeats += 1
+        lease = self._renew(entry)
         lease.load = load if load is not None else lease.load
         if self.store.failing or (entry.heard is True and not _worth_telling(entry, load)):
             return None  # what cannot be stored now is told with a later heartbeat
         return Beat(entry.instance.id, entry.instance.generation, load)
+
+    def _renew(self, entry: Entry) -> Lease:
+        self.counts.heartbeats += 1
+        return self.store.renew(entry)
 
     async def deregister(self, name: str, generation: int | None) -> None:
         """Take an instance out, at its own wish. Raises Unknown, Stale and Unavailable."""
@@ -336,9 +341,9 @@ def _worth_keeping(entry: Entry, word: Word, now: float) -> bool:
 
 
 def _worth_telling(entry: Entry, load: Load | None) -> bool:
-    """Whether others must know of a load: that it tells any, or that somebody waits for it."""
+    """Whether others must know of a heartbeat: that it tells its load, or that somebody waits."""
+    if entry.told is None:
+        return True  # from now on a drain knows whether to wait for what it says
     if load is None:
         return False
-    if entry.state is not State.DRAINING:
-        return entry.told is None  # a drain has to wait for what such an instance says
-    return True  # when it was said counts as well
+    return not entry.told or entry.state is State.DRAINING

@@ -16,12 +16,12 @@ from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 # Written as they are; the others have forms of their own.
 _PLAIN: Final = (
     "registered", "heard", "heard_at", "maintenance", "drained_by", "protected", "revision",
-    "cause", "since", "due", "told", "bad_since", "loaded_at", "revised",
+    "cause", "since", "due", "told", "bad_since", "loaded_at", "sampled_at", "revised",
 )  # fmt: skip
 
 
 def dump(table: Table) -> dict[str, Any]:
-    """Everything about a table but the deltas: who is behind lists again."""
+    """Everything about a table but the deltas, and who has gone: who is behind lists again."""
     return {
         "epoch": table.epoch,
         "now": table.now,

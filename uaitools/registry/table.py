@@ -176,8 +176,9 @@ class Table:
                 entry = self.get(event.id, event.generation)
             case _:
                 assert_never(event)
+        was_bad = entry.bad
         entry.happen(event, now)
-        self._settle(entry, now)
+        self._settle(entry, now, was_bad=was_bad)
         return entry
 
     def _register(self, wanted: Instance) -> Entry:
@@ -187,13 +188,13 @@ class Table:
         self.generation = max(self.generation, wanted.generation)
         same = self.same(wanted)
         if same is not None:
-            same.happen(Beat(wanted.id, same.instance.generation), self.now)
-            self._settle(same, self.now)
+            same.hear(heard=True, now=self.now)
+            self._settle(same, self.now, was_bad=same.bad)
             return same
         entry = Entry(wanted, self.now)
         if wanted.ttl and not wanted.checks:
             # Who registers lives; where there are checks, they or a heartbeat have the first word.
-            entry.happen(Beat(wanted.id, wanted.generation), self.now)
+            entry.hear(heard=True, now=self.now)
         if old is not None:
             entry.follow(old, self.now)
             if old.instance.name != wanted.name:
@@ -242,7 +243,7 @@ class Table:
                 continue
             if entry.protected:
                 self._protect_again(entry)
-            self._settle(entry, at)
+            self._settle(entry, at, was_bad=entry.bad)
         self.now = now
 
     def _protect_again(self, entry: Entry) -> None:
@@ -262,10 +263,10 @@ class Table:
             reason = service.fleet.protection(other.instance.zone)
             if reason and other.bad_since is not None and self.now - other.bad_since <= PROTECTION:
                 other.protected = reason
-                self._settle(other, self.now)
+                self._settle(other, self.now, was_bad=other.bad)
 
-    def _settle(self, entry: Entry, now: float) -> None:
-        was_bad = entry.bad
+    def _settle(self, entry: Entry, now: float, *, was_bad: bool) -> None:
+        """Draw the conclusion. was_bad: as its fleet still counts it."""
         changed = entry.settle(now)
         if entry.bad is not was_bad:
             self._service(entry).fleet.turn(entry.instance.zone, bad=entry.bad)
@@ -301,7 +302,12 @@ class Table:
             # A snapshot has the services in this order: those that are empty as they became so.
             self.services[service.name] = self.services.pop(service.name)
             if len(self._empty) > EMPTY:
-                self._forget(next(iter(self._empty)))
+                self._forget(self._least_missed())
+
+    def _least_missed(self) -> str:
+        """The empty service whose being forgotten tells the least lies: expired ones go last."""
+        left = (n for n in self._empty if self.services[n].gone is not Cause.EXPIRED)
+        return next(left, next(iter(self._empty)))
 
     def _forget(self, name: str) -> None:
         """Remember nothing of a service; a later one of that name goes on above its revision."""

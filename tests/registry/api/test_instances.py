@@ -116,6 +116,18 @@ async def test_a_heartbeat_of_who_is_not_known_says_register_again(registry: Ser
     assert answer.body["service"] == "registry"
 
 
+async def test_an_id_is_one_segment_of_a_path(registry: Served) -> None:
+    for name in (".", ".."):
+        answer = await registry.ask(
+            "POST", "/v1/services", {"id": name, "name": "api", "address": "10.0.0.1", "port": 1}
+        )
+        assert answer.status == 422
+        assert "neither . nor .." in answer.body["details"][0]["message"]
+    await registry.register()
+    other = await registry.ask("PUT", "/v1/services/a%2Fb/heartbeat", {"generation": 1})
+    assert other.status == 404
+
+
 async def test_heartbeats_keep_an_instance_and_silence_removes_it(registry: Served) -> None:
     await registry.register(ttl=10)
     assert (await registry.heartbeat()).body["health"] == "passing"
@@ -179,17 +191,29 @@ async def test_a_drain_is_safe_when_every_live_watcher_has_applied_it(registry: 
     assert (drained["safe"], drained["behind"]) == (False, ["one", "two"])
     assert drained["in_flight"] is None
     assert (await registry.heartbeat(in_flight=1)).body["health"] == "draining"
+    await registry.pass_time(1)
 
     epoch = (await registry.listing())["epoch"]
     said = {"watcher": "one", "index": drained["index"], "epoch": epoch}
     assert (await registry.ask("POST", "/v1/services/api/applied", said)).status == 204
     await registry.listing(f"?watcher=two&index={drained['index']}")
     progress = (await registry.ask("GET", "/v1/services/a/drain")).body
-    assert (progress["behind"], progress["in_flight"], progress["safe"]) == ([], 1, False)
+    assert (progress["behind"], progress["in_flight"], progress["safe"]) == ([], None, False)
+    await registry.heartbeat(in_flight=0)  # which may have been under way for long
+    progress = (await registry.ask("GET", "/v1/services/a/drain")).body
+    assert (progress["in_flight"], progress["safe"]) == (None, False)
+    await registry.heartbeat(in_flight=1)
+    progress = (await registry.ask("GET", "/v1/services/a/drain")).body
+    assert (progress["in_flight"], progress["safe"]) == (1, False)
 
     waiting = spawn(registry.ask("GET", "/v1/services/a/drain?wait=30s"), name="ask")
     await registry.heartbeat(in_flight=0)
     assert (await waiting).body["safe"] is True
+
+    # Asked for again it only has another deadline: what has been said since goes on to count.
+    again = (await registry.ask("POST", "/v1/services/a/drain", {"deadline": "60s"})).body
+    assert (again["safe"], again["in_flight"]) == (True, 0)
+    assert again["deadline"] > drained["deadline"]
 
 
 async def test_a_drain_says_at_its_deadline_what_it_waits_for(registry: Served) -> None:
@@ -211,6 +235,7 @@ async def test_a_watcher_that_is_silent_for_long_does_not_hold_a_drain_up(
     await registry.pass_time(40)
     await registry.register()
     await registry.ask("POST", "/v1/services/a/drain", {})
+    await registry.heartbeat()
     assert (await registry.ask("GET", "/v1/services/a/drain")).body["behind"] == ["dead"]
     await registry.pass_time(6)
     assert (await registry.ask("GET", "/v1/services/a/drain")).body["safe"] is True

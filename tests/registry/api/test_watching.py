@@ -81,6 +81,21 @@ async def test_a_tag_is_of_the_list_that_was_asked_for_and_of_whether_to_believe
             assert (told["type"], told["authoritative"]) == ("list", True)
 
 
+async def test_lists_of_everything_say_why_nobody_is_there(registry: Served) -> None:
+    async def said() -> set[tuple[bool, str | None]]:
+        found = [(await registry.ask("GET", f"/v1/{of}")).body for of in ("services", "nodes")]
+        return {(one["authoritative"], one["cause"]) for one in found}
+
+    assert await said() == {(True, "unknown")}
+    await registry.register("a", ttl=10)
+    assert await said() == {(True, None)}
+    await registry.ask("DELETE", "/v1/services/a")
+    assert await said() == {(True, "deregistered")}
+    await registry.register("a", ttl=10)
+    await registry.pass_time(80)
+    assert await said() == {(False, "expired")}
+
+
 async def test_services_and_nodes(registry: Served) -> None:
     await registry.register("a")
     await registry.register("b", name="web")
@@ -109,6 +124,12 @@ async def test_an_explanation_tells_how_it_came_and_what_comes(registry: Served)
         "it is removed, unless it is heard of",
     ]
     assert (await registry.ask("GET", "/v1/explain/a")).body["instances"] == [found]
+    await registry.register("a-2", name="a")  # a service of that name hides no instance
+    both = (await registry.ask("GET", "/v1/explain/a")).body["instances"]
+    assert [one["id"] for one in both] == ["a-2", "a"]
+    await registry.ask("DELETE", "/v1/services/a")
+    [gone] = (await registry.ask("GET", "/v1/explain/a")).body["gone"]
+    assert (gone["id"], gone["cause"]) == ("a", "deregistered")
     assert (await registry.ask("GET", "/v1/explain/nobody")).status == 404
 
 
@@ -283,8 +304,9 @@ async def test_a_watcher_s_word_counts_for_drains(registry: Served) -> None:
         put = await socket.receive_json()
         assert put["instance"]["health"] == "draining"
         await socket.send_json({"type": "applied", "service": "api", "index": put["index"]})
-        progress = (await registry.ask("GET", "/v1/services/a/drain?wait=10s")).body
-        assert progress["safe"] is True
+        waiting = spawn(registry.ask("GET", "/v1/services/a/drain?wait=10s"), name="ask")
+        await registry.heartbeat("a", 1)  # before that nobody knows whether it tells its load
+        assert (await waiting).body["safe"] is True
 
 
 async def test_a_watcher_that_loses_its_connection_still_counts_and_one_that_leaves_does_not(

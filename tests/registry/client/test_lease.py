@@ -54,6 +54,18 @@ def test_a_lease_says_the_right_thing_in_time(events: list[str], ttl: float, see
             assert lease.due - now <= ttl / 3 + ROUNDING
 
 
+def test_who_is_drained_says_every_second_what_is_still_under_way() -> None:
+    lease = Lease(0.0, USUAL, random.Random(1).random)
+    lease.registered(7, "e", 30.0, USUAL.full, 0.0)
+    lease.heard("e", 5.0, draining=True)
+    assert (lease.step, lease.due) == (Step.HEARTBEAT, 6.0)
+    lease.heard("e", 6.0)
+    assert lease.due > 12.0
+    lease.registered(7, "e", 1.0, USUAL.full, 20.0)
+    lease.heard("e", 20.0, draining=True)
+    assert lease.due <= 20.0 + 1.0 / 3
+
+
 def test_a_fleet_is_never_in_step() -> None:
     dice = random.Random(1)
     fleet = [Lease(0.0, USUAL, dice.random) for _ in range(1000)]

@@ -236,6 +236,8 @@ async def test_a_client_is_started_before_it_calls() -> None:
     with pytest.raises(RuntimeError, match="async with ServiceClient"):
         await service.get("/")
     assert "closed" in repr(service)
+    with pytest.raises(RuntimeError, match="async with ServiceClient"):
+        await ServiceClient("x").get("/")  # nor is it waited for what nobody asks
 
 
 def test_instances_come_from_one_place() -> None:
@@ -313,6 +315,29 @@ async def test_what_is_under_way_at_a_draining_instance_finishes() -> None:
             gate.set()
 
             assert await call == "finished"
+        assert len(one.calls) == 1
+
+
+async def test_who_waits_for_a_connection_to_a_draining_instance_goes_elsewhere() -> None:
+    gate, watching = asyncio.Event(), Watching()
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return web.Response(text="a")
+
+    narrow = policy(connections_per_host=1)
+    async with instance("a", slow) as one, instance("b") as two:
+        async with ServiceClient(NAME, watcher=watching, policy=narrow) as service:
+            first = member(one.url, "1")
+            watching.say([first])
+            calls = [spawn(_text(service), name="call") for _ in range(20)]
+            await one.called.wait()
+
+            watching.say([with_health(first, State.DRAINING), member(two.url, "2")])
+            gate.set()
+
+            assert Counter(await asyncio.gather(*calls)) == {"a": 1, "b": 19}
+            assert [e.in_flight for e in service.endpoints] == [0]
         assert len(one.calls) == 1
 
 
@@ -515,6 +540,16 @@ async def test_a_websocket_that_is_refused_raises_as_with_aiohttp() -> None:
             async with service.ws_connect("/ws"):
                 pass
         assert [e.in_flight for e in service.endpoints] == [0]
+
+
+async def test_a_websocket_follows_no_redirect() -> None:
+    async with instance("b", _echo) as other:
+        away = answering(302, {"Location": f"{other.url}/ws"})
+        async with instance("a", away) as one, client(one.url) as service:
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="302"):
+                async with service.ws_connect("/ws"):
+                    pass
+        assert other.calls == []
 
 
 async def test_opening_a_websocket_takes_as_long_as_a_call_at_most() -> None:

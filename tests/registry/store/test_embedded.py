@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tests.registry.store.conformance import instance
 from uaitools.errors import ServiceError
-from uaitools.registry.errors import Unavailable
+from uaitools.registry.errors import Full, Unavailable
 from uaitools.registry.events import (
     Beat,
     Change,
@@ -35,6 +36,7 @@ from uaitools.registry.snapshot import dump
 from uaitools.registry.store import journal
 from uaitools.registry.store.embedded import FILE, EmbeddedStore
 from uaitools.registry.store.port import StoreError
+from uaitools.registry.table import TablePolicy
 
 NAMES = st.sampled_from("abcd")
 GENERATIONS = st.integers(1, 12)
@@ -151,6 +153,13 @@ async def test_a_damaged_journal_is_refused_and_says_what_to_do(tmp_path: Path, 
         await EmbeddedStore(tmp_path).start()
 
 
+async def test_a_journal_of_another_shape_is_refused_with_its_name(tmp_path: Path) -> None:
+    file = await written(tmp_path, "a")
+    file.write_bytes(file.read_bytes().replace(b'"walls"', b'"other"'))
+    with pytest.raises(StoreError, match=rf"^{file} cannot be understood .* move it away"):
+        await EmbeddedStore(tmp_path).start()
+
+
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
     """No file may become larger; Python ignores the signal that comes with it."""
@@ -175,6 +184,52 @@ async def test_a_full_disk_refuses_changes_until_there_is_room_again(tmp_path: P
     assert not store.failing
     await store.stop()
     assert await reopened(tmp_path) == dump(store.table)
+
+
+async def test_on_a_disk_that_is_full_a_registry_comes_back_with_what_it_had(
+    tmp_path: Path,
+) -> None:
+    file = await written(tmp_path, "a", "b")
+    file.write_bytes(file.read_bytes() + b'{"torn')
+    store = EmbeddedStore(tmp_path)
+    with capture_logs(), full_disk(10):  # pytest's own file for the log is as full
+        await store.start()
+        assert sorted(store.table.entries) == ["a", "b"]
+        with pytest.raises(Unavailable):
+            await store.append(Register(instance("c")))
+    await store.append(Register(instance("d")))
+    await store.stop()
+    assert sorted(e["instance"]["id"] for e in (await reopened(tmp_path))["entries"]) == [
+        "a",
+        "b",
+        "d",
+    ]
+
+
+async def test_with_another_policy_another_history_begins(tmp_path: Path) -> None:
+    first = await reopened(tmp_path)
+    await written(tmp_path, "a", "b", "c")
+    store = EmbeddedStore(tmp_path, policy=TablePolicy(removal=5.0, instances=2))
+    await store.start()
+    assert sorted(store.table.entries) == ["a", "b", "c"]  # it was right when they came
+    assert store.table.epoch != first["epoch"]
+    with pytest.raises(Full):
+        await store.append(Register(instance("d")))
+    await store.stop()
+
+
+async def test_generations_of_a_lost_journal_are_not_given_again(tmp_path: Path) -> None:
+    given: list[int] = []
+    for _ in range(2):
+        store = EmbeddedStore(tmp_path)
+        await store.start()
+        for number in range(50):
+            entry = await store.append(Register(instance("a", weight=number)))
+            assert entry is not None
+            given.append(entry.instance.generation)
+        await store.stop()
+        (tmp_path / FILE).unlink()
+    assert len(set(given)) == 100
 
 
 async def test_a_journal_that_has_grown_begins_anew(

@@ -203,6 +203,19 @@ async def test_instances_of_a_killed_registry_get_time_to_turn_to_another(
         assert await one.store.beat() == [("a", entry.instance.generation)]
 
 
+async def test_generations_of_a_history_that_nobody_knows_any_more_are_not_given_again(
+    redis: RedisServer,
+) -> None:
+    async with registries(redis, 1) as (one,):
+        before = [await one.register(instance(weight=number)) for number in range(3)]
+    await redis.command("FLUSHALL")
+    async with registries(redis, 1) as (other,):
+        after = [await other.register(instance(weight=number)) for number in range(3)]
+
+    given = [entry.instance.generation for entry in (*before, *after)]
+    assert len(set(given)) == 6
+
+
 async def test_silence_is_stored_once_however_many_see_it(redis: RedisServer) -> None:
     async with registries(redis, 3) as several:
         await passing(several[0], "a")

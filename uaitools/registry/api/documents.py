@@ -96,7 +96,7 @@ class Documents:
         table = self._registry.table
         return {
             "epoch": table.epoch,
-            **self._belief(empty=not table.services),
+            **self._belief(),
             "services": [
                 {
                     "name": service.name,
@@ -108,11 +108,16 @@ class Documents:
             ],
         }
 
-    def _belief(self, *, empty: bool) -> Document:
-        """Whether a list of everything is to be believed, and why it is empty if it is."""
-        sure = self._registry.sure
-        cause = Cause.UNKNOWN if sure else Cause.RESET
-        return {"authoritative": sure, "cause": cause.value if empty else None}
+    def _belief(self) -> Document:
+        """Whether a list of everything is to be believed, and why nobody is there if so."""
+        services = self._registry.table.services.values()
+        sure, cause = self._registry.sure, None
+        if not self._registry.table.entries:
+            expired = any(not service.authoritative(fresh=False) for service in services)
+            known = Cause.DEREGISTERED if services else Cause.UNKNOWN
+            cause = Cause.RESET if not sure else Cause.EXPIRED if expired else known
+            sure = sure and not expired
+        return {"authoritative": sure, "cause": None if cause is None else cause.value}
 
     def nodes(self) -> Document:
         """All addresses, with what runs there."""
@@ -120,7 +125,7 @@ class Documents:
         for entry in self._registry.table:
             nodes.setdefault(entry.instance.address, []).append(entry)
         return {
-            **self._belief(empty=not nodes),
+            **self._belief(),
             "nodes": [
                 {
                     "address": address,

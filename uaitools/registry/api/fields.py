@@ -18,7 +18,21 @@ _ADDRESSES: Final = ("ipv4", "ipv6", "hostname")
 
 # An id stands in paths, a name in paths and metrics: no space, no control character, no slash.
 NAME: Final = r"^[A-Za-z0-9._~:@+=-]{1,128}$"
-Name = Annotated[str, Field(pattern=NAME)]
+_NOT_NAMES: Final = (".", "..")  # no path leads to them, RFC 3986 5.2.4
+
+
+def _no_dots(name: str) -> str:
+    if name in _NOT_NAMES:
+        raise ValueError("a name is neither . nor ..")
+    return name
+
+
+Name = Annotated[
+    str,
+    Field(pattern=NAME),
+    AfterValidator(_no_dots),
+    WithJsonSchema({"type": "string", "pattern": NAME, "not": {"enum": _NOT_NAMES}}),
+]
 Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f,]{1,64}$")]
 Tags = Annotated[tuple[Label, ...], Field(max_length=64)]

@@ -127,5 +127,5 @@ def registration(request: web.Request) -> tuple[str, int | None]:
 
 
 def _named(path: str) -> str:
-    """The id in a path of the form BEAT, unescaped."""
-    return path.split("/", 4)[3]
+    """The id in a path of the form BEAT, unescaped: a slash in it is no id's."""
+    return path.removeprefix(f"{SERVICES}/").removesuffix("/heartbeat")

@@ -111,11 +111,17 @@ class Lists:
         name, table = request.match_info["name"], self._registry.table
         service = table.services.get(name)
         entries = list(service) if service is not None else []
-        if not entries and name in table.entries:
-            entries = [table.entries[name]]
-        if service is None and not entries:
+        namesake = table.entries.get(name)
+        if namesake is not None and namesake.instance.name != name:
+            entries.append(namesake)
+        gone = [
+            one
+            for several in table.services.values()
+            for one in several.departed
+            if several is service or one.id == name
+        ]
+        if service is None and not entries and not gone:
             raise Unknown(name)
-        gone = service.departed if service is not None else ()
         return orjson.dumps(
             {
                 "name": name,

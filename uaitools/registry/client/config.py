@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from uaitools.config import Model
 from uaitools.registry.address import valid_address
-from uaitools.registry.client.registries import REGISTRY, Token, base_url
+from uaitools.registry.client.registries import REGISTRY, base_url
 from uaitools.secret import Secret
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -54,6 +54,6 @@ class RegistryClientConfig(Model):
     cache: Path | None = None
 
     @property
-    def credential(self) -> Token:
+    def credential(self) -> str | None:
         """The token as clients take it."""
         return None if self.token is None else self.token.get_secret_value()

@@ -19,6 +19,7 @@ from uaitools.registry.client.timing import Timing
 _BEATS: Final = 3  # heartbeats in one ttl
 _SHORTEST: Final = 1.0  # seconds of a ttl
 _LEAST: Final = 0.75  # of a pause, when jitter makes it short
+_DRAINING: Final = 1.0  # seconds between heartbeats of one that is drained: somebody waits for them
 _EARLY: Final = 0.01  # seconds by which a loop may wake who sleeps too early
 
 
@@ -60,12 +61,17 @@ class Lease:
         self._full = now + full * self._jitter()
         self._wait(now, self._uniform() if news else self._jitter())
 
-    def heard(self, epoch: str, now: float) -> None:
-        """A heartbeat has been understood, by a registry of that epoch."""
+    def heard(self, epoch: str, now: float, *, draining: bool = False) -> None:
+        """A heartbeat has been understood, by a registry of that epoch.
+
+        draining: it wants to hear often how much is still under way.
+        """
         if epoch != self.epoch or now + _EARLY >= self._full:
             self._now(Step.REGISTER, now)
         else:
             self._wait(now, self._jitter())
+            if draining:
+                self.due = min(self.due, now + _DRAINING)
 
     def forgotten(self, now: float) -> None:
         """The registry does not know it."""

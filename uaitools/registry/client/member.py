@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from uaitools.registry.address import SECURE
+from uaitools.registry.address import SECURE, valid_address
 from uaitools.registry.client.fields import Fields, Garbled
 from uaitools.registry.evidence import SERVED, State
 
 INDEX: Final = 2**63 - 1  # revisions and generations at most
-# It becomes part of a URL: nothing may end the host early.
-_ADDRESS: Final = re.compile(r"[^\x00-\x20\x7f/@?#\\\[\]<>\"]{1,255}")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}")
 _STATES: Final = frozenset(State)
 
@@ -64,8 +62,12 @@ class Member:
 def read_member(fields: Fields) -> Member:
     """The member in an instance document. Raises Garbled."""
     address, scheme = fields.text("address"), fields.text("scheme", "http")
-    if not _ADDRESS.fullmatch(address) or not _SCHEME.fullmatch(scheme):
-        raise Garbled("address or scheme of an instance makes no URL")
+    try:
+        valid_address(address)
+    except ValueError as error:
+        raise Garbled(f"the address of an instance is none: {error}") from error
+    if not _SCHEME.fullmatch(scheme):
+        raise Garbled("the scheme of an instance makes no URL")
     health = fields.text("health")
     return Member(
         id=fields.text("id"),

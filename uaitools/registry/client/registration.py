@@ -21,6 +21,7 @@ from uaitools.registry.client.errors import Away, Refused
 from uaitools.registry.client.lease import Lease, Step
 from uaitools.registry.client.registries import Registries, Token
 from uaitools.registry.client.timing import USUAL, Timing
+from uaitools.registry.evidence import State
 from uaitools.registry.model import TTL, Check, Instance, Load, Scheme
 from uaitools.tasks import spawn
 
@@ -265,7 +266,7 @@ class Registration:
                 raise
         else:
             self.health = reply.health
-            lease.heard(reply.epoch, _now())
+            lease.heard(reply.epoch, _now(), draining=reply.health == State.DRAINING)
 
     def _loaded(self) -> Load | None:
         if self._load is None:

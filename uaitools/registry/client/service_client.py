@@ -323,6 +323,7 @@ class ServiceClient:
         return answer.value, lambda: attempt.release(monotonic())
 
     async def _run(self, terms: Terms, send: Send[T]) -> tuple[Answer[T], Attempt]:
+        _ = self._live_session  # who has not begun is told so, and not that nothing is known yet
         if self._wait > 0 and not self._known.is_set():
             await self._first_word(terms.due)
         return await Tries(self._roster, self.policy, terms, send).run()

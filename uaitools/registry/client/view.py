@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from uaitools.registry.client.member import Member
-from uaitools.registry.client.messages import Change, Listed, Put
+from uaitools.registry.client.messages import Change, Listed, Put, Removed
 
+_LEFT: Final = "deregistered"  # why an instance is gone of which that is sure
 _NOT_MADE: Final[tuple[Member, ...]] = (Member("", "", "", 0),)
 
 
@@ -118,7 +119,8 @@ class Replica:
             name = message.id
             members.pop(name, None)
         self._kept.discard(name)
-        self.doubtful = bool(self._kept)
+        expired = isinstance(message, Removed) and message.cause != _LEFT
+        self.doubtful = bool(self._kept) or (expired and not members)
         self._become(message.index, message.epoch)
         return True
 

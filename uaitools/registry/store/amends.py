@@ -37,8 +37,8 @@ class Amends:
 def _standing(entry: Entry, now: float) -> list[Event]:
     """What has to be said again of a registration that is told again."""
     name, events = entry.instance.id, list[Event]()
-    if entry.heard:
-        events.append(Beat(name, entry.instance.generation, entry.load))
+    if entry.heard and entry.told is not None:
+        events.append(Beat(name, entry.instance.generation, entry.load if entry.told else None))
     if entry.maintenance is not None:
         events.append(Maintain(name, entry.maintenance))
     if entry.drained_by is not None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from uaitools.files import in_thread
@@ -64,7 +64,7 @@ class EmbeddedStore:
         now = time()
         table = Table(uuid4().hex, now=now, fresh_until=now + FRESH, policy=self._policy)
         if self._directory is not None:
-            journal = Journal(self._directory / FILE, lambda: dump(self.table))
+            journal = Journal(self._directory / FILE, self._snapshot)
             try:
                 table = self._replayed(journal, table)
             except StoreError:
@@ -82,29 +82,46 @@ class EmbeddedStore:
                 # Everybody gets one ttl to be heard.
                 self.renew(entry).seen = entry.heard_at
         if self._journal is not None:
+            self._begin(self._journal)
+
+    def _begin(self, journal: Journal) -> None:
+        """A snapshot first; on a full disk what was read goes on, and changes may be refused."""
+        try:
+            journal.begin()
+        except OSError as error:
+            _log.warning("no snapshot could be written", reason=error.strerror)
             try:
-                self._journal.begin()
-            except OSError as error:
-                self._journal.close()
+                journal.go_on()
+            except OSError:
+                journal.close()
                 raise StoreError(f"the journal cannot be written: {error.strerror}") from error
 
     def _replayed(self, journal: Journal, empty: Table) -> Table:
         found = journal.read()
         if found is None:
             # Those of a journal that was lost must not be given again.
-            empty.generation = int(empty.now)
+            empty.generation = int(empty.now * 1_000_000)
             return empty
         snapshot, events = found
         try:
-            table = load(snapshot, self._policy)
+            table = load(snapshot, TablePolicy(*snapshot.pop("policy")))
             for document in events:
                 at = document.pop("at")
                 with suppress(Unknown, Stale, Full):  # it came to nothing the first time, too
                     table.apply(decode(document), at)
         except Exception as error:  # it may hold anything
-            raise StoreError(f"{journal!r} is damaged: {error}; move it away") from error
+            raise StoreError(
+                f"{journal.path} cannot be understood ({type(error).__name__}: {error}); "
+                "move it away to begin anew"
+            ) from error
         _log.info("registrations restored", instances=len(table), events=len(events))
+        if table.policy != self._policy:  # by another one things would have come otherwise
+            table.policy, table.epoch = self._policy, uuid4().hex
         return table
+
+    def _snapshot(self) -> dict[str, Any]:
+        policy = self.table.policy
+        return {**dump(self.table), "policy": [policy.removal, policy.instances]}
 
     async def stop(self) -> None:
         """See Store.stop."""

@@ -22,7 +22,7 @@ import orjson
 from uaitools.log import get_logger
 from uaitools.registry.store.port import StoreError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 GROWTH: Final = 4  # times its snapshot that the file may become, before it begins anew
 LEAST: Final = 1 << 20  # bytes up to which it never does
 _log = get_logger(__name__)
@@ -36,27 +36,28 @@ class Journal:
     """
 
     def __init__(self, path: Path, snapshot: Callable[[], Mapping[str, Any]]) -> None:
-        self._path = path
+        self.path = path
         self._snapshot = snapshot
         self._file = -1
         self._size = 0
         self._base = 0  # bytes of the snapshot
         self._unsynced = False
+        self._whole = 0  # bytes of it that were read, without what is torn
         lock = path.with_suffix(".lock")
         self.earlier = lock.exists()  # a registry has been here before
         self._lock = _locked(lock)
 
     def __repr__(self) -> str:
-        return f"<Journal {self._path} bytes={self._size}>"
+        return f"<Journal {self.path} bytes={self._size}>"
 
     def read(self) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """The snapshot and the events after it; None when there is no file yet."""
         try:
-            text = self._path.read_bytes()
+            text = self.path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(f"{self._path} cannot be read: {error.strerror}") from error
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
         lines = text.split(b"\n")
         documents = []
         for number, line in enumerate(lines[:-1], 1):
@@ -65,16 +66,28 @@ class Journal:
             except orjson.JSONDecodeError as error:
                 if number == 1 or any(lines[number:-1]):
                     raise StoreError(
-                        f"{self._path} is damaged at line {number}; move it away to begin anew"
+                        f"{self.path} is damaged at line {number}; move it away to begin anew"
                     ) from error
                 _log.warning("a torn line ends the journal", line=number)
         if lines[-1]:
             _log.warning("a torn line ends the journal", line=len(lines))
         if not documents or not all(isinstance(one, dict) for one in documents):
-            raise StoreError(f"{self._path} is not a journal; move it away to begin anew")
+            raise StoreError(f"{self.path} is not a journal; move it away to begin anew")
         if documents[0].get("format") != FORMAT:
-            raise StoreError(f"{self._path} is not a journal of this version; move it away")
+            raise StoreError(f"{self.path} is not a journal of this version; move it away")
+        self._whole = sum(len(line) + 1 for line in lines[: len(documents)])
         return documents[0], documents[1:]
+
+    def go_on(self) -> None:
+        """Append to the file that was read, instead of beginning a new one. Raises OSError."""
+        file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(file, self._whole)
+            os.lseek(file, 0, os.SEEK_END)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self._size, self._base = file, self._whole, self._whole
 
     def begin(self) -> None:
         """Write a new file from a snapshot, and take the place of the old one with it.
@@ -82,12 +95,12 @@ class Journal:
         Raises OSError, and then the old one goes on.
         """
         text = orjson.dumps({"format": FORMAT, **self._snapshot()}) + b"\n"
-        draft = self._path.with_suffix(".new")
+        draft = self.path.with_suffix(".new")
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             _write(file, text)
             os.fsync(file)
-            draft.replace(self._path)
+            draft.replace(self.path)
         except OSError:
             os.close(file)
             raise
@@ -118,7 +131,7 @@ class Journal:
     def lost(self) -> bool:
         """The file is no longer where it was: what is written goes nowhere."""
         try:
-            there = self._path.stat()
+            there = self.path.stat()
         except OSError:
             return True
         return there.st_ino != os.fstat(self._file).st_ino

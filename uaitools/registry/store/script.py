@@ -29,7 +29,7 @@ from typing import Final
 from uaitools.registry.clock import STEP
 from uaitools.registry.watchers import CROWD, LIVE, MOST
 
-FORMAT: Final = 1  # of everything here; registries of another one keep away
+FORMAT: Final = 2  # of everything here; registries of another one keep away
 SECOND: Final = 1_000_000
 PREFIX: Final = "{uaitools:registry}:"
 GAP: Final = 2.0  # seconds: registries look every second, so for so long nobody could
@@ -373,7 +373,8 @@ end
 local base = tonumber(ARGV[4])
 seq, now = math.max(seq, base), math.max(now, tonumber(ARGV[6]))
 local generation = tonumber(redis.call('HGET', head, 'generation') or '0')
-generation = math.max(generation, tonumber(ARGV[5])) + LEAP
+-- They begin at the time of day: what nobody knows any more is not given again.
+generation = math.max(generation, tonumber(ARGV[5]), raw) + LEAP
 redis.call('DEL', log, leases)
 redis.call('SET', prefix .. 'snapshot', ARGV[7])
 redis.call('HSET', head, 'format', FORMAT, 'epoch', ARGV[2], 'seq', whole(seq + 1),

@@ -47,6 +47,11 @@ class Attempt:
     def __repr__(self) -> str:
         return f"<Attempt at {self.endpoint.address} status={self.status}>"
 
+    @property
+    def welcome(self) -> bool:
+        """Whether its instance still takes something new."""
+        return self._roster.serves(self.endpoint)
+
     def waited(self, now: float) -> float:
         """Seconds that the instance has had, to accept a connection or to answer."""
         began = self.sent or self.connecting

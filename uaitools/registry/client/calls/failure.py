@@ -71,14 +71,23 @@ PROTOCOL: Final = Failure(502, "the service sent an invalid response")
 TIMEOUT: Final = Failure(504, "the service did not answer in time")
 DEADLINE: Final = Failure(504, "the call could not be answered within its time")
 STATUS: Final = Failure(502, "the service answered with an error")
+MOVED: Final = Failure(503, "the instance takes nothing new", before_write=True, ours=True)
 
 
 class Broken(aiohttp.ClientError):
     """A connection ended before the answer began. Hides from aiohttp what it would send again."""
 
 
+class Moved(aiohttp.ClientError):
+    """The instance takes nothing new any more, which became known before anything was sent."""
+
+
 class Progress(Protocol):
     """How far a try has come."""
+
+    @property
+    def welcome(self) -> bool:
+        """Whether its instance still takes something new."""
 
     connecting: float  # when a connection began to be opened for it, monotonic; 0 for not
     reused: bool  # it has one that had been used before
@@ -92,10 +101,11 @@ def failure_of(error: aiohttp.ClientError, progress: Progress) -> Failure | None
             return CONNECT_TIMEOUT if progress.connecting else QUEUE_TIMEOUT
         case aiohttp.ClientConnectorError():
             return CONNECT
+        case Moved():
+            return MOVED
         case Broken():
-            if not progress.reused:
-                return RESET
-            return STALE if progress.sent else CLOSED
+            used = STALE if progress.sent else CLOSED
+            return used if progress.reused else RESET
         case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
             return PROTOCOL
         case _:

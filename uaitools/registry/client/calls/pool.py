@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from uaitools.registry.client.calls.failure import Broken, Progress
+from uaitools.registry.client.calls.failure import Broken, Moved, Progress
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
@@ -37,6 +37,7 @@ def open_session(policy: CallPolicy, tls: ssl.SSLContext | bool) -> ClientSessio
     tracing.on_connection_create_start.append(_connecting)
     tracing.on_connection_reuseconn.append(_reused)
     tracing.on_request_headers_sent.append(_sent)
+    tracing.on_request_redirect.append(_redirected)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -62,11 +63,34 @@ async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
 
 
 async def _connecting(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
+    _look()
     PROGRESS.get().connecting = monotonic()
 
 
 async def _reused(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
+    _look()
     PROGRESS.get().reused = True
+
+
+def _look() -> None:
+    """A call may have waited for its connection for long. Raises Moved; aiohttp frees its place."""
+    if not PROGRESS.get().welcome:
+        raise Moved
+
+
+async def _redirected(
+    _: ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
+) -> None:
+    """Follow no redirect of a handshake: it would take X-User-Token to wherever it likes."""
+    response = params.response
+    response.close()
+    raise aiohttp.WSServerHandshakeError(
+        response.request_info,
+        response.history,
+        status=response.status,
+        message="Invalid response status",
+        headers=response.headers,
+    )
 
 
 async def _sent(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:

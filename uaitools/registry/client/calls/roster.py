@@ -90,6 +90,10 @@ class Roster:
         """Those that may get something new."""
         return tuple(self._served)
 
+    def serves(self, endpoint: Endpoint) -> bool:
+        """Whether it may still get something new."""
+        return endpoint in self._served
+
     def apply(self, view: View) -> None:
         """Swap in what is known of the service now."""
         same_epoch = view.epoch == self._epoch

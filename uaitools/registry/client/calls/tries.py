@@ -21,6 +21,7 @@ from uaitools.registry.client.calls.attempt import Attempt
 from uaitools.registry.client.calls.failure import (
     CONNECT_TIMEOUT,
     DEADLINE,
+    MOVED,
     QUEUE_TIMEOUT,
     STATUS,
     TIMEOUT,
@@ -107,13 +108,18 @@ class Tries(Generic[T]):
                 self._roster.retries += 1
             attempt = Attempt(self._roster, endpoint, now, timed=self._terms.repeatable)
             answer = await self._at(attempt)
+            if answer is None:
+                continue
             if isinstance(answer, Answer):
                 return answer, attempt
             self._tried += (endpoint,)
             await asyncio.sleep(answer)
 
-    async def _at(self, attempt: Attempt) -> Answer[T] | float:
-        """Try there: the answer, or the seconds until another try. Raises ServiceError."""
+    async def _at(self, attempt: Attempt) -> Answer[T] | float | None:
+        """Try there: the answer, or the seconds until another try. Raises ServiceError.
+
+        None when it has not come to a try, since the instance takes nothing new any more.
+        """
         while True:
             outcome = await self._outcome(attempt)
             now = monotonic()
@@ -125,6 +131,9 @@ class Tries(Generic[T]):
                 outcome.drop()
                 attempt.completed(now)
                 return pause
+            if outcome is MOVED:
+                attempt.release(now)
+                return None
             again = self._terms.request.may_repeat(unsent=outcome.before_write)
             if outcome.stale and again and not self._replayed:
                 # Free and once: the instance closed an idle connection as we used it.
