@@ -127,6 +127,17 @@ at most {found.change_max_ms:.1f} ms over {found.changes} changes; \
 """
 
 
+def over(found: Profile) -> list[str]:
+    """Which of the limits that a registry has to keep this is over."""
+    limits = {
+        "core": (found.core, 0.25),
+        "memory": (found.loaded, 200e6),
+        "p99 of a change in ms": (found.change_p99_ms, 50.0),
+        "watchers of other services woken": (found.strangers, 0),
+    }
+    return [f"{name}: {is_:g} > {limit:g}" for name, (is_, limit) in limits.items() if is_ > limit]
+
+
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.registry", description=METHOD)
@@ -172,6 +183,9 @@ def main() -> int:
     if not options.quick:
         document = {"method": METHOD, "machine": machine, "profile": asdict(found)}
         print(f"wrote {save(options.results, 'registry', document)}")
+        for complaint in over(found):
+            print(f"OVER ITS LIMIT: {complaint}")
+        return int(bool(over(found)))
     return 0
 
 

@@ -193,6 +193,17 @@ async def test_a_long_poll_ends_after_its_wait_with_the_index_it_had(registry: S
     assert (await registry.ask("GET", "/v1/services/api?index=1&wait=soon")).status == 422
 
 
+async def test_who_asked_together_is_not_answered_together(registry: Served) -> None:
+    await registry.register()
+
+    async def answered() -> float:
+        await registry.listing("?index=1&wait=1s")
+        return time.monotonic()
+
+    moments = await asyncio.gather(*(answered() for _ in range(12)))
+    assert max(moments) - min(moments) > 0.02  # of 0.0625; all but never less by chance
+
+
 async def test_who_waits_for_a_service_that_is_not_there_yet_is_told_when_it_is(
     registry: Served,
 ) -> None:

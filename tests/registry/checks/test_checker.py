@@ -263,6 +263,22 @@ async def test_the_interval_runs_from_the_end_of_one_check_to_the_next() -> None
             assert watch.seconds < 0.5
 
 
+async def test_intervals_differ_so_that_checks_do_not_stay_in_step() -> None:
+    listener, asked = Listener(), Asked()
+    async with checking(listener, asking=asked) as checker:
+        checker.follow(instance(1, replace(QUICK, interval=0.05, jitter=0.9)))
+        pauses = []
+        _, _, answer = await asked.next()
+        for _ in range(24):
+            answer.set_result(GOOD)
+            ended = time.monotonic()
+            _, _, answer = await asked.next()
+            pauses.append(time.monotonic() - ended)
+
+    assert min(pauses) < 0.045
+    assert max(pauses) > 0.06
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_whatever_happens_only_the_latest_registration_speaks(seed: int) -> None:
     dice = random.Random(seed)

@@ -72,6 +72,12 @@ def test_a_fleet_is_never_in_step() -> None:
     for lease in fleet:
         lease.registered(1, "e", 30.0, USUAL.full, 0.0)
 
+    watched = [Lease(0.0, USUAL, dice.random) for _ in range(1000)]
+    for lease in watched:
+        lease.registered(1, "e", 0.0, USUAL.full, 0.0)  # no heartbeats: only all, once a minute
+    assert all(USUAL.full * 0.75 <= one.due <= USUAL.full for one in watched)
+    assert max(sum(s <= one.due < s + 1 for one in watched) for s in range(60)) < 150
+
     in_second = [sum(second <= one.due < second + 1 for one in fleet) for second in range(10)]
     assert max(in_second) < 150  # 100 if they were spread evenly
 
