@@ -171,3 +171,32 @@ async def test_a_registry_that_is_killed_under_load_loses_no_request_and_drains_
     await stage.end_gently(first)
     await load.end()
     assert set(load.statuses) == {200}
+
+
+@pytest.mark.timeout(120)
+async def test_who_is_paused_delays_requests_and_who_is_killed_loses_what_it_had_and_no_more(
+    stage: Stage,
+) -> None:
+    paused, killed, _ = await stage.open(3)
+    load = stage.load
+    stage.proxy.freeze()
+    await asyncio.sleep(2)
+    stage.proxy.thaw()
+    before = load.statuses.total()
+    await eventually(lambda: load.statuses.total() > before + 100)
+    paused.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(2)
+    paused.send_signal(signal.SIGCONT)
+    await eventually(lambda: load.names[b"old-0"] > 200, patience=20.0)
+    assert set(load.statuses) == {200}
+
+    killed.kill()
+    await killed.wait()
+    await stage.deploy("old-1")  # on another port, and heard of at once
+    before = load.names[b"old-1"]
+    await eventually(lambda: load.names[b"old-1"] > before + 20, patience=20.0)
+    lost = load.statuses.total() - load.statuses[200]
+    assert lost < 2 * CLIENTS  # what was under way, and until its circuit opened
+    before = load.statuses.total()
+    await eventually(lambda: load.statuses.total() > before + 500)
+    assert load.statuses.total() - load.statuses[200] == lost
