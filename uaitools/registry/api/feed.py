@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -101,7 +102,7 @@ class Feed:
         self._told: dict[str, int | None] = {}  # the index that it knows; None for nothing
         self._doubted: set[str] = set()  # whose list was not to be believed
         self._due: dict[str, None] = {}
-        self._bells: dict[str, _Bell] = {}
+        self._bells: dict[str, partial[None]] = {}  # rung when it changes
 
     def __repr__(self) -> str:
         return f"<Feed services={len(self._told)} due={len(self._due)}>"
@@ -123,7 +124,7 @@ class Feed:
         """Tell of a service from now on; only of changes after `index`, if that can be had."""
         self._told[service] = index if epoch == self._registry.table.epoch else None
         if service not in self._bells:
-            bell = self._bells[service] = _Bell(self, service)
+            bell = self._bells[service] = partial(self.due, service)
             self._registry.bells.hang(service, bell)
         self.due(service)
 
@@ -178,16 +179,3 @@ class Feed:
             self._doubted.add(service)
         text = self.telling.list(self.epoch, service, revision, sure=sure)
         yield Message("list", service, revision, text)
-
-
-class _Bell:
-    """Rung when its service changes."""
-
-    __slots__ = ("_feed", "_service")
-
-    def __init__(self, feed: Feed, service: str) -> None:
-        self._feed = feed
-        self._service = service
-
-    def __call__(self) -> None:
-        self._feed.due(self._service)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 import uaitools
-from uaitools.config import Address
+from uaitools.addresses import Address
 from uaitools.lifecycle import Service
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@
     embedded   the table of one process, over a journal
     script     what Redis does in one step; link: a connection that calls it
     replica    a table that follows a log; follower: keeps it up with the one in Redis
+    amends     what a history that began anew has missed, and how it is told
     appends    events on their way into the log; health: whether Redis counts as away
+    shared_leases, acknowledgements   who lives, and what watchers have applied, told to the others
     redis      the table of every registry that reads the same log
 
 A store brings events into one order, applies each to its table, and keeps them. Leases and what

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from uaitools.registry.entry import Entry
 from uaitools.registry.events import Beat, Deregister, Drain, Event, Maintain, Register
-from uaitools.registry.store.appends import BATCH
 from uaitools.registry.store.replica import Replica
+from uaitools.registry.store.script import BATCH
 from uaitools.registry.table import Table
 
 Telling = tuple[Event, int | None]  # with the generation of a registration, None for others

@@ -26,11 +26,10 @@ from uaitools.registry.events import (
 )
 from uaitools.registry.store.link import Argument
 from uaitools.registry.store.replica import Outcome
-from uaitools.registry.store.script import SECOND
+from uaitools.registry.store.script import BATCH, SECOND
 from uaitools.registry.store.shared_leases import LAG, member_of
 from uaitools.registry.table import Table
 
-BATCH: Final = 128  # sent together
 WAITING: Final = 10_000  # that wait at most
 
 

@@ -31,6 +31,7 @@ from uaitools.registry.watchers import CROWD, LIVE, MOST
 
 FORMAT: Final = 2  # of everything here; registries of another one keep away
 SECOND: Final = 1_000_000
+BATCH: Final = 128  # events sent together
 PREFIX: Final = "{uaitools:registry}:"
 GAP: Final = 2.0  # seconds: registries look every second, so for so long nobody could
 PAUSE: Final = 10.0  # seconds in which nobody is judged after a gap
