@@ -111,7 +111,16 @@ PURE_IN_REGISTRY = (
     "table.py",
     "watchers.py",
 )
-PURE_IN_HUB = ("channel.py", "closing.py", "commands.py", "filters.py", "frames.py", "ring.py")
+PURE_IN_HUB = (
+    "channel.py",
+    "closing.py",
+    "commands.py",
+    "filters.py",
+    "frames.py",
+    "handshake.py",
+    "ring.py",
+    "socket.py",
+)
 PURE = [
     *ROOT.glob("traffic/**/*.py"),
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),

@@ -12,4 +12,6 @@ Pure:
 Over them:
 
     fanout      writes to all who subscribe, and lets others have the loop
+    socket      a WebSocket as the hub sees it; handshake: its upgrade
+    native      one on a bare transport, which handover takes from aiohttp
 """

@@ -1,0 +1,137 @@
+"""A WebSocket on a bare transport: this object, a reader of frames, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+from uaitools.hub.closing import Closing
+from uaitools.hub.frames import (
+    CLOSE,
+    PONG,
+    Binary,
+    Close,
+    Event,
+    FrameReader,
+    Ping,
+    Text,
+    Violation,
+    encode,
+    encode_close,
+)
+from uaitools.hub.socket import Receiver
+
+HIGH_WATER: Final = 32 * 1024  # bytes that wait to be sent; then it is paused
+PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
+_NO_STATUS: Final = 1005
+
+
+class NativeSocket(asyncio.Protocol):
+    """See hub.socket. largest: bytes of a message."""
+
+    __slots__ = (
+        "_ending",
+        "_loop",
+        "_reader",
+        "_receiver",
+        "_transport",
+        "heard",
+        "paused",
+        "sent",
+    )
+
+    def __init__(self, receiver: Receiver, largest: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._receiver = receiver
+        self._reader = FrameReader(largest)
+        self._transport: asyncio.Transport | None = None
+        self._ending = False  # a close frame has been sent
+        self.paused = False
+        self.heard = self._loop.time()
+        self.sent = 0
+
+    def __repr__(self) -> str:
+        state = "closed" if self._transport is None else "ending" if self._ending else "open"
+        return f"<NativeSocket {state} sent={self.sent}>"
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept: of messages that are not whole yet, and of what waits to be sent."""
+        waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._reader.kept + waiting
+
+    # -- what the transport tells -----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport."""
+        self.heard = self._loop.time()
+        try:
+            self._reader.feed(data, self._on_event)
+        except Violation as violation:
+            self.end(Closing(violation.code, str(violation), reconnect=False))
+            self._close()  # who breaks the rules is not waited for, RFC 6455 7.1.7
+
+    def pause_writing(self) -> None:
+        """Called by the transport: HIGH_WATER bytes wait to be sent."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """Called by the transport: most of them have been sent."""
+        self.paused = False
+        self._receiver.resumed()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Called by the transport."""
+        self._transport = None
+        self._ending = True
+        self._receiver.lost()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Close):
+            self._answer_close(event)
+        elif self._ending:
+            return
+        elif isinstance(event, Text):
+            self._receiver.text(event.text)
+        elif isinstance(event, Binary):
+            self._receiver.binary(event.data)
+        elif isinstance(event, Ping):
+            self.write(encode(PONG, event.payload))
+
+    def _answer_close(self, event: Close) -> None:
+        if not self._ending:
+            self.write(encode(CLOSE, b"") if event.code == _NO_STATUS else encode_close(event.code))
+            self._ending = True
+        self._close()
+
+    # -- what the hub asks ------------------------------------------------------------------
+
+    def write(self, frames: bytes) -> None:
+        """See Socket.write."""
+        if self._transport is not None and not self._ending:
+            self.sent += len(frames)
+            self._transport.write(frames)
+
+    def end(self, closing: Closing) -> None:
+        """See Socket.end."""
+        if self._ending:
+            return
+        self.write(encode_close(closing.code, closing.reason))
+        self._ending = True
+        self._loop.call_later(PATIENCE, self.cut_off)
+
+    def cut_off(self) -> None:
+        """See Socket.cut_off."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _close(self) -> None:
+        """The last that has been written is sent, if the peer takes it in time."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._loop.call_later(PATIENCE, self.cut_off)

@@ -1,0 +1,44 @@
+"""A WebSocket as the hub sees it, whatever carries it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from uaitools.hub.closing import Closing
+
+
+class Socket(Protocol):
+    """One client's connection.
+
+    paused: more than it should waits to be sent; write nothing that can wait, see
+    Receiver.resumed. heard: when anything last came, by the loop's clock. sent: bytes.
+    """
+
+    paused: bool
+    heard: float
+    sent: int
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames. Never waits; nothing is sent by one that ends."""
+
+    def end(self, closing: Closing) -> None:
+        """Say why and disconnect; who does not answer that is cut off after a while."""
+
+    def cut_off(self) -> None:
+        """Disconnect at once."""
+
+
+class Receiver(Protocol):
+    """Who is told what comes over a socket. After `lost` nothing more does."""
+
+    def text(self, text: str) -> None:
+        """A message of text."""
+
+    def binary(self, data: bytes) -> None:
+        """A message of bytes."""
+
+    def resumed(self) -> None:
+        """The socket is no longer paused."""
+
+    def lost(self) -> None:
+        """The connection has ended, however that came."""
