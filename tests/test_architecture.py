@@ -118,6 +118,7 @@ PURE_IN_HUB = (
     "filters.py",
     "frames.py",
     "handshake.py",
+    "presence.py",
     "ring.py",
     "socket.py",
 )

@@ -6,6 +6,7 @@ Pure:
     ring        the last messages of a channel, framed once for all
     channel     who gets them, and what becomes of who is slow
     filters     which messages a subscriber wants
+    presence    who is in a channel
     commands    what clients say
     closing     why connections end, and whether to come again
 
