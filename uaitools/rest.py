@@ -8,7 +8,7 @@ client sends is read by `body` and `query`; what does not fit is answered with i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
 
@@ -28,19 +28,29 @@ Handler = Callable[[web.Request], Awaitable[BaseModel | bytes | web.StreamRespon
 
 
 @dataclass(frozen=True, slots=True)
+class Direct:
+    """A function to which a gateway in front hands requests. name: in its metrics and its log."""
+
+    name: str
+    answer: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One method and path.
 
     handler: returns what `said` describes, as a model or as JSON in bytes, None for 204, or a
-    response of its own. said: the model of the answer, None for none. body, query: the models of
-    what comes. status: of a good answer. scope: what the principal needs, '' for nothing. errors:
-    statuses beside those that follow from the rest. streams: media types of answers that go on.
-    tagged: answers have an ETag, and If-None-Match gets 304.
+    response of its own. direct: answers instead, and without a handler the application only
+    describes it; one with others on its path needs a handler, for Allow. said: the model of the
+    answer, None for none. body, query: the models of what comes. status: of a good
+    answer. scope: what the principal needs, '' for nothing. errors: statuses beside those that
+    follow from the rest. streams: media types of answers that go on. tagged: answers have an ETag,
+    and If-None-Match gets 304.
     """
 
     method: str
     path: str
-    handler: Handler
+    handler: Handler | None
     summary: str
     said: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
@@ -50,27 +60,20 @@ class Resource:
     errors: tuple[int, ...] = ()
     streams: tuple[str, ...] = ()
     tagged: bool = False
+    direct: Direct | None = None
 
 
 def serve(
-    app: web.Application,
-    service: str,
-    resources: Iterable[Resource],
-    described: Described,
-    *,
-    elsewhere: Container[tuple[str, str]] = (),
+    app: web.Application, service: str, resources: Iterable[Resource], described: Described
 ) -> None:
-    """Add `resources` and GET /openapi.json to an application of uaitools.web's.
-
-    elsewhere: methods and paths that are answered before the application, and only described here.
-    """
+    """Add `resources` and GET /openapi.json to an application of uaitools.web's."""
     from uaitools import openapi  # noqa: PLC0415 - it stands on this module
 
     resources = tuple(resources)
     for resource in resources:
-        if (resource.method, resource.path) in elsewhere:
-            continue
-        app.router.add_route(resource.method, resource.path, _handle(resource, service))
+        if resource.handler is not None:
+            handle = _handle(resource, resource.handler, service)
+            app.router.add_route(resource.method, resource.path, handle)
     document = orjson.dumps(openapi.document(resources, described))
 
     async def get_document(_request: web.Request) -> web.Response:
@@ -119,8 +122,8 @@ def query(request: web.Request, model: type[M]) -> M:
     return model.model_validate(values)
 
 
-def _handle(resource: Resource, service: str) -> Callable[[web.Request], Any]:
-    handler, status = resource.handler, resource.status
+def _handle(resource: Resource, handler: Handler, service: str) -> Callable[[web.Request], Any]:
+    status = resource.status
     scopes = (resource.scope,) if resource.scope else ()
 
     async def handle(request: web.Request) -> web.StreamResponse:

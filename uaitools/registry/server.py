@@ -11,9 +11,7 @@ from typing import Final, Self
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Address
 from uaitools.proxy import Gateway, Mounted, ProxyConfig
-from uaitools.registry.api.instances import BEAT, SERVICES
 from uaitools.registry.api.resources import BODY, Api
-from uaitools.registry.api.streams import WRITE
 from uaitools.registry.config import RegistryConfig
 from uaitools.registry.errors import SERVICE
 from uaitools.registry.metrics import samples
@@ -22,8 +20,6 @@ from uaitools.registry.store.port import Store
 
 # A watcher is quiet between two pings of its stream, every 30 s.
 _CLIENT: Final = {"idle": 120, "tunnel": 120}
-_BEATS: Final = "heartbeats"
-_REGISTRATIONS: Final = "registrations"
 
 
 class RegistryServer:
@@ -47,22 +43,27 @@ class RegistryServer:
         self.registry = Registry(store, check_workers=config.check_workers)
         self.api = Api(self.registry, config.longest_wait)
         auth = auth or AuthConfig()
+        found = [(one.direct, one) for one in self.api.resources() if one.direct is not None]
         mounted = Mounted(
             SERVICE,
-            self.api.application(secured=auth.enabled, alone=False),
+            self.api.application(secured=auth.enabled),
             self._dependencies,
             partial(samples, self.registry, self.api),
-            {_BEATS: (self.api.beat, 200), _REGISTRATIONS: (self.api.register, 201)},
+            {direct.name: (direct.answer, one.status) for direct, one in found},
         )
-        scopes = {"scopes": [WRITE]} if auth.enabled else {}
-        common = {"max_body": BODY, **scopes}
-        beats = {"path": BEAT, "methods": ["PUT"], "service": _BEATS, **common}
-        registrations = {
-            "path": SERVICES, "exact": True, "methods": ["POST"], "service": _REGISTRATIONS,
-            **common,
-        }  # fmt: skip
+        routes = [
+            {
+                "path": one.path,
+                "exact": "{" not in one.path,
+                "methods": [one.method],
+                "service": direct.name,
+                "max_body": BODY,
+                "scopes": [one.scope] if auth.enabled else [],
+            }
+            for direct, one in found
+        ]
         front = ProxyConfig.model_validate(
-            {"listen": str(config.listen), "client": _CLIENT, "routes": [beats, registrations]}
+            {"listen": str(config.listen), "client": _CLIENT, "routes": routes}
         )
         self._gateway = Gateway(front, app=mounted, sockets=sockets, auth=auth)
 

@@ -82,12 +82,6 @@ class Instances:
             DirectRequest(request.path, request.content_type, await request.read())
         )
 
-    async def heartbeat(self, request: web.Request) -> bytes:
-        """PUT of a heartbeat, where no gateway hands it to `beat`."""
-        beat = DirectRequest(request.path, request.content_type, await request.read())
-        answer = self.beat(beat)
-        return answer if isinstance(answer, bytes) else await answer
-
     async def deregister(self, request: web.Request) -> None:
         """DELETE of an instance."""
         await self._registry.deregister(*registration(request))

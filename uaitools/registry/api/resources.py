@@ -18,7 +18,7 @@ from uaitools.registry.api.streams import WRITE, Streams
 from uaitools.registry.api.watching import Watching
 from uaitools.registry.errors import SERVICE
 from uaitools.registry.registry import Registry
-from uaitools.rest import Resource, serve
+from uaitools.rest import Direct, Resource, serve
 
 READ: Final = "registry:read"
 BODY: Final = 256 * 1024  # bytes at most
@@ -27,8 +27,7 @@ BODY: Final = 256 * 1024  # bytes at most
 class Api:
     """What a registry says and takes over HTTP. `streams.close` before the program stops.
 
-    longest_wait: seconds after which who waits is answered, however long it asked for. beat,
-    register: answer heartbeats and registrations that a gateway hands on.
+    longest_wait: seconds after which who waits is answered, however long it asked for.
     """
 
     def __init__(self, registry: Registry, longest_wait: float) -> None:
@@ -38,8 +37,6 @@ class Api:
         self._drains = Drains(registry, documents, self.streams, longest_wait)
         self._lists = Lists(registry, documents, self.streams, longest_wait)
         self._watching = Watching(registry, self.streams)
-        self.beat = self._instances.beat
-        self.register = self._instances.register
 
     def __repr__(self) -> str:
         return f"<Api {self.streams!r} {self._lists!r}>"
@@ -49,11 +46,10 @@ class Api:
         """Long polls that wait now."""
         return self._lists.polls
 
-    def application(self, *, secured: bool, alone: bool = True) -> web.Application:
-        """An application with all resources, for uaitools.web.application or a gateway.
+    def application(self, *, secured: bool) -> web.Application:
+        """An application with all resources but the `direct` ones, which a gateway hands on.
 
-        secured: OpenAPI says that a token is needed; that it is, is up to who serves this. alone:
-        it takes everything; else a gateway hands heartbeats and registrations to functions.
+        secured: OpenAPI says that a token is needed; that it is, is up to who serves this.
         """
         app = web.Application(client_max_size=BODY)
         described = Described(
@@ -61,8 +57,7 @@ class Api:
             "Who is there, how they are, and who has to know of a change.",
             secured,
         )
-        elsewhere = () if alone else (("PUT", BEAT),)
-        serve(app, SERVICE, self.resources(), described, elsewhere=elsewhere)
+        serve(app, SERVICE, self.resources(), described)
         return app
 
     def resources(self) -> Iterable[Resource]:
@@ -71,8 +66,9 @@ class Api:
         watching = self._watching
         return (
             Resource(
-                "PUT", BEAT, instances.heartbeat, "An instance lives",
+                "PUT", BEAT, None, "An instance lives",
                 answers.Heard, requests.Heartbeat, scope=WRITE, errors=(404, 409),
+                direct=Direct("heartbeats", instances.beat),
             ),
             Resource(
                 "GET", SERVICES, lists.services, "All services",
@@ -81,6 +77,7 @@ class Api:
             Resource(
                 "POST", SERVICES, instances.register_here, "Register an instance, or replace it",
                 answers.Registered, requests.Registration, status=201, scope=WRITE, errors=(507,),
+                direct=Direct("registrations", instances.register),
             ),
             Resource(
                 "GET", ONE, lists.list, "The instances of a service; a long poll with index",
