@@ -154,17 +154,23 @@ class Entry:
         """Whether all who know something say bad, protected or not, and nobody has taken it out."""
         return self.bad_since is not None and self.maintenance is None
 
-    def in_flight(self, settled: float) -> int | None:
+    @property
+    def drains(self) -> bool:
+        """Whether somebody wants it to stop, be it in maintenance or not."""
+        return self.drained_by is not None
+
+    def in_flight(self, settled: float, now: float) -> int | None:
         """Requests under way; 0 for one that never says.
 
         settled: the moment from which on nobody sends it anything new. None while it drains and
-        has not said since then what it has to do, or has not said anything at all yet.
+        has not said since then what it has to do, or may be about to say so for the first time.
         """
-        if self.drained_by is None:
+        if not self.drains:
             return self.load.in_flight
         if not self.told:
-            return None if self.told is None and self.instance.ttl else 0
-        return self.load.in_flight if self.sampled_at >= max(settled, self.since) else None
+            early = self.told is None and now < self.registered + self.instance.ttl
+            return None if early else 0
+        return self.load.in_flight if self.sampled_at >= settled else None
 
     def hear(self, *, heard: bool, now: float) -> None:
         """It lives, or has fallen silent."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from time import time
 from types import TracebackType
 from typing import Final, Self
@@ -70,6 +71,7 @@ class Registry:
         self.bells = Bells()
         self.counts = Counts()
         self._sightings = Sightings()
+        self._alone: dict[str, tuple[tuple[int, int], float]] = {}  # drained: since when, as what
         self._sharing = store.sharing
         self._sure = False
         self._epoch = ""
@@ -212,10 +214,24 @@ class Registry:
             behind = await self.store.behind(entry.instance.name, revision, entry.revised)
             if self.table.entries.get(name) is entry and entry.revision == revision:
                 break  # else it has changed meanwhile, and who is behind is another question
-        deadline = entry.drained_by
-        overdue = deadline is not None and self.store.now() >= deadline
-        in_flight = entry.in_flight(behind.settled)
-        return Progress(revision, behind.names, in_flight, deadline, overdue)
+        now, deadline = self.store.now(), entry.drained_by
+        overdue = deadline is not None and now >= deadline
+        in_flight = entry.in_flight(self._alone_since(entry, behind, now), now)
+        return Progress(revision, behind, in_flight, deadline, overdue)
+
+    def _alone_since(self, entry: Entry, behind: Collection[str], now: float) -> float:
+        """When it was first seen that nobody sends to an instance any more; never, if somebody may.
+
+        Not when the last watcher applied it: those of a chatty service go on applying, and one
+        that has just left may have sent something.
+        """
+        name, which = entry.instance.id, (entry.instance.generation, entry.revision)
+        if behind:
+            self._alone.pop(name, None)
+            return inf
+        if self._alone.get(name, (None, 0.0))[0] != which:
+            self._alone[name] = (which, now)
+        return self._alone[name][1]
 
     # -- messages of watchers ---------------------------------------------------------------
 
@@ -256,6 +272,9 @@ class Registry:
         """Judge whoever was silent for too long, and let time do what is due."""
         store = self.store
         self._sightings.keep(self.table.entries)
+        entries = self.table.entries
+        for name in [n for n in self._alone if n not in entries or not entries[n].drains]:
+            del self._alone[name]
         self.following.tell()
         if self.sure != self._sure:  # what lists say of themselves is another thing now
             self._sure = self.sure
@@ -346,4 +365,4 @@ def _worth_telling(entry: Entry, load: Load | None) -> bool:
         return True  # from now on a drain knows whether to wait for what it says
     if load is None:
         return False
-    return not entry.told or entry.state is State.DRAINING
+    return not entry.told or entry.drains

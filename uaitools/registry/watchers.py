@@ -20,24 +20,13 @@ CROWD: Final = f"more than {MOST} watchers"
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """Who of a service's watchers may still send as of an older revision.
-
-    names: of the live ones that have not applied it. settled: when the last of the others has.
-    """
-
-    names: tuple[str, ...]
-    settled: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the drain of an instance is.
 
     revision: of its service, at which it became what it is. behind: watchers that may still send.
-    in_flight: requests under way, None when the instance has not said so since the last watcher
-    has applied it: what was sent just before that is under way. deadline:
-    in the table's time, None when it does not drain. overdue: that has passed.
+    in_flight: requests under way, None when the instance has not said so since it was seen that no
+    watcher is behind: what was sent just before that is under way. deadline: in the table's time,
+    None when it does not drain. overdue: that has passed.
     """
 
     revision: int
@@ -59,8 +48,7 @@ class Watchers:
 
     def __init__(self) -> None:
         self._crowded = -LIVE  # when there were last too many
-        # Revision, when it was applied, and when the watcher was last heard.
-        self._applied: dict[str, tuple[int, float, float]] = {}
+        self._applied: dict[str, tuple[int, float]] = {}  # a revision, and when last heard
 
     def __repr__(self) -> str:
         return f"<Watchers known={len(self._applied)}>"
@@ -79,9 +67,8 @@ class Watchers:
         if watcher not in self._applied and len(self._applied) >= MOST:
             self._crowded = now  # nobody is forgotten for another one: he may still send
             return
-        before, since, _ = self._applied.pop(watcher, (-1, now, now))
-        known = (before, since) if revision <= before else (revision, now)
-        self._applied[watcher] = (*known, now)
+        before, _ = self._applied.pop(watcher, (-1, now))
+        self._applied[watcher] = (max(before, revision), now)
 
     def leave(self, watcher: str) -> None:
         """A watcher says that it watches no more."""
@@ -89,18 +76,17 @@ class Watchers:
 
     def expire(self, now: float) -> None:
         """Forget who has been silent for too long: the first ones, by the order of last words."""
-        silent = takewhile(lambda known: now - known[1][2] >= LIVE, self._applied.items())
+        silent = takewhile(lambda known: now - known[1][1] >= LIVE, self._applied.items())
         for name in [name for name, _ in silent]:
             del self._applied[name]
 
-    def behind(self, revision: int, now: float) -> Behind:
+    def behind(self, revision: int, now: float) -> tuple[str, ...]:
         """Who of the live ones has not applied `revision` yet."""
-        live = [(n, *known[:2]) for n, known in self._applied.items() if now - known[2] < LIVE]
-        late = sorted(name for name, applied, _ in live if applied < revision)
+        known = self._applied.items()
+        late = sorted(n for n, (had, heard) in known if had < revision and now - heard < LIVE)
         if now - self._crowded < LIVE:
             late.append(CROWD)
-        settled = max((since for _, applied, since in live if applied >= revision), default=0.0)
-        return Behind(tuple(late), settled)
+        return tuple(late)
 
 
 class Audience:
@@ -141,7 +127,7 @@ class Audience:
         for known in self._services.values():
             known.expire(now)
 
-    def behind(self, service: str, revision: int, now: float) -> Behind:
+    def behind(self, service: str, revision: int, now: float) -> tuple[str, ...]:
         """See Watchers.behind."""
         known = self._services.get(service)
-        return Behind(()) if known is None else known.behind(revision, now)
+        return () if known is None else known.behind(revision, now)

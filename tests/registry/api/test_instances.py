@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.peers.gateways import settled
 from tests.registry.served import API, Served, served
 from uaitools.registry.model import Check
 from uaitools.tasks import spawn
@@ -294,6 +295,60 @@ async def test_a_drain_waits_for_who_first_told_its_load_after_its_first_heartbe
     await registry.heartbeat(in_flight=5)
     drain = (await registry.ask("POST", "/v1/services/a/drain", {})).body
     assert (drain["safe"], drain["in_flight"]) == (False, None)
+
+
+async def drained(registry: Served) -> dict[str, Any]:
+    """How far the drain of a is after three heartbeats that tell of nothing under way."""
+    progress: dict[str, Any] = {}
+    for _ in range(3):
+        said = await registry.heartbeat(in_flight=0)
+        assert said.body["draining"] is True
+        await registry.pass_time(1)
+        progress = (await registry.ask("GET", "/v1/services/a/drain")).body
+    return progress
+
+
+@pytest.mark.parametrize("first", ["drain", "maintenance"])
+async def test_who_is_in_maintenance_is_drained_as_well(registry: Served, first: str) -> None:
+    await registry.register()
+    await registry.heartbeat(in_flight=0)
+    orders = [("POST", "drain"), ("PUT", "maintenance")]
+    for method, what in orders if first == "drain" else reversed(orders):
+        assert (await registry.ask(method, f"/v1/services/a/{what}", {})).status in (200, 202)
+    assert (await drained(registry))["safe"] is True
+
+
+async def test_a_service_in_which_much_happens_keeps_no_drain_unsafe(registry: Served) -> None:
+    await registry.register()
+    await registry.register("b")
+    await registry.ask("POST", "/v1/services/a/drain", {})
+    safe = []
+    for weight in range(4):
+        answer = await registry.ask("PATCH", "/v1/services/b", {"weight": weight})
+        await registry.listing(f"?watcher=gw&index={answer.body['index']}")
+        await registry.heartbeat(in_flight=0)
+        safe.append((await registry.ask("GET", "/v1/services/a/drain")).body["safe"])
+        await registry.pass_time(1)
+    assert safe[-1] is True
+
+
+async def test_who_has_just_left_may_have_sent_something(registry: Served) -> None:
+    await registry.register()
+    async with registry.session.ws_connect(f"{registry.url}/v1/watch") as socket:
+        await socket.send_json({"type": "hello", "watcher": "gw"})
+        await socket.send_json({"type": "watch", "service": "api"})
+        await socket.receive_json()
+        await registry.ask("POST", "/v1/services/a/drain", {})
+        assert (await drained(registry))["behind"] == ["gw"]
+        await socket.send_json({"type": "unwatch", "service": "api"})
+        await settled(lambda: nobody_is_behind(registry))
+    progress = (await registry.ask("GET", "/v1/services/a/drain")).body
+    assert (progress["safe"], progress["in_flight"]) == (False, None)
+    assert (await drained(registry))["safe"] is True
+
+
+async def nobody_is_behind(registry: Served) -> bool:
+    return not (await registry.ask("GET", "/v1/services/a/drain")).body["behind"]
 
 
 async def test_a_drain_can_be_ended(registry: Served) -> None:

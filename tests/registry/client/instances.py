@@ -52,7 +52,7 @@ class Instance:
         self.behaviour = behaviour or self.hello
         self.calls: list[web.Request] = []
         self.bodies: list[bytes] = []
-        self.connections: set[object] = set()
+        self.connections: set[asyncio.Transport] = set()
         self.busy = self.peak = 0
         self.called = asyncio.Event()
         self.port = 0
@@ -67,6 +67,7 @@ class Instance:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(request)
+        assert request.transport is not None
         self.connections.add(request.transport)
         self.bodies.append(await request.read())
         self.called.set()

@@ -89,6 +89,11 @@ async def test_heartbeats_come_within_a_third_of_the_ttl_and_tell_the_load(
     assert registry.did("DELETE")[0].query == {"generation": "1"}
 
 
+def test_without_heartbeats_no_load_is_told(registry: RegistryPeer) -> None:
+    with pytest.raises(ValueError, match="give a ttl"):
+        registration(registry.url, ttl=0, load=Load)
+
+
 async def test_a_load_that_cannot_be_told_keeps_no_heartbeat_back(registry: RegistryPeer) -> None:
     def load() -> Load:
         raise RuntimeError("nobody counts")
@@ -119,10 +124,9 @@ async def test_who_is_forgotten_registers_again_at_once(registry: RegistryPeer) 
         registry.generation = 2
         await eventually(lambda: len(registry.did("POST")) == 2)
         registry.answer = lambda _: None
-        count = len(registry.did("PUT heartbeat"))
-        await eventually(lambda: len(registry.did("PUT heartbeat")) > count)
+        await eventually(lambda: len(registry.did("PUT heartbeat")) > 1)
 
-    assert count == 1
+    assert [call.what for call in registry.calls][:3] == ["POST", "PUT heartbeat", "POST"]
     assert registry.did("PUT heartbeat")[-1].body["generation"] == 2
 
 

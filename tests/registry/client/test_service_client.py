@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.peers.gateways import eventually
 from tests.peers.scripted import Answering
 from tests.peers.tls import Authority
 from tests.registry.client.instances import (
@@ -338,6 +339,8 @@ async def test_who_waits_for_a_connection_to_a_draining_instance_goes_elsewhere(
 
             assert Counter(await asyncio.gather(*calls)) == {"a": 1, "b": 19}
             assert [e.in_flight for e in service.endpoints] == [0]
+            [kept] = one.connections
+            await eventually(kept.is_closing)
         assert len(one.calls) == 1
 
 

@@ -213,6 +213,13 @@ async def test_with_another_policy_another_history_begins(tmp_path: Path) -> Non
     await store.start()
     assert sorted(store.table.entries) == ["a", "b", "c"]  # it was right when they came
     assert store.table.epoch != first["epoch"]
+    await store.stop()
+
+    store = EmbeddedStore(tmp_path, policy=TablePolicy(removal=7.0))
+    with capture_logs(), full_disk(10), pytest.raises(StoreError, match="cannot be written"):
+        await store.start()  # what it went on with would be read by the policy before
+    store = EmbeddedStore(tmp_path, policy=TablePolicy(removal=5.0, instances=2))
+    await store.start()
     with pytest.raises(Full):
         await store.append(Register(instance("d")))
     await store.stop()

@@ -26,12 +26,16 @@ class Registered(Said):
 
 
 class Heard(Said):
-    """How the registry sees it. current: false while it cannot tell others; ask one that can."""
+    """How the registry sees it. current: false while it cannot tell others; ask one that can.
+
+    draining: somebody wants it to stop, and waits for what it says of its load.
+    """
 
     health: State
     index: int
     epoch: str
     current: bool
+    draining: bool
 
 
 class DrainProgress(Said):

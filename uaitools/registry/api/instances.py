@@ -58,6 +58,7 @@ class Instances:
                 "index": entry.revision,
                 "epoch": self._registry.table.epoch,
                 "current": self._registry.store.current,
+                "draining": entry.drains,
             }
         )
 

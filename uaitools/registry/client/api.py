@@ -37,12 +37,14 @@ class Registered:
 class Heard:
     """The registry has heard a heartbeat. health: how it thinks that the instance is.
 
-    current: whether others that share what it knows hear of it as well.
+    current: whether others that share what it knows hear of it as well. draining: somebody wants
+    the instance to stop.
     """
 
     health: str
     epoch: str
     current: bool = True
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def _registered(fields: Fields) -> Registered:
 
 def _heard(fields: Fields) -> Heard:
     current = fields.flag("current", default=True)
-    return Heard(fields.text("health"), fields.text("epoch"), current)
+    draining = fields.flag("draining", default=False)
+    return Heard(fields.text("health"), fields.text("epoch"), current, draining)
 
 
 def _progress(fields: Fields) -> DrainProgress:

@@ -36,7 +36,17 @@ class Lease:
     generation: what the registry has given, None before the first time.
     """
 
-    __slots__ = ("_backoff", "_full", "_ttl", "_uniform", "due", "epoch", "generation", "step")
+    __slots__ = (
+        "_backoff",
+        "_draining",
+        "_full",
+        "_ttl",
+        "_uniform",
+        "due",
+        "epoch",
+        "generation",
+        "step",
+    )
 
     def __init__(
         self, now: float, timing: Timing, uniform: Callable[[], float] = random.random
@@ -47,6 +57,7 @@ class Lease:
         self.due = now
         self._ttl = 0.0
         self._full = now
+        self._draining = False
         self._uniform = uniform
         self._backoff = Backoff(timing.cap, uniform=uniform)
 
@@ -69,9 +80,8 @@ class Lease:
         if epoch != self.epoch or now + _EARLY >= self._full:
             self._now(Step.REGISTER, now)
         else:
+            self._draining = draining
             self._wait(now, self._jitter())
-            if draining:
-                self.due = min(self.due, now + _DRAINING)
 
     def forgotten(self, now: float) -> None:
         """The registry does not know it."""
@@ -95,6 +105,8 @@ class Lease:
         self._backoff.succeeded()
         self.step = Step.HEARTBEAT
         self.due = min(now + part * self._ttl / _BEATS, self._full) if self._ttl else self._full
+        if self._draining:
+            self.due = min(self.due, now + _DRAINING)
 
     def _jitter(self) -> float:
         return _LEAST + (1.0 - _LEAST) * self._uniform()

@@ -21,7 +21,6 @@ from uaitools.registry.client.errors import Away, Refused
 from uaitools.registry.client.lease import Lease, Step
 from uaitools.registry.client.registries import Registries, Token
 from uaitools.registry.client.timing import USUAL, Timing
-from uaitools.registry.evidence import State
 from uaitools.registry.model import TTL, Check, Instance, Load, Scheme
 from uaitools.tasks import spawn
 
@@ -60,10 +59,13 @@ def register(
 
     id: of its own unless given; who comes back with the same one takes its place. ttl: seconds
     after which silence counts against it, 0: its checks alone judge. load: called for each
-    heartbeat. drain: seconds that leaving the block waits, at most, for watchers and for what is
-    under way. The others are the registry's words for an instance; see `Watcher` for urls, token
-    and session. A registry that is away keeps nothing from starting. Raises ValueError.
+    heartbeat, of which there are none without a ttl. drain: seconds that leaving the block waits,
+    at most, for watchers and for what is under way. The others are the registry's words for an
+    instance; see `Watcher` for urls, token and session. A registry that is away keeps nothing from
+    starting. Raises ValueError.
     """
+    if load is not None and not ttl:
+        raise ValueError("a load is told by heartbeats: give a ttl")
     instance = Instance(
         id=id or str(uuid.uuid4()),
         name=name,
@@ -266,7 +268,7 @@ class Registration:
                 raise
         else:
             self.health = reply.health
-            lease.heard(reply.epoch, _now(), draining=reply.health == State.DRAINING)
+            lease.heard(reply.epoch, _now(), draining=reply.draining)
 
     def _loaded(self) -> Load | None:
         if self._load is None:

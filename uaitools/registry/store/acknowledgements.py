@@ -8,7 +8,7 @@ from typing import Final
 
 from uaitools.registry.store.link import Answer, Argument, Away
 from uaitools.registry.store.script import APPLIED, LATE, SECOND
-from uaitools.registry.watchers import Audience, Behind
+from uaitools.registry.watchers import Audience
 
 CHUNK: Final = 2000  # told in one call
 ELSEWHERE: Final = "watchers of other registries"
@@ -69,19 +69,21 @@ class Acknowledgements:
                     self._untold = told | self._untold
                     raise
 
-    async def behind(self, service: str, revision: int, revised: float, now: float) -> Behind:
+    async def behind(
+        self, service: str, revision: int, revised: float, now: float
+    ) -> tuple[str, ...]:
         """See Store.behind. While others cannot be asked, their watchers count as one."""
         try:
             await self.tell()
-            _, unsettled, unconfirmed, settled, late = await self._call(
+            _, unsettled, unconfirmed, late = await self._call(
                 LATE, service, revision, int(revised * SECOND), self._registry
             )
         except Away as error:
             found = self._audience.behind(service, revision, now)
-            return Behind((*found.names, f"{ELSEWHERE} ({error})"))
+            return (*found, f"{ELSEWHERE} ({error})")
         names = sorted(one.decode() for one in late)
         if unsettled:
             names.append(f"{ELSEWHERE} (history was lost)")
         if unconfirmed:
             names.append(f"{ELSEWHERE} (one of these has not answered yet)")
-        return Behind(tuple(names), int(settled) / SECOND)
+        return tuple(names)

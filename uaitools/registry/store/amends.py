@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uaitools.registry.entry import Entry
-from uaitools.registry.events import Beat, Deregister, Drain, Event, Maintain, Register
+from uaitools.registry.events import Beat, Change, Deregister, Drain, Event, Maintain, Register
 from uaitools.registry.store.replica import Replica
 from uaitools.registry.store.script import BATCH
 from uaitools.registry.table import Table
@@ -28,15 +28,22 @@ class Amends:
         """What to tell, each batch when the one before it has been stored."""
         for at in range(0, len(self.missing), BATCH):
             batch = self.missing[at : at + BATCH]
-            yield [(Register(e.instance), e.instance.generation) for e in batch]
+            yield [(_registration(e), e.instance.generation) for e in batch]
             yield [(event, None) for e in batch for event in _standing(e, now)]
         for at in range(0, len(self.left), BATCH):
             yield [(Deregister(*one), None) for one in self.left[at : at + BATCH]]
 
 
+def _registration(entry: Entry) -> Register:
+    """As it registered: it will say the same again, and that has to be known for the same."""
+    return Register(replace(entry.registered_as, generation=entry.instance.generation))
+
+
 def _standing(entry: Entry, now: float) -> list[Event]:
     """What has to be said again of a registration that is told again."""
-    name, events = entry.instance.id, list[Event]()
+    name, events, is_, was = entry.instance.id, list[Event](), entry.instance, entry.registered_as
+    if (is_.weight, is_.tags, is_.meta) != (was.weight, was.tags, was.meta):
+        events.append(Change(name, is_.weight, tuple(sorted(is_.tags)), is_.meta))
     if entry.heard and entry.told is not None:
         events.append(Beat(name, entry.instance.generation, entry.load if entry.told else None))
     if entry.maintenance is not None:

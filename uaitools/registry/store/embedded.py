@@ -21,7 +21,7 @@ from uaitools.registry.snapshot import dump, load
 from uaitools.registry.store.journal import Journal
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.table import DEFAULTS, FRESH, Table, TablePolicy
-from uaitools.registry.watchers import LIVE, Audience, Behind
+from uaitools.registry.watchers import LIVE, Audience
 
 FILE: Final = "registry.journal"
 EARLIER: Final = "watchers from before this registry's restart"
@@ -47,6 +47,7 @@ class EmbeddedStore:
         self._clock = WatchedClock(time(), clock())
         self._pauses = 0  # that were made up for
         self._journal: Journal | None = None
+        self._reformed = False  # the journal is another policy's, and would be read by that
         self._leases = Leases()
         self._audience = Audience()
         self._settled = 0.0  # when all who watched before the last restart have come, or gone
@@ -89,12 +90,14 @@ class EmbeddedStore:
         try:
             journal.begin()
         except OSError as error:
-            _log.warning("no snapshot could be written", reason=error.strerror)
             try:
+                if self._reformed:
+                    raise
                 journal.go_on()
             except OSError:
                 journal.close()
                 raise StoreError(f"the journal cannot be written: {error.strerror}") from error
+            _log.warning("no snapshot could be written", reason=error.strerror)
 
     def _replayed(self, journal: Journal, empty: Table) -> Table:
         found = journal.read()
@@ -117,6 +120,7 @@ class EmbeddedStore:
         _log.info("registrations restored", instances=len(table), events=len(events))
         if table.policy != self._policy:  # by another one things would have come otherwise
             table.policy, table.epoch = self._policy, uuid4().hex
+            self._reformed = True
         return table
 
     def _snapshot(self) -> dict[str, Any]:
@@ -214,10 +218,10 @@ class EmbeddedStore:
         """See Store.leave."""
         self._audience.leave(service, watcher)
 
-    async def behind(self, service: str, revision: int, revised: float) -> Behind:  # noqa: ARG002 - others count it
+    async def behind(self, service: str, revision: int, revised: float) -> tuple[str, ...]:  # noqa: ARG002 - others count it
         """See Store.behind."""
         now = self.now()
         found = self._audience.behind(service, revision, now)
         # Whoever watched before a restart may still send where it was told to, for as long as it
         # lives; when it has not come back by then it counts no more.
-        return found if now >= self._settled else Behind((*found.names, EARLIER))
+        return found if now >= self._settled else (*found, EARLIER)

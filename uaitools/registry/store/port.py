@@ -9,7 +9,6 @@ from uaitools.registry.entry import Entry
 from uaitools.registry.events import Event
 from uaitools.registry.leases import Lease
 from uaitools.registry.table import Table
-from uaitools.registry.watchers import Behind
 
 
 class Store(Protocol):
@@ -97,7 +96,7 @@ class Store(Protocol):
     def leave(self, service: str, watcher: str) -> None:
         """A watcher watches a service no more."""
 
-    async def behind(self, service: str, revision: int, revised: float) -> Behind:
+    async def behind(self, service: str, revision: int, revised: float) -> tuple[str, ...]:
         """The live watchers of a service that have not applied a revision, which came `revised`.
 
         Registries that have not said since that they know of it, and of their watchers, count.

@@ -27,7 +27,6 @@ from uaitools.registry.events import (
     Event,
     Register,
 )
-from uaitools.registry.evidence import State
 from uaitools.registry.leases import Lease
 from uaitools.registry.store.acknowledgements import Acknowledgements
 from uaitools.registry.store.amends import Amends
@@ -40,7 +39,6 @@ from uaitools.registry.store.replica import Outcome, Replica
 from uaitools.registry.store.script import APPEND, GONE, KEEP, LEAVE, SECOND
 from uaitools.registry.store.shared_leases import Heard, SharedLeases
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
-from uaitools.registry.watchers import Behind
 from uaitools.tasks import spawn
 
 PATIENCE: Final = 5.0  # seconds that a change may take, Redis coming back included
@@ -162,7 +160,7 @@ class RedisStore:
         """An entry of the log has changed the table."""
         self.changed()
         self._appends.applied(by, outcome)
-        if isinstance(outcome, Entry) and outcome.state is State.DRAINING:
+        if isinstance(outcome, Entry) and outcome.drained_by is not None:
             self._task("confirm", self._confirm)  # a drain may wait for our word
 
     async def replaced(self, old: Replica, told: Amends, unread: int, *, claimed: bool) -> None:
@@ -343,7 +341,7 @@ class RedisStore:
         self._acknowledged.leave(service, watcher)
         self._tell_soon()
 
-    async def behind(self, service: str, revision: int, revised: float) -> Behind:
+    async def behind(self, service: str, revision: int, revised: float) -> tuple[str, ...]:
         """See Store.behind."""
         return await self._acknowledged.behind(service, revision, revised, self.now())
 

@@ -11,7 +11,7 @@ Every key begins with PREFIX, whose braces keep them in one slot of a cluster:
     confirmed          hash: of each registry up to when it knows the log, and has told of watchers
     writers            hash: of each registry the number of its last append, so that one that is
                        sent twice, or arrives late, happens once
-    watchers:EPOCH:X   hash: who watches service X: `REVISION SINCE TIME`
+    watchers:EPOCH:X   hash: who watches service X: `REVISION TIME`
 
 Times are microseconds of the shared clock, which every call moves as WatchedClock does: a step
 counts for STEP at most. So a Redis that was away, or whose machine's clock jumps, ages nobody.
@@ -263,16 +263,13 @@ for i = 3, #ARGV, 3 do
     if revision == nil then
         redis.call('HDEL', key, watcher)
     else
-        local before, since = redis.call('HGET', key, watcher), whole(now)
+        local before = redis.call('HGET', key, watcher)
         if before then
-            local had, at = string.match(before, '^(%d+) (%d+)')
-            if revision <= tonumber(had) then
-                revision, since = tonumber(had), at
-            end
+            revision = math.max(revision, tonumber(string.match(before, '^(%d+)')))
         elseif full(key) then
             watcher, revision = CROWD, 0
         end
-        redis.call('HSET', key, watcher, whole(revision) .. ' ' .. since .. ' ' .. whole(now))
+        redis.call('HSET', key, watcher, whole(revision) .. ' ' .. whole(now))
         redis.call('PEXPIRE', key, whole(2 * LIVE / 1000))
     end
 end
@@ -285,21 +282,17 @@ return {'noted'}
 #     ARGV  epoch, seq, service, revision, revised: when that came, registry: who asks
 #
 # Answer: {'late', whether registries may not have told of theirs yet, how many of the others have
-# not confirmed that they know of it, when the last watcher applied it, the names of the late}. Who
-# has fallen silent may go on serving old lists until it is GONE.
+# not confirmed that they know of it, the names of the late}. Who has fallen silent may go on
+# serving old lists until it is GONE.
 LATE: Final = _script(
     _KNOWN
     + """
-local late, settled = {}, 0
+local late = {}
 local known = redis.call('HGETALL', watchers(ARGV[3]))
 for i = 1, #known, 2 do
-    local revision, since, at = string.match(known[i + 1], '^(%d+) (%d+) (%d+)$')
-    if now - tonumber(at) < LIVE then
-        if tonumber(revision) < tonumber(ARGV[4]) then
-            late[#late + 1] = known[i]
-        else
-            settled = math.max(settled, tonumber(since))
-        end
+    local revision, at = string.match(known[i + 1], '^(%d+) (%d+)$')
+    if now - tonumber(at) < LIVE and tonumber(revision) < tonumber(ARGV[4]) then
+        late[#late + 1] = known[i]
     end
 end
 local unconfirmed = 0
@@ -309,7 +302,7 @@ for _, one in ipairs(redis.call('ZRANGEBYSCORE', registries, '(' .. whole(now - 
         unconfirmed = unconfirmed + 1
     end
 end
-return {'late', now < claimed + SETTLE and 1 or 0, unconfirmed, whole(settled), late}
+return {'late', now < claimed + SETTLE and 1 or 0, unconfirmed, late}
 """
 )
 

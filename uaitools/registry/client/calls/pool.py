@@ -68,12 +68,14 @@ async def _connecting(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
 
 
 async def _reused(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
-    _look()
-    PROGRESS.get().reused = True
+    PROGRESS.get().reused = True  # aiohttp would not close it, if Moved were raised here
 
 
 def _look() -> None:
-    """A call may have waited for its connection for long. Raises Moved; aiohttp frees its place."""
+    """Raise Moved if the instance takes nothing new: a call may have waited for its connection.
+
+    Where this is called aiohttp closes the connection, and frees its place.
+    """
     if not PROGRESS.get().welcome:
         raise Moved
 
@@ -94,4 +96,5 @@ async def _redirected(
 
 
 async def _sent(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
+    _look()  # before anything is written
     PROGRESS.get().sent = monotonic()
