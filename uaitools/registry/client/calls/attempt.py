@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from uaitools.traffic.breaker import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from uaitools.registry.client.calls.roster import Roster
     from uaitools.traffic.endpoint import Endpoint
 
@@ -51,6 +53,14 @@ class Attempt:
     def welcome(self) -> bool:
         """Whether its instance still takes something new."""
         return self._roster.serves(self.endpoint)
+
+    def wait(self, move: Callable[[], None]) -> None:
+        """It waits for a connection; `move` ends that when its instance takes nothing new."""
+        self._roster.waiting[self] = move
+
+    def found(self) -> None:
+        """It waits no more: it has a connection, or one is made for it."""
+        self._roster.waiting.pop(self, None)
 
     def waited(self, now: float) -> float:
         """Seconds that the instance has had, to accept a connection or to answer."""

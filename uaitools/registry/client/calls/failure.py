@@ -89,6 +89,9 @@ class Progress(Protocol):
     def welcome(self) -> bool:
         """Whether its instance still takes something new."""
 
+    def found(self) -> None:
+        """It has a connection, or one is made for it."""
+
     connecting: float  # when a connection began to be opened for it, monotonic; 0 for not
     reused: bool  # it has one that had been used before
     sent: float  # when its head was written, monotonic; 0 for not

@@ -64,11 +64,15 @@ async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
 
 async def _connecting(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
     _look()
-    PROGRESS.get().connecting = monotonic()
+    progress = PROGRESS.get()
+    progress.connecting = monotonic()
+    progress.found()
 
 
 async def _reused(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
-    PROGRESS.get().reused = True  # aiohttp would not close it, if Moved were raised here
+    progress = PROGRESS.get()
+    progress.reused = True  # aiohttp would not close it, if Moved were raised here
+    progress.found()
 
 
 def _look() -> None:

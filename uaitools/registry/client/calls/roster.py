@@ -26,6 +26,7 @@ from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryBudget
 
 if TYPE_CHECKING:
+    from uaitools.registry.client.calls.attempt import Attempt
     from uaitools.registry.client.calls.policy import CallPolicy
     from uaitools.registry.client.member import Member
     from uaitools.registry.client.view import View
@@ -60,6 +61,7 @@ class Roster:
         "retries",
         "sightings",
         "view",
+        "waiting",
     )
 
     def __init__(
@@ -71,6 +73,7 @@ class Roster:
         self.requests = 0
         self.retries = 0
         self.sightings = Sightings()
+        self.waiting: dict[Attempt, Callable[[], None]] = {}  # for a connection: how to end that
         self._policy = policy
         self._zone = zone
         self._tell = tell
@@ -112,6 +115,9 @@ class Roster:
             policy = self._policy
             self._balancer = make_balancer(policy.balance, policy.decay, self.endpoints)
         self._balancer.refresh()
+        for attempt, move in tuple(self.waiting.items()):
+            if not attempt.welcome:
+                move()  # others may have a connection free, or make one
 
     def member(self, endpoint: Endpoint) -> Member:
         """Whose endpoint that is which was just picked."""

@@ -149,9 +149,16 @@ class Tries(Generic[T]):
         now = monotonic()
         left = self._terms.due - now
         limit = min(left, self._patience(attempt, left, now))
-        token = PROGRESS.set(attempt)
+        token, moved = PROGRESS.set(attempt), False
+
+        def move() -> None:
+            nonlocal moved
+            moved = True
+            timer.reschedule(asyncio.get_running_loop().time())
+
         try:
-            async with asyncio.timeout(None if limit == math.inf else limit):
+            async with asyncio.timeout(None if limit == math.inf else limit) as timer:
+                attempt.wait(move)
                 return await self._send(attempt, left)
         except aiohttp.ClientError as error:
             failure = failure_of(error, attempt)
@@ -161,6 +168,8 @@ class Tries(Generic[T]):
             self._cause = error
             return failure
         except TimeoutError as error:
+            if moved:
+                return MOVED
             self._cause = error
             return DEADLINE if limit >= left else _slow(attempt)
         except asyncio.CancelledError:
@@ -170,6 +179,7 @@ class Tries(Generic[T]):
             attempt.release(monotonic())
             raise
         finally:
+            attempt.found()
             PROGRESS.reset(token)
 
     def _patience(self, attempt: Attempt, left: float, now: float) -> float:
