@@ -106,4 +106,4 @@ async def test_a_write_that_fails_is_reported_and_the_others_go_out(
     await asyncio.sleep(0)
 
     assert sent == [("a", b"2")]
-    assert "no transport for b'1'" in capsys.readouterr().out
+    assert "no transport for b'1'" in "".join(capsys.readouterr())
