@@ -42,10 +42,10 @@ class Resource:
     handler: returns what `said` describes, as a model or as JSON in bytes, None for 204, or a
     response of its own. direct: answers instead, and without a handler the application only
     describes it; one with others on its path needs a handler, for Allow. said: the model of the
-    answer, None for none. body, query: the models of what comes. status: of a good
-    answer. scope: what the principal needs, '' for nothing. errors: statuses beside those that
-    follow from the rest. streams: media types of answers that go on. tagged: answers have an ETag,
-    and If-None-Match gets 304.
+    answer, None for none. body, query: the models of what comes. status: of a good answer. scope:
+    what the principal needs, '' for nothing. errors: statuses beside those that follow from the
+    rest. streams: media types of answers that go on. tagged: answers have an ETag, and
+    If-None-Match gets 304.
     """
 
     method: str

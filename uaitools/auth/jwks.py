@@ -19,6 +19,7 @@ import aiohttp
 from uaitools import log
 from uaitools.auth.errors import NotReady, Unresolved
 from uaitools.auth.public_key import PublicKey, from_jwk
+from uaitools.bounded import read_bounded
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -184,12 +185,10 @@ class KeySet:
         async with self._session.get(self._url, allow_redirects=False) as response:
             if response.status != 200:
                 raise _Unusable(f"status {response.status}")
-            body = bytearray()
-            async for chunk in response.content.iter_chunked(65_536):
-                body += chunk
-                if len(body) > _SIZE:
-                    raise _Unusable(f"over {_SIZE} bytes")
-        return bytes(body)
+            try:
+                return await read_bounded(response, _SIZE)
+            except ValueError as error:
+                raise _Unusable(f"over {_SIZE} bytes") from error
 
 
 def _usable(body: bytes, algorithms: Collection[Algorithm]) -> _Keys:

@@ -32,7 +32,7 @@ _LENGTH_64: Final = 127
 PROTOCOL_ERROR: Final = 1002
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
-_NO_STATUS: Final = 1005  # there was no code in the frame
+NO_STATUS: Final = 1005  # there was no code in the frame
 # What a peer may send: those that are defined for it, and those of libraries and applications.
 _SENT: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 _PRIVATE: Final = range(3000, 5000)
@@ -228,7 +228,7 @@ def _text(payload: bytes) -> str:
 
 def _close(payload: bytes) -> Close:
     if not payload:
-        return Close(_NO_STATUS, "")
+        return Close(NO_STATUS, "")
     code = int.from_bytes(payload[:2], "big")
     if len(payload) < 2 or not (code in _SENT or code in _PRIVATE):
         raise Violation(PROTOCOL_ERROR, "a close code is none that may be sent")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
 from uaitools.errors import ServiceError
+from uaitools.websocket import accepted
 
 VERSION: Final = "13"
 SERVICE: Final = "hub"
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def accept(headers: Mapping[str, str]) -> str:
@@ -33,5 +32,4 @@ def accept(headers: Mapping[str, str]) -> str:
         fits = False
     if not fits:
         raise ServiceError(400, "Sec-WebSocket-Key is 16 bytes in base64", SERVICE)
-    digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode()
+    return accepted(key.encode())

@@ -8,6 +8,7 @@ from typing import Final, cast
 from uaitools.hub.closing import Closing
 from uaitools.hub.frames import (
     CLOSE,
+    NO_STATUS,
     PONG,
     Binary,
     Close,
@@ -23,7 +24,6 @@ from uaitools.hub.socket import Receiver
 
 HIGH_WATER: Final = 32 * 1024  # bytes that wait to be sent; then it is paused
 PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
-_NO_STATUS: Final = 1005
 
 
 class NativeSocket(asyncio.Protocol):
@@ -105,7 +105,7 @@ class NativeSocket(asyncio.Protocol):
 
     def _answer_close(self, event: Close) -> None:
         if not self._ending:
-            self.write(encode(CLOSE, b"") if event.code == _NO_STATUS else encode_close(event.code))
+            self.write(encode(CLOSE, b"") if event.code == NO_STATUS else encode_close(event.code))
             self._ending = True
         self._close()
 

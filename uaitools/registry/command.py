@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from uaitools.bounded import read_bounded
 from uaitools.config import ConfigError, load
 from uaitools.registry.config import RegistryConfig
 from uaitools.registry.evidence import HEALTHY
@@ -137,7 +138,7 @@ class Caller:
                 async with self._session.request(
                     method, f"{url}{path}", data=data, headers=headers, timeout=timeout
                 ) as response:
-                    document: object = orjson.loads(await _bounded(response) or b"{}")
+                    document: object = orjson.loads(await read_bounded(response, _SIZE) or b"{}")
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 reason = str(error) or "no answer in time"
                 complaint = f"the registry at {url} cannot be asked: {reason}"
@@ -151,15 +152,6 @@ class Caller:
                 raise CommandError(message, response.status)
             return document
         raise CommandError(complaint)
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    data = bytearray()
-    async for chunk in response.content.iter_chunked(65_536):
-        data += chunk
-        if len(data) > _SIZE:
-            raise ValueError(f"an answer of over {_SIZE} bytes")
-    return bytes(data)
 
 
 async def _wait(caller: Caller, options: Namespace) -> int:

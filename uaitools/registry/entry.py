@@ -43,14 +43,13 @@ class Entry:
 
     registered_as: what it said of itself; `instance` is that with what an operator has changed
     since. registered: when. heard: None before the first heartbeat, False once it is silent.
-    heard_at: when that began. said: what each of its checks says. told: whether
-    heartbeats tell its load, None before the first; it was last told at loaded_at, and was so at
-    some time after sampled_at.
-    since: when `state` began. maintenance: why it is taken out, or None. drained_by: until when a
-    drain is waited for, None when it does not drain. bad_since: when all who know something began
-    to say bad, None while they do not. protected: why that is not held against it, '' if it is.
-    due: when the table looks at it next. revision, revised: of its service, at which it became
-    what it is, and when.
+    heard_at: when that began. said: what each of its checks says. told: whether heartbeats tell its
+    load, None before the first; it was last told at loaded_at, and was so at some time after
+    sampled_at. since: when `state` began. maintenance: why it is taken out, or None. drained_by:
+    until when a drain is waited for, None when it does not drain. bad_since: when all who know
+    something began to say bad, None while they do not. protected: why that is not held against it,
+    '' if it is. due: when the table looks at it next. revision, revised: of its service, at which
+    it became what it is, and when.
     """
 
     __slots__ = (

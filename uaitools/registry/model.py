@@ -8,6 +8,9 @@ from typing import Final, Literal
 
 TTL: Final = 30.0  # seconds between heartbeats at most, unless an instance says otherwise
 
+# An id stands in paths, a name in paths and metrics: no space, no control character, no slash.
+NAME: Final = r"^[A-Za-z0-9._~:@+=-]{1,128}$"
+
 Scheme = Literal["http", "https", "ws", "wss", "tcp"]
 
 

@@ -69,6 +69,7 @@ class Service:
     """
 
     __slots__ = (
+        "_bad",
         "_critical",
         "_deltas",
         "_entries",
@@ -86,6 +87,7 @@ class Service:
         self.fleet = Fleet()
         self._entries: dict[str, Entry] = {}
         self._critical: set[str] = set()
+        self._bad: set[str] = set()  # as the fleet counts them
         self.departed: deque[Departed] = deque(maxlen=DEPARTED)
         # Revision, id, and why it has gone: None where it has come or changed.
         self._deltas: deque[tuple[int, str, Cause | None]] = deque(maxlen=DELTAS)
@@ -158,9 +160,10 @@ class Service:
         before = self._entries.get(name)
         if before is not entry:
             if before is not None:
-                self.fleet.remove(before.instance.zone, bad=before.bad)
+                self._discount(before)
             self._entries[name] = entry
-            self.fleet.add(entry.instance.zone, bad=entry.bad)
+            self.fleet.add(entry.instance.zone, bad=False)
+            self.recount(entry)
         if entry.state is State.CRITICAL:
             self._critical.add(name)
         else:
@@ -169,7 +172,19 @@ class Service:
     def _let_go(self, entry: Entry) -> None:
         del self._entries[entry.instance.id]
         self._critical.discard(entry.instance.id)
-        self.fleet.remove(entry.instance.zone, bad=entry.bad)
+        self._discount(entry)
+
+    def recount(self, entry: Entry) -> None:
+        """Have the fleet count an instance as what it is now, bad or not."""
+        name = entry.instance.id
+        if entry.bad is not (name in self._bad):
+            self._bad ^= {name}
+            self.fleet.turn(entry.instance.zone, bad=entry.bad)
+
+    def _discount(self, entry: Entry) -> None:
+        name = entry.instance.id
+        self.fleet.remove(entry.instance.zone, bad=name in self._bad)
+        self._bad.discard(name)
 
     def _note(self, name: str, cause: Cause | None) -> None:
         self.revision += 1

@@ -11,7 +11,7 @@ from uaitools.registry.events import decode_instance, encode_instance
 from uaitools.registry.evidence import Damper, State, Testimony, Word
 from uaitools.registry.model import Load
 from uaitools.registry.service import Cause, Service
-from uaitools.registry.table import DEFAULTS, Table, TablePolicy
+from uaitools.registry.table import Table, TablePolicy
 
 # Written as they are; the others have forms of their own.
 _PLAIN: Final = (
@@ -27,6 +27,7 @@ def dump(table: Table) -> dict[str, Any]:
         "now": table.now,
         "fresh_until": table.fresh_until,
         "generation": table.generation,
+        "policy": [table.policy.removal, table.policy.instances],
         "floor": table.floor,
         "walls": table.walls,
         "services": [
@@ -36,14 +37,14 @@ def dump(table: Table) -> dict[str, Any]:
     }
 
 
-def load(document: Mapping[str, Any], policy: TablePolicy = DEFAULTS) -> Table:
+def load(document: Mapping[str, Any]) -> Table:
     """The table that `dump` wrote. Raises ValueError for anything else."""
     try:
         table = Table(
             document["epoch"],
             now=document["now"],
             fresh_until=document["fresh_until"],
-            policy=policy,
+            policy=TablePolicy(*document["policy"]),
         )
         table.generation = document["generation"]
         table.floor = document["floor"]

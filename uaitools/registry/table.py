@@ -176,9 +176,8 @@ class Table:
                 entry = self.get(event.id, event.generation)
             case _:
                 assert_never(event)
-        was_bad = entry.bad
         entry.happen(event, now)
-        self._settle(entry, now, was_bad=was_bad)
+        self._settle(entry, now)
         return entry
 
     def _register(self, wanted: Instance) -> Entry:
@@ -189,7 +188,7 @@ class Table:
         same = self.same(wanted)
         if same is not None:
             same.hear(heard=True, now=self.now)
-            self._settle(same, self.now, was_bad=same.bad)
+            self._settle(same, self.now)
             return same
         entry = Entry(wanted, self.now)
         if wanted.ttl and not wanted.checks:
@@ -243,7 +242,7 @@ class Table:
                 continue
             if entry.protected:
                 self._protect_again(entry)
-            self._settle(entry, at, was_bad=entry.bad)
+            self._settle(entry, at)
         self.now = now
 
     def _protect_again(self, entry: Entry) -> None:
@@ -263,13 +262,11 @@ class Table:
             reason = service.fleet.protection(other.instance.zone)
             if reason and other.bad_since is not None and self.now - other.bad_since <= PROTECTION:
                 other.protected = reason
-                self._settle(other, self.now, was_bad=other.bad)
+                self._settle(other, self.now)
 
-    def _settle(self, entry: Entry, now: float, *, was_bad: bool) -> None:
-        """Draw the conclusion. was_bad: as its fleet still counts it."""
+    def _settle(self, entry: Entry, now: float) -> None:
         changed = entry.settle(now)
-        if entry.bad is not was_bad:
-            self._service(entry).fleet.turn(entry.instance.zone, bad=entry.bad)
+        self._service(entry).recount(entry)
         if changed:
             self._put(entry)
             if entry.state is State.CRITICAL:

@@ -13,9 +13,10 @@ from uaitools.proxy.config.checks import Check
 from uaitools.proxy.config.sticky import Stickiness
 from uaitools.proxy.config.tls import UpstreamTls
 from uaitools.proxy.config.units import Count, Seconds
+from uaitools.registry.client import NAME
 from uaitools.traffic.retry import STATUSES
 
-Registered = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~:@+=-]{1,128}$")]  # a service's name
+Registered = Annotated[str, Field(pattern=NAME)]
 _PORTS: Final = {"http": 80, "https": 443}
 _UNIX_PATH_LIMIT: Final = 107  # bytes of sun_path in sockaddr_un, without its final NUL
 # Names are tokens (RFC 9110 5.6.2).

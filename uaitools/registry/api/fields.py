@@ -10,14 +10,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from uaitools.registry.address import valid_address
 from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_path
 from uaitools.registry.evidence import State
+from uaitools.registry.model import NAME
 
 _SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,25})?(?:e-[0-9]{1,3})?)(ms|s)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0}
 _MOST: Final = 1e9  # more digits than that has no text
 _ADDRESSES: Final = ("ipv4", "ipv6", "hostname")
 
-# An id stands in paths, a name in paths and metrics: no space, no control character, no slash.
-NAME: Final = r"^[A-Za-z0-9._~:@+=-]{1,128}$"
 _NOT_NAMES: Final = (".", "..")  # no path leads to them, RFC 3986 5.2.4
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hashlib
 import os
 from typing import Final
 
@@ -14,9 +13,9 @@ import aiohttp
 from uaitools.registry.checks.answer import GOOD, Answer
 from uaitools.registry.checks.http import HEADERS, READ_LIMIT, end, get, judge
 from uaitools.registry.model import Check, Instance
+from uaitools.websocket import accepted
 
 CLOSING: Final = 1.0  # seconds for the peer to end the connection
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NORMAL: Final = (1000).to_bytes(2, "big")  # RFC 6455 7.4.1
 
 
@@ -56,12 +55,11 @@ async def ask_websocket(
 def _accepted(response: aiohttp.ClientResponse, key: bytes) -> bool:
     """Whether a 101 is the answer to our handshake (RFC 6455 4.1)."""
     headers = response.headers
-    digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
     tokens = {token.strip().lower() for token in headers.get("Connection", "").split(",")}
     return (
         headers.get("Upgrade", "").lower() == "websocket"
         and "upgrade" in tokens
-        and headers.get("Sec-WebSocket-Accept") == base64.b64encode(digest).decode()
+        and headers.get("Sec-WebSocket-Accept") == accepted(key)
         # Neither an extension nor a subprotocol was offered.
         and "Sec-WebSocket-Extensions" not in headers
         and "Sec-WebSocket-Protocol" not in headers

@@ -43,10 +43,11 @@ if TYPE_CHECKING:
     from uaitools.registry.client.view import View
     from uaitools.registry.client.watcher import Watcher
     from uaitools.registry.evidence import State
-    from uaitools.registry.model import Check, Load
+    from uaitools.registry.model import NAME, Check, Load
     from uaitools.registry.observation import Observation
 
 __all__ = [
+    "NAME",
     "NOBODY",
     "Announced",
     "Away",
@@ -74,6 +75,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "NAME": "uaitools.registry.model",
     "NOBODY": "uaitools.registry.client.placing",
     "Announced": "uaitools.registry.client.announcement",
     "Away": "uaitools.registry.client.errors",

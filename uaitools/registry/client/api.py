@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from uaitools.bounded import read_bounded
 from uaitools.registry.client.errors import Away, Refused
 from uaitools.registry.client.fields import Fields, Garbled
 from uaitools.registry.client.member import INDEX
@@ -124,7 +125,7 @@ class RegistryApi:
         raise Away(reason)
 
     async def _ask(self, method: str, path: str, body: object) -> Fields:
-        """One call to the registry whose turn it is. Raises Garbled for what is no answer."""
+        """One call to the registry whose turn it is. Raises Garbled, ValueError for no answer."""
         async with self._session.request(
             method,
             URL(f"{self._registries.url}/v1/services{path}", encoded=True),
@@ -132,11 +133,7 @@ class RegistryApi:
             headers={"Content-Type": "application/json", **self._registries.headers()},
             allow_redirects=False,
         ) as response:
-            data = bytearray()
-            async for chunk in response.content.iter_chunked(65_536):
-                data += chunk
-                if len(data) > _SIZE:
-                    raise Garbled(f"an answer of over {_SIZE} bytes")
+            data = await read_bounded(response, _SIZE)
             status = response.status
         if status == 204:
             return Fields({})
@@ -172,7 +169,7 @@ def _nothing(_: Fields) -> None:
     return None
 
 
-def _message(data: bytes | bytearray) -> str:
+def _message(data: bytes) -> str:
     """What an error document says, with the fields that are wrong."""
     try:
         error = Fields(orjson.loads(data))

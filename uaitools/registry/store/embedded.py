@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from uaitools.files import in_thread
@@ -47,7 +47,6 @@ class EmbeddedStore:
         self._clock = WatchedClock(time(), clock())
         self._pauses = 0  # that were made up for
         self._journal: Journal | None = None
-        self._reformed = False  # the journal is another policy's, and would be read by that
         self._leases = Leases()
         self._audience = Audience()
         self._settled = 0.0  # when all who watched before the last restart have come, or gone
@@ -65,13 +64,16 @@ class EmbeddedStore:
         now = time()
         table = Table(uuid4().hex, now=now, fresh_until=now + FRESH, policy=self._policy)
         if self._directory is not None:
-            journal = Journal(self._directory / FILE, self._snapshot)
+            journal = Journal(self._directory / FILE, lambda: dump(self.table))
             try:
                 table = self._replayed(journal, table)
             except StoreError:
                 journal.close()
                 raise
             self._journal = journal
+        reformed = table.policy != self._policy
+        if reformed:  # by another one things would have come otherwise
+            table.policy, table.epoch = self._policy, uuid4().hex
         self.table = table
         # Time goes on where it stopped: nobody watched it meanwhile. What is new begins now.
         self._clock = WatchedClock(table.now, self._monotonic())
@@ -83,21 +85,23 @@ class EmbeddedStore:
                 # Everybody gets one ttl to be heard.
                 self.renew(entry).seen = entry.heard_at
         if self._journal is not None:
-            self._begin(self._journal)
+            self._begin(self._journal, reformed=reformed)
 
-    def _begin(self, journal: Journal) -> None:
-        """A snapshot first; on a full disk what was read goes on, and changes may be refused."""
+    def _begin(self, journal: Journal, *, reformed: bool) -> None:
+        """A snapshot first; on a full disk what was read goes on, and changes may be refused.
+
+        reformed: it does not, since it would be read by the policy that it began with.
+        """
         try:
             journal.begin()
         except OSError as error:
-            try:
-                if self._reformed:
-                    raise
-                journal.go_on()
-            except OSError:
-                journal.close()
-                raise StoreError(f"the journal cannot be written: {error.strerror}") from error
-            _log.warning("no snapshot could be written", reason=error.strerror)
+            with suppress(OSError):
+                if not reformed:
+                    journal.go_on()
+                    _log.warning("no snapshot could be written", reason=error.strerror)
+                    return
+            journal.close()
+            raise StoreError(f"the journal cannot be written: {error.strerror}") from error
 
     def _replayed(self, journal: Journal, empty: Table) -> Table:
         found = journal.read()
@@ -107,7 +111,7 @@ class EmbeddedStore:
             return empty
         snapshot, events = found
         try:
-            table = load(snapshot, TablePolicy(*snapshot.pop("policy")))
+            table = load(snapshot)
             for document in events:
                 at = document.pop("at")
                 with suppress(Unknown, Stale, Full):  # it came to nothing the first time, too
@@ -118,14 +122,7 @@ class EmbeddedStore:
                 "move it away to begin anew"
             ) from error
         _log.info("registrations restored", instances=len(table), events=len(events))
-        if table.policy != self._policy:  # by another one things would have come otherwise
-            table.policy, table.epoch = self._policy, uuid4().hex
-            self._reformed = True
         return table
-
-    def _snapshot(self) -> dict[str, Any]:
-        policy = self.table.policy
-        return {**dump(self.table), "policy": [policy.removal, policy.instances]}
 
     async def stop(self) -> None:
         """See Store.stop."""

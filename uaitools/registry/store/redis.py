@@ -23,10 +23,7 @@ from uaitools.log import get_logger
 from uaitools.registry.clock import EchoedClock
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Unavailable
-from uaitools.registry.events import (
-    Event,
-    Register,
-)
+from uaitools.registry.events import Event, Register
 from uaitools.registry.leases import Lease
 from uaitools.registry.store.acknowledgements import Acknowledgements
 from uaitools.registry.store.amends import Amends
@@ -160,7 +157,7 @@ class RedisStore:
         """An entry of the log has changed the table."""
         self.changed()
         self._appends.applied(by, outcome)
-        if isinstance(outcome, Entry) and outcome.drained_by is not None:
+        if isinstance(outcome, Entry) and outcome.drains:
             self._task("confirm", self._confirm)  # a drain may wait for our word
 
     async def replaced(self, old: Replica, told: Amends, unread: int, *, claimed: bool) -> None:

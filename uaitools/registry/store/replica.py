@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 
@@ -92,8 +91,7 @@ class Replica:
 
     def write(self, epoch: str | None = None, fresh_until: float = 0.0) -> bytes:
         """The table written down, as of another epoch if one is given."""
-        policy = self.table.policy
-        document = {**dump(self.table), "policy": [policy.removal, policy.instances]}
+        document = dump(self.table)
         if epoch is not None:
             document.update(epoch=epoch, fresh_until=fresh_until)
         return orjson.dumps(document)
@@ -101,12 +99,7 @@ class Replica:
 
 def read(text: bytes, seq: int) -> Replica:
     """What `Replica.write` wrote. Raises ValueError for anything else."""
-    document: dict[str, Any] = orjson.loads(text)
-    try:
-        removal, instances = document.pop("policy")
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a snapshot: {error!r}") from error
-    return Replica(load(document, TablePolicy(removal, instances)), seq)
+    return Replica(load(orjson.loads(text)), seq)
 
 
 def empty(policy: TablePolicy = DEFAULTS) -> Replica:

@@ -63,7 +63,6 @@ async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
 
 
 async def _connecting(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
-    _look()
     progress = PROGRESS.get()
     progress.connecting = monotonic()
     progress.found()
@@ -73,15 +72,6 @@ async def _reused(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
     progress = PROGRESS.get()
     progress.reused = True  # aiohttp would not close it, if Moved were raised here
     progress.found()
-
-
-def _look() -> None:
-    """Raise Moved if the instance takes nothing new: a call may have waited for its connection.
-
-    Where this is called aiohttp closes the connection, and frees its place.
-    """
-    if not PROGRESS.get().welcome:
-        raise Moved
 
 
 async def _redirected(
@@ -100,5 +90,7 @@ async def _redirected(
 
 
 async def _sent(_: ClientSession, __: SimpleNamespace, ___: Any) -> None:
-    _look()  # before anything is written
-    PROGRESS.get().sent = monotonic()
+    progress = PROGRESS.get()
+    if not progress.welcome:  # which has become known while the connection was made
+        raise Moved  # before anything is written; aiohttp closes the connection
+    progress.sent = monotonic()
