@@ -11,13 +11,13 @@ from uaitools.hub.commands import (
     Connect,
     History,
     Ping,
-    Place,
     Presence,
     Publish,
     Subscribe,
     Unsubscribe,
     read_command,
 )
+from uaitools.hub.place import Place
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from uaitools.hub.place import Place
+
 CHANNEL: Final = r"^[!-~]{1,128}$"
 LIMIT: Final = 1000  # messages or members in one reply
 _IDS: Final = 1 << 53
@@ -27,15 +29,6 @@ class Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: Id
-
-
-class Place(BaseModel):
-    """How far a client has got in a channel."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    epoch: Annotated[str, Field(max_length=64)]
-    offset: Id
 
 
 class Connect(Said):
@@ -66,12 +59,13 @@ class Unsubscribe(Said):
 
 
 class Publish(Said):
-    """Send a message to a channel. event: the message's `type`."""
+    """Send a message to a channel. event: the message's `type`. echo: get it as well."""
 
     type: Literal["publish"]
     channel: Channel
     event: Name = "message"
     data: Any
+    echo: bool = True
 
 
 class Presence(Said):

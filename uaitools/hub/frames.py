@@ -245,6 +245,12 @@ def encode(opcode: int, payload: bytes) -> bytes:
     return bytes((_FIN | opcode, _LENGTH_64)) + size.to_bytes(8, "big") + payload
 
 
+def payload(frame: bytes) -> bytes:
+    """What `encode` was given."""
+    second = frame[1]
+    return frame[2 if second <= _SHORT else 4 if second == _LENGTH_16 else 10 :]
+
+
 def encode_close(code: int, reason: str = "") -> bytes:
     """A close frame; its reason is cut to what fits, at a character."""
     text = reason.encode()[: _SHORT - 2].decode(errors="ignore").encode()
