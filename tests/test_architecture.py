@@ -120,7 +120,7 @@ PURE_IN_HUB = (
     "handshake.py",
     "presence.py",
     "ring.py",
-    "socket.py",
+    "sockets/port.py",
 )
 PURE = [
     *ROOT.glob("traffic/**/*.py"),

@@ -16,7 +16,7 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
-from uaitools.auth.middleware import PRINCIPAL
+from uaitools.auth.middleware import PRINCIPAL, Access, access
 from uaitools.auth.principal import require
 from uaitools.errors import ServiceError, invalid
 
@@ -44,8 +44,8 @@ class Resource:
     describes it; one with others on its path needs a handler, for Allow. said: the model of the
     answer, None for none. body, query: the models of what comes. status: of a good answer. scope:
     what the principal needs, '' for nothing. errors: statuses beside those that follow from the
-    rest. streams: media types of answers that go on. tagged: answers have an ETag, and
-    If-None-Match gets 304.
+    rest. access: see auth.middleware.access. streams: media types of answers that go on. tagged:
+    answers have an ETag, and If-None-Match gets 304.
     """
 
     method: str
@@ -58,6 +58,7 @@ class Resource:
     status: int = 200
     scope: str = ""
     errors: tuple[int, ...] = ()
+    access: Access = "required"
     streams: tuple[str, ...] = ()
     tagged: bool = False
     direct: Direct | None = None
@@ -73,7 +74,7 @@ def serve(
     for resource in resources:
         if resource.handler is not None:
             handle = _handle(resource, resource.handler, service)
-            app.router.add_route(resource.method, resource.path, handle)
+            app.router.add_route(resource.method, resource.path, access(resource.access)(handle))
     document = orjson.dumps(openapi.document(resources, described))
 
     async def get_document(_request: web.Request) -> web.Response:

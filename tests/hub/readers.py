@@ -32,6 +32,10 @@ class Reader:
         assert not self.paused
         self.got.append((channel.name, first, last))
 
+    def reset(self, channel: Channel) -> None:
+        assert not self.paused
+        self.got.append((channel.name, channel.ring.epoch, channel.ring.head))
+
     def end(self, closing: Closing) -> None:
         self.ended = closing
 

@@ -16,9 +16,9 @@ from tests.peers.gateways import eventually
 from uaitools.errors import ServiceError
 from uaitools.hub.closing import GOING_AWAY
 from uaitools.hub.frames import BINARY, TEXT, encode
-from uaitools.hub.handover import hand_over, unsupported
 from uaitools.hub.handshake import accept
-from uaitools.hub.native import HIGH_WATER, NativeSocket
+from uaitools.hub.sockets.handover import hand_over, unsupported
+from uaitools.hub.sockets.native import HIGH_WATER, NativeSocket
 
 LARGEST = 100_000
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -35,6 +35,9 @@ class Echo:
         self.socket = NativeSocket(self, LARGEST)
         self.ended = False
         self.resumes = 0
+
+    def opened(self) -> None:
+        pass
 
     def text(self, text: str) -> None:
         self.socket.write(encode(TEXT, text.encode()))
@@ -166,7 +169,7 @@ async def test_who_breaks_a_rule_is_told_which_and_disconnected(server: Server) 
 async def test_an_end_is_said_and_who_does_not_answer_it_is_cut_off(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uaitools.hub.native.PATIENCE", 0.2)
+    monkeypatch.setattr("uaitools.hub.sockets.native.PATIENCE", 0.2)
     async with raw(server) as (reader, _):
         server.echoes[0].socket.end(GOING_AWAY)
         server.echoes[0].socket.end(GOING_AWAY)

@@ -128,7 +128,7 @@ async def _principal(
     mode: Access = getattr(request.match_info.handler, _ACCESS, "required")
     if path == _HEALTH or mode == "none" or _preflight(request):
         return GUEST
-    brought = _credential(request, authenticator.audience)
+    brought = credential_of(request, authenticator.audience)
     if brought is None and mode == "optional":
         return GUEST
     return await authenticator.admit(brought)
@@ -142,7 +142,8 @@ def _preflight(request: web.Request) -> bool:
     return request.match_info.route in request.config_dict.get(PREFLIGHTS, ())
 
 
-def _credential(request: web.Request, service: str) -> Credential | None:
+def credential_of(request: web.Request, service: str) -> Credential | None:
+    """What a request brings to prove who sends it. Raises AuthError."""
     return credential(
         _only(request, AUTHORIZATION, service),
         _only(request, API_KEY, service),

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from uaitools.hub.closing import SLOW, Closing
 from uaitools.hub.filters import Filter
+from uaitools.hub.place import Place
 from uaitools.hub.ring import SIZE, Ring
 
 _NONE: Final = (-1, -1, b"", -1)
@@ -62,9 +63,11 @@ class ChannelPolicy:
 
 
 class Sink(Protocol):
-    """Where a subscriber's messages go. paused: he does not read as fast as he is written to."""
+    """Where a subscriber's messages go."""
 
-    paused: bool
+    @property
+    def paused(self) -> bool:
+        """He does not read as fast as he is written to."""
 
     def deliver(self, data: bytes) -> None:
         """Write framed messages."""
@@ -72,22 +75,30 @@ class Sink(Protocol):
     def gap(self, channel: Channel, first: int, last: int) -> None:
         """Say that he does not get the messages with these offsets."""
 
+    def reset(self, channel: Channel) -> None:
+        """Say that the history was lost, and that he has the newest message of what is now."""
+
     def end(self, closing: Closing) -> None:
         """Disconnect him."""
 
 
 class Subscription:
-    """What one subscriber has got of a channel. slow: he was paused since it was last written."""
+    """What one subscriber has got of a channel.
 
-    __slots__ = ("channel", "ended", "group", "offset", "sink", "slow")
+    slow: he was paused since it was last written. ring: whose offset this is.
+    """
+
+    __slots__ = ("_omitted", "channel", "ended", "group", "offset", "ring", "sink", "slow")
 
     def __init__(self, sink: Sink, channel: Channel, group: Group, offset: int) -> None:
         self.sink = sink
         self.channel = channel
         self.group = group
+        self.ring = channel.ring
         self.offset = offset
         self.slow = False
         self.ended = False
+        self._omitted: set[int] | None = None
 
     def __repr__(self) -> str:
         return f"<Subscription {self.channel.name} offset={self.offset} slow={self.slow}>"
@@ -95,18 +106,34 @@ class Subscription:
     @property
     def lag(self) -> int:
         """Messages that he has not got."""
-        return self.channel.ring.head - self.offset
+        return self.channel.ring.head - self.offset if self.ring is self.channel.ring else 0
+
+    def omit(self, offset: int) -> None:
+        """Leave out a message that is not his to get."""
+        if self._omitted is None:
+            self._omitted = set()
+        self._omitted.add(offset)
+
+    def take(self) -> bytes:
+        """What comes next for him, as one piece, which he has got now."""
+        ring, group = self.channel.ring, self.group
+        if self._omitted is None:
+            data, self.offset = group.piece(ring, self.offset)
+            return data
+        data, self.offset = ring.piece(self.offset, self._omitted | group.unwanted.keys())
+        self._omitted = {one for one in self._omitted if one > self.offset} or None
+        return data
 
 
 class Group:
     """Subscriptions that want the same messages: for each of these that is found out once."""
 
-    __slots__ = ("_filter", "_piece", "_unwanted", "members")
+    __slots__ = ("_filter", "_piece", "members", "unwanted")
 
     def __init__(self, wanted: Filter | None) -> None:
         self.members: dict[Subscription, None] = {}
         self._filter = wanted
-        self._unwanted: dict[int, None] = {}  # offsets, ascending
+        self.unwanted: dict[int, None] = {}  # offsets, ascending
         self._piece = _NONE  # offset, head: what follows, and up to where
 
     def __repr__(self) -> str:
@@ -117,28 +144,41 @@ class Group:
         """Equal for those that want the same."""
         return self._filter.key if self._filter is not None else _EVERYTHING
 
+    @property
+    def filters(self) -> bool:
+        """Whether some messages are not wanted."""
+        return self._filter is not None
+
     def judge(self, offset: int, data: object, base: int) -> None:
         """Find out whether a message is wanted. base: of the ring, which has it."""
         if self._filter is None:
             return
         if not self._filter.wants(data):
-            self._unwanted[offset] = None
-        while self._unwanted and (oldest := next(iter(self._unwanted))) <= base:
-            del self._unwanted[oldest]
+            self.unwanted[offset] = None
+        while self.unwanted and (oldest := next(iter(self.unwanted))) <= base:
+            del self.unwanted[oldest]
+
+    def renew(self) -> None:
+        """Forget what was found out: the history is another one."""
+        self.unwanted.clear()
+        self._piece = _NONE
 
     def piece(self, ring: Ring, offset: int) -> tuple[bytes, int]:
         """See Ring.piece: made once for all who have got as far, one after the other."""
         at, head, data, upto = self._piece
         if at != offset or head != ring.head:
-            data, upto = ring.piece(offset, self._unwanted)
+            data, upto = ring.piece(offset, self.unwanted)
             self._piece = (offset, ring.head, data, upto)
         return data, upto
 
 
 class Channel:
-    """One channel. read: the `data` of a framed message, for filters that come later than it."""
+    """One channel. read: the `data` of a framed message, for filters that come later than it.
 
-    __slots__ = ("_groups", "_read", "name", "policy", "ring")
+    users: connections of each that are here. used: when it was last of use to anybody.
+    """
+
+    __slots__ = ("_groups", "_read", "name", "policy", "ring", "used", "users")
 
     def __init__(
         self, name: str, policy: ChannelPolicy, ring: Ring, read: Callable[[bytes], Any]
@@ -147,6 +187,8 @@ class Channel:
         self.policy = policy
         self.ring = ring
         self._read = read
+        self.users: dict[str, int] = {}
+        self.used = 0.0
         self._groups: dict[bytes, Group] = {}
 
     def __repr__(self) -> str:
@@ -158,6 +200,23 @@ class Channel:
     def __iter__(self) -> Iterator[Subscription]:
         for group in self._groups.values():
             yield from group.members
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anybody wants only some messages."""
+        return any(group.filters for group in self._groups.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody subscribes."""
+        return bool(self._groups)
+
+    def reaches(self, place: Place | None) -> bool | None:
+        """Whether everything after a place is kept; None for no place."""
+        if place is None:
+            return None
+        ring = self.ring
+        return place.epoch == ring.epoch and ring.base <= place.offset <= ring.head
 
     def append(self, frame: bytes, data: object, now: float) -> int:
         """Keep a message; its offset. Who gets it is not written to here, see hub.fanout."""
@@ -172,13 +231,17 @@ class Channel:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(wanted)
-            if wanted is not None:
-                for number, frame in enumerate(self.ring.after(0), start=self.ring.base + 1):
-                    group.judge(number, self._read(frame), self.ring.base)
+            self._judge_all(group)
         at = self.ring.head if offset is None else offset
         subscription = Subscription(sink, self, group, at)
         group.members[subscription] = None
         return subscription
+
+    def _judge_all(self, group: Group) -> None:
+        if not group.filters:
+            return
+        for number, frame in enumerate(self.ring.after(0), start=self.ring.base + 1):
+            group.judge(number, self._read(frame), self.ring.base)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Give it nothing more."""
@@ -192,20 +255,38 @@ class Channel:
 
         A sink that is paused gets nothing; if it has lost too much it is disconnected.
         """
+        ring, sink = self.ring, subscription.sink
         if subscription.ended:
             return True
-        ring, sink = self.ring, subscription.sink
+        if subscription.ring is not ring:
+            return self._begin_anew(subscription)
         behind = subscription.slow or ring.base > subscription.offset
         if behind and not self._admit(subscription):
             return True
         if sink.paused:
             subscription.slow = True
             return True
-        data, upto = subscription.group.piece(ring, subscription.offset)
-        subscription.offset = upto
+        data = subscription.take()
         if data:
             sink.deliver(data)
-        return upto == ring.head
+        return subscription.offset == ring.head
+
+    def restart(self, ring: Ring) -> None:
+        """Go on with another history; each subscriber hears of it when he is caught up."""
+        self.ring = ring
+        for group in self._groups.values():
+            group.renew()
+            self._judge_all(group)
+
+    def _begin_anew(self, subscription: Subscription) -> bool:
+        sink = subscription.sink
+        if sink.paused:
+            subscription.slow = True
+            return True
+        subscription.ring, subscription.offset = self.ring, self.ring.head
+        subscription.slow = False
+        sink.reset(self)
+        return True
 
     def _admit(self, subscription: Subscription) -> bool:
         """Whether one who was slow may go on; he is told what he does not get any more."""

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -92,30 +93,59 @@ class Ping(Said):
     type: Literal["ping"]
 
 
-Command = Connect | Subscribe | Unsubscribe | Publish | Presence | History | Ping
-_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+class Custom(Said):
+    """A command that the application has added."""
+
+    type: str
+    data: Any = None
 
 
-class BadCommand(Exception):
-    """It cannot be done. code: for programs; the text is for people. id: of the command, if known.
+Known = Connect | Subscribe | Unsubscribe | Publish | Presence | History | Ping
+Command = Known | Custom
+_COMMAND: Final[TypeAdapter[Known]] = TypeAdapter(Annotated[Known, Field(discriminator="type")])
+
+
+class CommandError(Exception):
+    """It is not done. code: for programs, see docs/hub-protocol.md; the text is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BadCommand(CommandError):
+    """It cannot be done, whoever asks: a mistake. id: of the command, if known.
 
     bad_json       it is no JSON object
     unknown_type   there is no such command
     bad_field      a field is missing, wrong, or not known
+    too_long       it has more bytes than a command may have
+    too_many       there are more than there may be
     """
 
     def __init__(self, code: str, message: str, id: int | None = None) -> None:  # noqa: A002 - the protocol's word
-        super().__init__(message)
-        self.code = code
+        super().__init__(code, message)
         self.id = id
 
 
-def read_command(text: str | bytes) -> Command:
-    """The command that a client has sent. Raises BadCommand."""
+def read_command(text: str | bytes, added: Container[str] = ()) -> Command:
+    """The command that a client has sent. added: by the application. Raises BadCommand."""
     try:
         return _COMMAND.validate_json(text)
     except ValidationError as error:
-        raise _bad(error, text) from error
+        if error.errors(include_url=False)[0]["type"] != "union_tag_invalid":
+            raise _bad(error, text) from error
+        return _read_custom(text, added, error)
+
+
+def _read_custom(text: str | bytes, added: Container[str], unknown: ValidationError) -> Custom:
+    try:
+        command = Custom.model_validate_json(text)
+    except ValidationError as error:
+        raise _bad(unknown, text) from error
+    if command.type not in added:
+        raise _bad(unknown, text)
+    return command
 
 
 def _bad(error: ValidationError, text: str | bytes) -> BadCommand:
@@ -127,9 +157,9 @@ def _bad(error: ValidationError, text: str | bytes) -> BadCommand:
             return BadCommand("bad_json", "a command is a JSON object")
         case "union_tag_invalid" | "union_tag_not_found":
             known = "connect, subscribe, unsubscribe, publish, presence, history, ping"
-            return BadCommand("unknown_type", f"a command's type is one of {known}", _id(text))
+            return BadCommand("unknown_type", f"a command's type is one of {known}", read_id(text))
     where = ".".join(str(part) for part in first["loc"][1:])
-    return BadCommand("bad_field", f"{where}: {first['msg']}", _id(text))
+    return BadCommand("bad_field", f"{where}: {first['msg']}", read_id(text))
 
 
 class _Identified(BaseModel):
@@ -138,8 +168,8 @@ class _Identified(BaseModel):
     id: Id
 
 
-def _id(text: str | bytes) -> int | None:
-    """Whatever else is wrong with it, its reply should be found."""
+def read_id(text: str | bytes) -> int | None:
+    """The id of a command, whatever else is wrong with it: its reply should be found."""
     try:
         return _Identified.model_validate_json(text).id
     except ValidationError:

@@ -7,7 +7,7 @@ frame has to have. What is written is never masked and never fragmented.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -249,6 +249,18 @@ def payload(frame: bytes) -> bytes:
     """What `encode` was given."""
     second = frame[1]
     return frame[2 if second <= _SHORT else 4 if second == _LENGTH_16 else 10 :]
+
+
+def split(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """What `encode` was given, one after the other: opcodes and payloads."""
+    at, end = 0, len(frames)
+    while at < end:
+        length, begin = frames[at + 1], at + 2
+        if length > _SHORT:
+            begin += 2 if length == _LENGTH_16 else 8
+            length = int.from_bytes(frames[at + 2 : begin], "big")
+        yield frames[at] & _OPCODE, frames[begin : begin + length]
+        at = begin + length
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

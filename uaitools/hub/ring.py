@@ -68,6 +68,12 @@ class Ring:
         self.expire(now)
         return self.head
 
+    def skip(self, head: int) -> None:
+        """Go on after an offset, without what is up to it."""
+        self._frames.clear()
+        self._at.clear()
+        self.head, self.bytes = head, 0
+
     def expire(self, now: float) -> None:
         """Forget what is too old."""
         while self._at and now - self._at[0] > self._age:

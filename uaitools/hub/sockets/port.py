@@ -14,9 +14,19 @@ class Socket(Protocol):
     Receiver.resumed. heard: when anything last came, by the loop's clock. sent: bytes.
     """
 
-    paused: bool
     heard: float
     sent: int
+
+    @property
+    def paused(self) -> bool:
+        """More than it should waits to be sent."""
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept: of messages that are not whole yet, and of what waits to be sent."""
+
+    def ping(self) -> None:
+        """Ask whether anybody is there."""
 
     def write(self, frames: bytes) -> None:
         """Send whole frames. Never waits; nothing is sent by one that ends."""
@@ -30,6 +40,9 @@ class Socket(Protocol):
 
 class Receiver(Protocol):
     """Who is told what comes over a socket. After `lost` nothing more does."""
+
+    def opened(self) -> None:
+        """It can be written to."""
 
     def text(self, text: str) -> None:
         """A message of text."""

@@ -9,6 +9,7 @@ from uaitools.hub.closing import Closing
 from uaitools.hub.frames import (
     CLOSE,
     NO_STATUS,
+    PING,
     PONG,
     Binary,
     Close,
@@ -20,14 +21,15 @@ from uaitools.hub.frames import (
     encode,
     encode_close,
 )
-from uaitools.hub.socket import Receiver
+from uaitools.hub.sockets.port import Receiver
 
 HIGH_WATER: Final = 32 * 1024  # bytes that wait to be sent; then it is paused
 PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
+_PING: Final = encode(PING, b"")
 
 
 class NativeSocket(asyncio.Protocol):
-    """See hub.socket. largest: bytes of a message."""
+    """See sockets.port. largest: bytes of a message."""
 
     __slots__ = (
         "_ending",
@@ -56,7 +58,7 @@ class NativeSocket(asyncio.Protocol):
 
     @property
     def kept(self) -> int:
-        """Bytes kept: of messages that are not whole yet, and of what waits to be sent."""
+        """See Socket.kept."""
         waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
         return self._reader.kept + waiting
 
@@ -66,6 +68,7 @@ class NativeSocket(asyncio.Protocol):
         """Called by the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH_WATER)
+        self._receiver.opened()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport."""
@@ -116,6 +119,10 @@ class NativeSocket(asyncio.Protocol):
         if self._transport is not None and not self._ending:
             self.sent += len(frames)
             self._transport.write(frames)
+
+    def ping(self) -> None:
+        """See Socket.ping."""
+        self.write(_PING)
 
     def end(self, closing: Closing) -> None:
         """See Socket.end."""

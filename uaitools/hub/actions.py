@@ -1,0 +1,140 @@
+"""What is done for a command of a client, and what is said back: one function a command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from uaitools.auth.credential import Credential
+from uaitools.errors import ServiceError
+from uaitools.hub import commands
+from uaitools.hub.commands import BadCommand, Command, CommandError
+from uaitools.hub.filters import BadFilter, Filter, compile_filter
+from uaitools.hub.history import Page
+from uaitools.hub.message import Message
+from uaitools.hub.place import Place
+
+if TYPE_CHECKING:
+    from uaitools.hub.hub import Hub
+    from uaitools.hub.session import Session
+
+Reply = dict[str, Any]
+
+
+class Actions:
+    """What the commands of clients do."""
+
+    __slots__ = ("_actions", "_hub")
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._actions: dict[str, Callable[[Session, Any], Awaitable[Reply]]] = {
+            "connect": self._connect,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "publish": self._publish,
+            "presence": self._presence,
+            "history": self._history,
+            "ping": self._ping,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Actions {' '.join(self._actions)}>"
+
+    async def perform(self, session: Session, command: Command) -> Reply:
+        """Do what a command says. Raises CommandError and ServiceError."""
+        action = self._actions.get(command.type)
+        if action is not None:
+            return await action(session, command)
+        assert isinstance(command, commands.Custom)
+        data = await self._hub.added[command.type](session, command.data)
+        return {"type": command.type, "data": data}
+
+    async def _connect(self, session: Session, command: commands.Connect) -> Reply:
+        try:
+            await self._hub.members.identify(session, Credential("bearer", command.token.encode()))
+        except ServiceError as error:
+            if error.code >= 500:
+                raise
+            raise CommandError("unauthorized", error.message) from None
+        return {"type": "connected", "user": session.user}
+
+    async def _subscribe(self, session: Session, command: commands.Subscribe) -> Reply:
+        hub, name = self._hub, command.channel
+        wanted = _compiled(command.filter)
+        granted = hub.members.granted(session.principal, name, command.token)
+        hub.rules.check_reader(name, session.principal, granted=granted)
+        held = session.subscriptions
+        if name not in held and len(held) >= hub.config.subscriptions:
+            raise CommandError("limit", f"a connection has {hub.config.subscriptions} channels")
+        channel = await hub.channels.open(name)
+        recovered = channel.reaches(command.recover)
+        asked = command.recover.offset if command.recover and recovered else None
+        subscription = hub.members.subscribe(session, channel, wanted, asked)
+        offset, epoch = subscription.offset, channel.ring.epoch
+        hub.fanout.resume((subscription,))
+        reply = {"type": "subscribed", "channel": name, "epoch": epoch, "offset": offset}
+        return {**reply, "recovered": recovered}
+
+    async def _unsubscribe(self, session: Session, command: commands.Unsubscribe) -> Reply:
+        if command.channel not in session.subscriptions:
+            raise CommandError("not_subscribed", f"there is no subscription to {command.channel}")
+        self._hub.members.unsubscribe(session, command.channel)
+        return {"type": "unsubscribed", "channel": command.channel}
+
+    async def _publish(self, session: Session, command: commands.Publish) -> Reply:
+        name = command.channel
+        subscribed = name in session.subscriptions
+        self._hub.rules.check_writer(name, session.principal, subscribed=subscribed)
+        message = Message(
+            command.event,
+            orjson.dumps(command.data),
+            time(),
+            user_id=session.user,
+            besides=None if command.echo else session.id,
+        )
+        place = await self._hub.send(name, message)
+        return {"type": "published", "channel": name, **_place(place)}
+
+    async def _presence(self, session: Session, command: commands.Presence) -> Reply:
+        self._check_here(session, command.channel)
+        document = await self._hub.attendance(command.channel, command.after, command.limit)
+        return {"type": "presence", **document}
+
+    async def _history(self, session: Session, command: commands.History) -> Reply:
+        self._check_here(session, command.channel)
+        page = await self._hub.history(command.channel, command.since, command.limit)
+        return {"type": "history", **history_document(command.channel, page)}
+
+    async def _ping(self, _session: Session, _command: commands.Ping) -> Reply:
+        return {"type": "pong"}
+
+    def _check_here(self, session: Session, name: str) -> None:
+        """Who is subscribed has shown that he may read; others must show it now."""
+        subscribed = name in session.subscriptions
+        self._hub.rules.check_reader(name, session.principal, granted=subscribed)
+
+
+def history_document(channel: str, page: Page) -> dict[str, Any]:
+    """A page of history as clients get it."""
+    return {
+        "channel": channel,
+        **_place(page.place),
+        "messages": [orjson.Fragment(one) for one in page.messages],
+        "lost": page.lost,
+        "more": page.more,
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {"epoch": place.epoch, "offset": place.offset}
+
+
+def _compiled(document: dict[str, Any] | None) -> Filter | None:
+    try:
+        return None if document is None else compile_filter(document)
+    except BadFilter as error:
+        raise BadCommand("bad_field", f"filter: {error}") from None

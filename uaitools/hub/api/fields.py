@@ -1,0 +1,64 @@
+"""The types of fields that come over HTTP, and how JSON schema tells of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from uaitools.auth.principal import valid_id
+from uaitools.hub import commands
+from uaitools.hub.place import Place, read_places
+
+_ID: Final = r"^[!-~]([ -~]{0,254}[!-~])?$"
+
+
+class Asked(BaseModel):
+    """What comes: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _user(text: str) -> str:
+    if not valid_id(text):
+        raise ValueError("is 1 to 256 printable ASCII characters, without blanks at its ends")
+    return text
+
+
+def _places(text: str) -> str:
+    read_places(text)
+    return text
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Channel = commands.Channel
+Name = commands.Name
+User = Annotated[
+    str,
+    AfterValidator(_user),
+    WithJsonSchema({"type": "string", "pattern": _ID}),
+]
+Connection = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Repository = (
+    Annotated[str, Field(min_length=1, max_length=256)] | Annotated[int, Field(ge=0, lt=1 << 53)]
+)
+Limit = commands.Limit
+Places = Annotated[str, Field(max_length=8192), AfterValidator(_places)]
+Seconds = Annotated[float, Field(ge=0, le=60)]
+
+__all__ = [
+    "Asked",
+    "Channel",
+    "Connection",
+    "Limit",
+    "Name",
+    "Place",
+    "Places",
+    "Repository",
+    "Seconds",
+    "User",
+]

@@ -1,0 +1,186 @@
+"""Channels without a WebSocket: as server-sent events, and by long polls, from the same places."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+
+from uaitools.auth.principal import Principal
+from uaitools.errors import ServiceError
+from uaitools.hub.api import requests
+from uaitools.hub.broker.port import SERVICE
+from uaitools.hub.channel import Channel, Subscription
+from uaitools.hub.closing import Closing
+from uaitools.hub.commands import CommandError
+from uaitools.hub.frames import split
+from uaitools.hub.membership import Draining
+from uaitools.hub.place import Place, read_places, write_places
+from uaitools.hub.sockets.events import EventSocket
+from uaitools.rest import query
+
+if TYPE_CHECKING:
+    from uaitools.hub.api.upgrade import Upgrade
+    from uaitools.hub.hub import Hub
+
+_STATUS: Final = {"unauthorized": 401, "forbidden": 403}
+
+
+class Following:
+    """Handlers of streams and polls."""
+
+    __slots__ = ("_hub", "_polls", "_upgrade")
+
+    def __init__(self, hub: Hub, upgrade: Upgrade) -> None:
+        self._hub = hub
+        self._upgrade = upgrade
+        self._polls: set[_Poll] = set()
+
+    def __repr__(self) -> str:
+        return f"<Following polls={self.polls}>"
+
+    @property
+    def polls(self) -> int:
+        """Polls that wait now."""
+        return len(self._polls)
+
+    def close(self) -> None:
+        """Answer all who wait."""
+        for poll in self._polls:
+            poll.news.set()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/sse."""
+        asked = query(request, requests.Following)
+        last = request.headers.get("Last-Event-ID")
+        session = await self._upgrade.session(request)
+        channels = await self._channels(asked, session.principal)
+        after = _after(asked.after if last is None else last)
+        socket = EventSocket(session, request)
+        session.socket = socket
+        begun = []
+        for channel in channels:
+            place = after.get(channel.name)
+            recovered = channel.reaches(place)
+            offset = place.offset if place and recovered else None
+            subscription = self._hub.members.subscribe(session, channel, None, offset)
+            socket.places[channel.name] = Place(channel.ring.epoch, subscription.offset)
+            begun.append(_begun(subscription, recovered))
+        socket.begin(begun)
+        self._hub.resume(session)
+        return await socket.serve()
+
+    async def poll(self, request: web.Request) -> bytes:
+        """GET /v1/poll."""
+        if self._hub.draining:
+            raise Draining
+        asked = query(request, requests.Polling)
+        principal, _ = await self._upgrade.principal(request)
+        channels = await self._channels(asked, principal)
+        after = _after(asked.after)
+        news = asyncio.Event()
+        sinks = [_Poll(channel, after.get(channel.name), news) for channel in channels]
+        self._polls.update(sinks)
+        try:
+            known = all(sink.recovered for sink in sinks)
+            if known and not any(sink.look() for sink in sinks):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(asked.wait):
+                        await news.wait()
+            places = {sink.channel.name: sink.place for sink in sinks}
+            said = [sink.document() for sink in sinks]
+        finally:
+            self._polls.difference_update(sinks)
+            for sink in sinks:
+                sink.close()
+        return orjson.dumps({"after": write_places(places), "channels": said})
+
+    async def _channels(self, asked: requests.Following, principal: Principal) -> list[Channel]:
+        """The channels that are asked for. Raises ServiceError."""
+        try:
+            for name in asked.channel:
+                self._hub.rules.check_reader(
+                    name, principal, granted=self._granted(principal, name, asked.grant)
+                )
+        except CommandError as error:
+            raise ServiceError(_STATUS.get(error.code, 400), str(error), SERVICE) from error
+        return [await self._hub.channels.open(name) for name in dict.fromkeys(asked.channel)]
+
+    def _granted(self, principal: Principal, name: str, grants: tuple[str, ...]) -> bool:
+        for grant in grants:
+            with suppress(CommandError):  # it is for another one of the channels
+                if self._hub.members.granted(principal, name, grant):
+                    return True
+        return False
+
+
+class _Poll:
+    """A sink that takes what there is, once. recovered: None without a place to go on from."""
+
+    def __init__(self, channel: Channel, place: Place | None, news: asyncio.Event) -> None:
+        self.channel = channel
+        self.news = news
+        self.recovered = channel.reaches(place)
+        self.paused = False
+        self._messages: list[bytes] = []
+        offset = place.offset if place and self.recovered else None
+        self._subscription = channel.subscribe(self, None, offset)
+
+    @property
+    def place(self) -> Place:
+        """Up to where it has what there is."""
+        return Place(self._subscription.ring.epoch, self._subscription.offset)
+
+    def look(self) -> bool:
+        """Take what there is already; whether there is any."""
+        self.channel.catch_up(self._subscription)
+        return bool(self._messages)
+
+    def document(self) -> dict[str, Any]:
+        """What the client gets."""
+        messages = [orjson.Fragment(one) for one in self._messages]
+        return {**_begun(self._subscription, self.recovered), "messages": messages}
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self.channel.unsubscribe(self._subscription)
+
+    def deliver(self, data: bytes) -> None:
+        """See channel.Sink."""
+        self._messages += [text for _, text in split(data)]
+        self.paused = True  # one answer is made of one piece
+        self.news.set()
+
+    def gap(self, _channel: Channel, _first: int, _last: int) -> None:
+        """See channel.Sink."""
+        self.recovered = False
+        self.news.set()
+
+    def reset(self, _channel: Channel) -> None:
+        """See channel.Sink."""
+        self.recovered = False
+        self.news.set()
+
+    def end(self, _closing: Closing) -> None:
+        """See channel.Sink."""
+        self.recovered = False
+        self.news.set()
+
+
+def _begun(subscription: Subscription, recovered: bool | None) -> dict[str, Any]:
+    return {
+        "channel": subscription.channel.name,
+        "epoch": subscription.ring.epoch,
+        "offset": subscription.offset,
+        "recovered": recovered,
+    }
+
+
+def _after(text: str) -> dict[str, Place]:
+    try:
+        return read_places(text)
+    except ValueError as error:
+        raise ServiceError(422, f"after: {error}", SERVICE) from error

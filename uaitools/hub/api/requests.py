@@ -1,0 +1,95 @@
+"""What comes over HTTP: bodies and queries, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from uaitools.hub.api.fields import (
+    Asked,
+    Channel,
+    Connection,
+    Limit,
+    Name,
+    Places,
+    Repository,
+    Seconds,
+    User,
+)
+
+
+class Said(Asked):
+    """What is sent to somebody. besides: the connection that does not get it."""
+
+    type: Name = "message"
+    data: Any = None
+    repository_id: Repository | None = None
+    user_id: User | None = None
+    besides: Connection | None = None
+
+
+class Publication(Said):
+    """A message for a channel."""
+
+    channel: Channel
+
+
+class Direct(Asked):
+    """A notice for one connection. type: its `event`."""
+
+    type: Name = "message"
+    data: Any = None
+
+
+class Disconnect(Asked):
+    """Whose connections end: a user's, or one."""
+
+    user: User | None = None
+    connection: Connection | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.user is None) is (self.connection is None):
+            raise ValueError("give user or connection")
+        return self
+
+
+class PresenceQuery(Asked):
+    """A page of who is in a channel, after a user."""
+
+    after: User | None = None
+    limit: Limit = 100
+
+
+class HistoryQuery(Asked):
+    """A page of a channel's messages, after a place or the newest."""
+
+    epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    offset: Annotated[int, Field(ge=0, lt=1 << 53)] = 0
+    limit: Limit = 100
+
+
+class ConnectionsQuery(Asked):
+    """A page of the connections of this node, after one, by id."""
+
+    user: User | None = None
+    channel: Channel | None = None
+    lag: Annotated[int, Field(ge=0)] = 0
+    after: Connection | None = None
+    limit: Limit = 100
+
+
+class Following(Asked):
+    """Channels to follow. after: a place in them. grant: tokens for private ones. token: who."""
+
+    channel: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=32)]
+    after: Places = ""
+    grant: Annotated[tuple[str, ...], Field(max_length=32)] = ()
+    token: Annotated[str, Field(max_length=8192)] | None = None
+
+
+class Polling(Following):
+    """The same, and how long to wait for something: seconds."""
+
+    wait: Seconds = 25

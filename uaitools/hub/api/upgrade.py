@@ -1,0 +1,83 @@
+"""GET /ws: who may connect, and the socket that he gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import hdrs, web
+
+from uaitools import log
+from uaitools.auth.authenticator import Authenticator
+from uaitools.auth.credential import Credential
+from uaitools.auth.middleware import PRINCIPAL, access, credential_of
+from uaitools.auth.principal import Principal
+from uaitools.hub.api.addresses import client_address
+from uaitools.hub.api.origins import Origins
+from uaitools.hub.broker.port import SERVICE
+from uaitools.hub.handshake import accept
+from uaitools.hub.session import Session
+from uaitools.hub.sockets.aiohttp import AiohttpSocket
+from uaitools.hub.sockets.handover import hand_over, unsupported
+from uaitools.hub.sockets.native import NativeSocket
+
+if TYPE_CHECKING:
+    from uaitools.hub.hub import Hub
+
+# Up to there what is too long is a mistake that is answered; beyond, the connection ends.
+_TIMES: Final = 4
+
+_log = log.get_logger(__name__)
+
+
+class Upgrade:
+    """Handlers of upgrades. authenticator: judges tokens in the query."""
+
+    __slots__ = ("_authenticator", "_hub", "_native", "_origins")
+
+    def __init__(self, hub: Hub, authenticator: Authenticator | None) -> None:
+        self._hub = hub
+        self._authenticator = authenticator
+        self._origins = Origins(hub.config.origins)
+        missing = unsupported() if hub.config.mode == "auto" else ""
+        self._native = hub.config.mode != "aiohttp" and not missing
+        if missing:
+            _log.error("sockets are aiohttp's, which take ten times the memory", reason=missing)
+
+    def __repr__(self) -> str:
+        return f"<Upgrade native={self._native} {self._origins!r}>"
+
+    @access("optional")
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        """GET /ws."""
+        accepted = accept(request.headers)
+        session = await self.session(request)
+        largest = _TIMES * self._hub.largest
+        if not self._native:
+            compress = self._hub.config.compression
+            ours = AiohttpSocket(session, request, largest, compress=compress)
+            session.socket = ours
+            return await ours.serve()
+        socket = NativeSocket(session, largest)
+        session.socket = socket
+        try:
+            return hand_over(request, accepted, socket)
+        except ConnectionResetError:
+            return web.Response(status=400)  # nobody is there to read it
+
+    async def session(self, request: web.Request) -> Session:
+        """A session for who asks. Raises ServiceError."""
+        self._origins.check(request.headers.get(hdrs.ORIGIN), request.host)
+        principal, credential = await self.principal(request)
+        forwarded = request.headers.getall("X-Forwarded-For", ())
+        address = client_address(request.remote, forwarded, self._hub.config.trusted)
+        session = await self._hub.admit(principal, address)
+        session.credential = credential if principal.kind == "key" else None
+        return session
+
+    async def principal(self, request: web.Request) -> tuple[Principal, Credential | None]:
+        """Who asks, and with what: a header's credential, or the query's. Raises AuthError."""
+        brought = credential_of(request, SERVICE)
+        if brought is None and "token" in request.query and self._authenticator is not None:
+            brought = Credential("bearer", request.query["token"].encode())
+            return await self._authenticator.admit(brought), brought
+        return request[PRINCIPAL], brought

@@ -1,0 +1,182 @@
+"""Who is connected, and to which channels: how that changes."""
+
+from __future__ import annotations
+
+from time import time
+from typing import Final
+
+from uaitools.auth.authenticator import Authenticator
+from uaitools.auth.credential import Credential
+from uaitools.auth.principal import GUEST, Principal
+from uaitools.errors import ServiceError
+from uaitools.hub.broker.port import SERVICE, Broker
+from uaitools.hub.channel import Channel, Subscription
+from uaitools.hub.channels import Channels
+from uaitools.hub.commands import CommandError
+from uaitools.hub.config import HubConfig
+from uaitools.hub.filters import Filter
+from uaitools.hub.grants import Grants
+from uaitools.hub.rules import ALL, USER, Rules
+from uaitools.hub.session import Session
+from uaitools.hub.sessions import Sessions
+
+_KEY: Final = "key"  # the kind of principal whose credential may be revoked
+
+
+class Membership:
+    """The sessions of a hub with their subscriptions. authenticator: None, everyone is admitted."""
+
+    __slots__ = (
+        "_authenticator",
+        "_broker",
+        "_channels",
+        "_config",
+        "_grants",
+        "rules",
+        "sessions",
+    )
+
+    def __init__(
+        self,
+        config: HubConfig,
+        rules: Rules,
+        channels: Channels,
+        broker: Broker,
+        authenticator: Authenticator | None,
+    ) -> None:
+        self.rules = rules
+        self.sessions = Sessions(config.per_user, config.per_address)
+        self._config = config
+        self._channels = channels
+        self._broker = broker
+        self._authenticator = authenticator
+        secret = config.token_secret
+        self._grants = Grants(secret.get_secret_value().encode()) if secret else None
+
+    def __repr__(self) -> str:
+        return f"<Membership {self.sessions!r}>"
+
+    # -- connections --------------------------------------------------------------------------
+
+    async def prepare(self, principal: Principal) -> None:
+        """Open what a connection of a principal is subscribed to from its start.
+
+        Raises ServiceError when it may not connect, or not now.
+        """
+        self.sessions.check_user(None if principal.kind == "anonymous" else principal.id)
+        for name in self._usual(principal):
+            await self._channels.open(name)
+
+    def enter(self, session: Session) -> None:
+        """A connection has begun whose principal was prepared for."""
+        self.sessions.add(session)
+        if session.admitted:
+            self._welcome(session)
+
+    async def identify(self, session: Session, credential: Credential) -> None:
+        """Take the credential that a connection brings after it has begun.
+
+        Raises AuthError, and CommandError when it is another user's.
+        """
+        authenticator = self._authenticator
+        if authenticator is None or not authenticator.enabled:
+            return
+        principal = await authenticator.admit(credential)
+        if session.user not in (None, principal.id):
+            raise CommandError("forbidden", "the connection is another user's; open another one")
+        new = session.user is None
+        if new:
+            await self.prepare(principal)
+        if session not in self.sessions:
+            return  # it has gone meanwhile
+        self._become(session, principal)
+        session.credential = credential if principal.kind == _KEY else None
+        if new:
+            self._welcome(session)
+
+    def judge_again(self, session: Session) -> bool:
+        """Whether the credential of a session is still good, keys having changed."""
+        if session.credential is None or self._authenticator is None:
+            return True
+        try:
+            principal = self._authenticator.authenticate(session.credential, time())
+        except ServiceError as error:
+            return error.code >= 500
+        session.principal = principal
+        return True
+
+    def leave(self, session: Session) -> None:
+        """A connection has ended."""
+        if self.sessions.remove(session):
+            for name in list(session.subscriptions):
+                self.unsubscribe(session, name)
+
+    def _become(self, session: Session, principal: Principal) -> None:
+        """The session is a known principal's from now on, with the channels that it has."""
+        before, session.principal = session.principal, principal
+        self.sessions.identify(session)
+        if before.id != principal.id:
+            for subscription in session.subscriptions.values():
+                self._count(subscription.channel, before, -1)
+                self._count(subscription.channel, principal, 1)
+
+    def _welcome(self, session: Session) -> None:
+        config = self._config
+        said = {"connection": session.id, "user": session.user}
+        session.say({"type": "welcome", **said, "ping": config.ping, "largest": config.largest})
+        for name in self._usual(session.principal):
+            channel = self._channels.get(name)
+            if channel is not None and name not in session.subscriptions:
+                self.subscribe(session, channel, None, None)
+
+    def _usual(self, principal: Principal) -> tuple[str, ...]:
+        if principal == GUEST:
+            return ()
+        return (ALL,) if principal.kind == "anonymous" else (ALL, USER + principal.id)
+
+    # -- channels -----------------------------------------------------------------------------
+
+    def granted(self, principal: Principal, channel: str, token: str | None) -> bool:
+        """Whether a token for a channel is there and good. Raises CommandError for a bad one."""
+        if token is None:
+            return False
+        if self._grants is None:
+            raise CommandError("forbidden", "there are no channels with tokens here")
+        self._grants.check(token, principal.id, channel, time())
+        return True
+
+    def subscribe(
+        self, session: Session, channel: Channel, wanted: Filter | None, offset: int | None
+    ) -> Subscription:
+        """Give a session what comes in a channel after an offset, or from now on."""
+        before = session.subscriptions.get(channel.name)
+        if before is not None:
+            before.channel.unsubscribe(before)
+        else:
+            self._count(channel, session.principal, 1)
+        subscription = channel.subscribe(session, wanted, offset)
+        session.subscriptions[channel.name] = subscription
+        return subscription
+
+    def unsubscribe(self, session: Session, name: str) -> None:
+        """Give it nothing more of a channel that it has."""
+        subscription = session.subscriptions.pop(name)
+        subscription.channel.unsubscribe(subscription)
+        self._count(subscription.channel, session.principal, -1)
+
+    def _count(self, channel: Channel, principal: Principal, step: int) -> None:
+        if not self.rules.find(channel.name).presence:
+            return
+        count = channel.users.get(principal.id, 0) + step
+        if count:
+            channel.users[principal.id] = count
+        else:
+            channel.users.pop(principal.id, None)
+        self._broker.attend(channel.name, principal.id, count)
+
+
+class Draining(ServiceError):
+    """This node stops (503)."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "this node stops; connect to another one", SERVICE, retry_after=1)

@@ -1,0 +1,142 @@
+"""The hub as a server: an aiohttp application, listening."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from uaitools.addresses import Address
+from uaitools.auth.authenticator import Authenticator
+from uaitools.auth.config import AuthConfig
+from uaitools.hub.api.resources import Api
+from uaitools.hub.broker.port import SERVICE, Broker
+from uaitools.hub.config import HubConfig
+from uaitools.hub.echo import echo
+from uaitools.hub.hub import Hub
+from uaitools.hub.metrics import samples
+from uaitools.metrics import Registry, Snapshot
+from uaitools.web import Health, application
+
+BACKLOG: Final = 4096  # connections that wait to be accepted, as after a drain of another node
+_BODY: Final = 1024 * 1024  # bytes of a request
+
+
+class HubServer:
+    """A service of `lifecycle.run`, or used by itself.
+
+        async with HubServer(HubConfig(listen=Address("127.0.0.1", 0))) as server:
+            print(server.address)
+
+    auth: whose credentials are good; without it everyone may do everything. broker: what shares
+    messages with other nodes. sockets: listening ones to use instead of opening `config.listen`.
+    echo: say what a WebSocket at /echo says, for the Autobahn testsuite.
+    """
+
+    def __init__(
+        self,
+        config: HubConfig,
+        *,
+        auth: AuthConfig | None = None,
+        broker: Broker | None = None,
+        sockets: Sequence[socket.socket] = (),
+        echo: bool = False,
+    ) -> None:
+        auth = auth or AuthConfig()
+        self._authenticator = Authenticator(auth, audience=SERVICE) if auth.enabled else None
+        self.hub = Hub(config, authenticator=self._authenticator, broker=broker)
+        self._api = Api(self.hub, self._authenticator)
+        self._config = config
+        self._sockets = tuple(sockets)
+        self._echo = echo
+        self._runner: web.AppRunner | None = None
+        self._address = config.listen
+
+    def __repr__(self) -> str:
+        return f"<HubServer {self.address} {self.hub!r}>"
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        return self._address
+
+    async def start(self) -> None:
+        """Take part, then listen. Raises OSError and Unavailable."""
+        if self._authenticator is not None:
+            await self._authenticator.start()
+        try:
+            await self.hub.start()
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def drain(self, deadline: float) -> None:
+        """Send everybody elsewhere, finish what is under way."""
+        self.hub.draining = True
+        self._api.following.close()
+        await self.hub.drain(deadline)
+
+    async def stop(self) -> None:
+        """Release everything."""
+        self._api.following.close()
+        await self.hub.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._authenticator is not None:
+            await self._authenticator.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _listen(self) -> None:
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=1
+        )
+        await self._runner.setup()
+        if self._sockets:
+            sites: list[web.BaseSite] = [
+                web.SockSite(self._runner, one, backlog=BACKLOG) for one in self._sockets
+            ]
+        else:
+            listen = self._config.listen
+            sites = [web.TCPSite(self._runner, listen.host, listen.port, backlog=BACKLOG)]
+        for site in sites:
+            await site.start()
+        self._address = Address(*self._runner.addresses[0][:2])
+
+    def _application(self) -> web.Application:
+        registry = Registry()
+        registry.add(lambda: samples(self.hub, self._api))
+
+        async def snapshot() -> Snapshot:
+            return registry.snapshot()
+
+        app = application(
+            SERVICE,
+            health=self._health,
+            snapshot=snapshot,
+            app=web.Application(client_max_size=_BODY),
+            authenticator=self._authenticator,
+            cors=self._config.cors,
+        )
+        self._api.add_to(app, secured=self._authenticator is not None)
+        if self._echo:
+            app.router.add_get("/echo", echo)
+        return app
+
+    def _health(self) -> Health:
+        dependencies: Mapping[str, bool] = {"broker": not self.hub.broker.failing}
+        return Health(dependencies, draining=self.hub.draining)

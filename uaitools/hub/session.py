@@ -1,0 +1,243 @@
+"""One client: who it is, what it is subscribed to, and what it says, whatever socket it has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Container
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from uaitools import log
+from uaitools.auth.principal import Principal
+from uaitools.errors import ServiceError
+from uaitools.hub.channel import Channel, Subscription
+from uaitools.hub.closing import MISTAKES, RATE, SLOW, Closing
+from uaitools.hub.commands import BadCommand, Command, CommandError, read_command, read_id
+from uaitools.hub.message import frame_text
+from uaitools.hub.pace import Pace
+from uaitools.tasks import spawn
+
+if TYPE_CHECKING:
+    from uaitools.auth.credential import Credential
+    from uaitools.hub.sockets.port import Socket
+
+WAITING: Final = 64  # commands of one connection that wait for the one before them
+REPLIES: Final = 512 * 1024  # bytes that may wait to be sent to a client; then it goes
+_MISTAKES: Final = Pace(10 / 60, 10)
+
+_log = log.get_logger(__name__)
+
+
+class Host(Protocol):
+    """What a session belongs to."""
+
+    @property
+    def pace(self) -> Pace:
+        """Of commands."""
+
+    @property
+    def largest(self) -> int:
+        """Bytes of a command."""
+
+    @property
+    def added(self) -> Container[str]:
+        """Commands that the application has added."""
+
+    def perform(self, session: Session, command: Command) -> Awaitable[dict[str, Any]]:
+        """Do what a command says; the reply. Raises CommandError and ServiceError."""
+
+    def entered(self, session: Session) -> None:
+        """Its connection has begun."""
+
+    def resume(self, session: Session) -> None:
+        """It can be written to again."""
+
+    def ended(self, closing: Closing) -> None:
+        """It is disconnected."""
+
+    def left(self, session: Session) -> None:
+        """Its connection has ended."""
+
+
+class Session:
+    """A connection with what belongs to it: a sink of channels, a receiver of its socket.
+
+    id: of the connection. address: the client's. since: when it came, by the loop's clock.
+    credential: kept where it may be revoked. pinged: when it was last asked whether it lives.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_full",
+        "_host",
+        "_mistakes_full",
+        "_waiting",
+        "address",
+        "credential",
+        "id",
+        "pinged",
+        "principal",
+        "since",
+        "socket",
+        "subscriptions",
+    )
+
+    socket: Socket
+
+    def __init__(
+        self,
+        host: Host,
+        name: str,
+        principal: Principal,
+        address: str,
+        now: float,
+    ) -> None:
+        self.id = name
+        self.principal = principal
+        self.address = address
+        self.since = now
+        self.pinged = 0.0
+        self.credential: Credential | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self._host = host
+        self._ended = False
+        self._full = 0.0  # of commands, see Pace
+        self._mistakes_full = 0.0
+        self._waiting: deque[Command] | None = None  # while commands are done
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} user={self.user} channels={len(self.subscriptions)}>"
+
+    @property
+    def user(self) -> str | None:
+        """Whose it is, where that is known."""
+        return None if self.principal.kind == "anonymous" else self.principal.id
+
+    @property
+    def admitted(self) -> bool:
+        """Whether it has a credential, or none is needed."""
+        return self.principal.kind != "anonymous" or bool(self.principal.scopes)
+
+    @property
+    def lag(self) -> int:
+        """Messages that it has not got."""
+        return sum(one.lag for one in self.subscriptions.values())
+
+    # -- what it gets: see channel.Sink -----------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """It does not read as fast as it is written to."""
+        return self.socket.paused
+
+    def deliver(self, data: bytes) -> None:
+        """Write framed messages."""
+        self.socket.write(data)
+
+    def gap(self, channel: Channel, first: int, last: int) -> None:
+        """Say that it does not get some messages."""
+        self.say({"type": "gap", "channel": channel.name, "from": first, "to": last})
+
+    def reset(self, channel: Channel) -> None:
+        """Say that a channel's history was lost."""
+        place = {"epoch": channel.ring.epoch, "offset": channel.ring.head}
+        self.say({"type": "reset", "channel": channel.name, **place})
+
+    def end(self, closing: Closing) -> None:
+        """Disconnect it."""
+        if not self._ended:
+            self._ended = True
+            self._host.ended(closing)
+            self.socket.end(closing)
+
+    def say(self, document: object) -> None:
+        """Write a reply or a notice. It is never dropped: who reads none of them goes."""
+        self.socket.write(frame_text(document))
+        if self.socket.kept > REPLIES:
+            self.end(SLOW)
+
+    # -- what it says: see socket.Receiver --------------------------------------------------
+
+    def opened(self) -> None:
+        """It can be written to."""
+        self._host.entered(self)
+
+    def text(self, text: str) -> None:
+        """Do a command, after those before it."""
+        host = self._host
+        try:
+            self._check(text)
+            command = read_command(text, host.added)
+        except BadCommand as mistake:
+            self._complain(mistake, mistake.id)
+            return
+        if self._waiting is None:
+            self._waiting = deque((command,))
+            spawn(self._work(self._waiting), name="do commands")
+        elif len(self._waiting) < WAITING:
+            self._waiting.append(command)
+        else:
+            self._complain(BadCommand("too_many", "commands before this one wait"), command.id)
+
+    def binary(self, _data: bytes) -> None:
+        """Nothing that comes in bytes is a command."""
+        self._complain(BadCommand("bad_json", "a command is JSON in a text message"), None)
+
+    def resumed(self) -> None:
+        """It reads again."""
+        self._host.resume(self)
+
+    def lost(self) -> None:
+        """It has gone."""
+        if self._waiting is not None:
+            self._waiting.clear()
+        self._host.left(self)
+
+    def _check(self, text: str) -> None:
+        """Raises BadCommand for what is too long, or too often."""
+        host, pace = self._host, self._host.pace
+        # An upper bound of its bytes is enough for nearly all.
+        if len(text) * 4 > host.largest and len(text.encode()) > host.largest:
+            raise BadCommand("too_long", f"a command has at most {host.largest} bytes")
+        full = pace.admit(self._full, asyncio.get_running_loop().time())
+        if full is None:
+            reason = f"at most {pace.rate:g} commands a second"
+            raise BadCommand("too_many", reason, read_id(text))
+        self._full = full
+
+    async def _work(self, commands: deque[Command]) -> None:
+        while commands:
+            await self._do(commands[0])
+            if commands:
+                commands.popleft()
+        self._waiting = None
+
+    async def _do(self, command: Command) -> None:
+        try:
+            reply = await self._host.perform(self, command)
+        except BadCommand as mistake:
+            self._complain(mistake, command.id)
+        except CommandError as error:
+            self._refuse(error.code, str(error), command.id)
+        except ServiceError as error:
+            code = "unavailable" if error.code == 503 else "internal"
+            self._refuse(code, error.message, command.id)
+        except Exception as error:  # a handler of the application's may raise anything
+            _log.error("command failed", type=command.type, connection=self.id, exc_info=error)
+            self._refuse("internal", "the hub failed; its log says why", command.id)
+        else:
+            self.say({"id": command.id, **reply})
+
+    def _complain(self, mistake: BadCommand, command: int | None) -> None:
+        """Say what is wrong; who goes on like that is disconnected."""
+        self._refuse(mistake.code, str(mistake), command)
+        now = asyncio.get_running_loop().time()
+        full = _MISTAKES.admit(self._mistakes_full, now)
+        if full is None:
+            self.end(RATE if mistake.code == "too_many" else MISTAKES)
+        else:
+            self._mistakes_full = full
+
+    def _refuse(self, code: str, message: str, command: int | None) -> None:
+        reply: dict[str, Any] = {"type": "error", "code": code, "message": message}
+        self.say(reply if command is None else {"id": command, **reply})
