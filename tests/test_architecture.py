@@ -115,6 +115,8 @@ PURE_IN_HUB = (
     "channel.py",
     "closing.py",
     "commands.py",
+    "deflate.py",
+    "extensions.py",
     "filters.py",
     "frames.py",
     "handshake.py",

@@ -16,6 +16,7 @@ from wsproto.events import (
 from wsproto.events import Ping as SentPing
 from wsproto.events import Pong as SentPong
 
+from tests.hub.client import MASK, frame
 from uaitools.hub.frames import (
     BINARY,
     CLOSE,
@@ -35,25 +36,6 @@ from uaitools.hub.frames import (
 )
 
 LARGEST = 64 * 1024
-MASK = b"\x01\x02\x03\x04"
-
-
-def masked(payload: bytes, mask: bytes = MASK) -> bytes:
-    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
-
-
-def frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0, mask: bytes = MASK
-) -> bytes:
-    """A client's frame, by hand."""
-    size = len(payload)
-    if size < 126:
-        length = bytes([0x80 | size])
-    elif size < 65536:
-        length = b"\xfe" + size.to_bytes(2, "big")
-    else:
-        length = b"\xff" + size.to_bytes(8, "big")
-    return bytes([fin << 7 | reserved | opcode]) + length + mask + masked(payload, mask)
 
 
 def read(*pieces: bytes, largest: int = LARGEST) -> list[Event]:

@@ -3,6 +3,7 @@
 Pure:
 
     frames      what a client's bytes say, and how messages are written: RFC 6455
+    deflate     compressed messages: RFC 7692; extensions: who gets them
     ring        the last messages of a channel, framed once for all
     channel     who gets them, and what becomes of who is slow
     filters     which messages a subscriber wants

@@ -19,6 +19,8 @@ CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
 
+COMPRESSED: Final = 0x40  # RSV1, in the first frame of a message: RFC 7692 6
+
 _FIN: Final = 0x80
 _RESERVED: Final = 0x70
 _OPCODE: Final = 0x0F
@@ -86,27 +88,35 @@ class Close:
 
 
 Event = Text | Binary | Ping | Pong | Close
+# A compressed message, and how many bytes it has at most -> the message. Raises Violation.
+Inflate = Callable[[bytes, int], bytes]
 
 
 class FrameReader:
     """Makes messages of the bytes of one client.
 
-    largest: bytes of a message, its fragments together. After a Close or a Violation nothing more
-    may be fed.
+    largest: bytes of a message, its fragments together. inflate: for a client who may compress.
+    After a Close or a Violation nothing more may be fed.
     """
 
-    __slots__ = ("_decoder", "_largest", "_message", "_needed", "_opcode", "_rest")
+    __slots__ = ("_decoder", "_inflate", "_largest", "_message", "_needed", "_opcode", "_rest")
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, inflate: Inflate | None = None) -> None:
         self._largest = largest
+        self._inflate = inflate
         self._rest = _NOTHING  # of a frame that is not whole yet
         self._needed = 0  # bytes that it has at least
-        self._opcode = CONTINUATION  # of the message whose fragments are coming
+        self._opcode = CONTINUATION  # of the message whose fragments come, and COMPRESSED
         self._message: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def __repr__(self) -> str:
         return f"<FrameReader rest={len(self._rest)} fragmented={self._message is not None}>"
+
+    @property
+    def inflates(self) -> bool:
+        """Whether the client may compress."""
+        return self._inflate is not None
 
     @property
     def kept(self) -> int:
@@ -138,7 +148,7 @@ class FrameReader:
                 length = _extended(buffer[at + 2 : begin - 4], length)
             had = len(self._message) if self._message is not None else 0
             if not first & _CONTROL and length > self._largest - had:
-                raise Violation(TOO_BIG, f"a message has at most {self._largest} bytes")
+                self._check_compressed(first, had + length)
             self._needed += length
             if end - begin < length:
                 break
@@ -154,7 +164,8 @@ class FrameReader:
     def _check(self, first: int, second: int, length: int) -> None:
         """Refuse a frame by its first two bytes, before its payload has come."""
         opcode = first & _OPCODE
-        if first & _RESERVED:
+        reserved = first & _RESERVED
+        if reserved and not (reserved == COMPRESSED and self._inflate and opcode in (TEXT, BINARY)):
             raise Violation(PROTOCOL_ERROR, "a reserved bit is set")
         if not second & _MASKED:
             raise Violation(PROTOCOL_ERROR, "a client's frames are masked")
@@ -167,6 +178,15 @@ class FrameReader:
             raise Violation(PROTOCOL_ERROR, "an opcode is not known")
         elif (opcode == CONTINUATION) is (self._message is None):
             raise Violation(PROTOCOL_ERROR, "fragments of messages do not fit")
+
+    def _check_compressed(self, first: int, size: int) -> None:
+        """Refuse a message that is longer than `largest`, unless it may be shorter inflated.
+
+        The worst codes of DEFLATE take 9 bits a byte; some room is left for many small blocks.
+        """
+        compressed = (first | self._opcode) & COMPRESSED
+        if not compressed or size > self._largest + self._largest // 4 + 64:
+            raise Violation(TOO_BIG, f"a message has at most {self._largest} bytes")
 
     def _frame(self, first: int, payload: bytes) -> Event | None:
         """What a whole frame completes."""
@@ -181,9 +201,11 @@ class FrameReader:
         final = bool(first & _FIN)
         if self._message is None:
             if final:
+                if first & COMPRESSED:
+                    payload = self._inflated(payload)
                 return Text(_text(payload)) if opcode == TEXT else Binary(payload)
-            self._opcode, self._message = opcode, bytearray()
-            self._decoder = _new_decoder() if opcode == TEXT else None
+            self._opcode, self._message = first & (COMPRESSED | _OPCODE), bytearray()
+            self._decoder = _new_decoder() if self._opcode == TEXT else None
         return self._fragment(payload, final=final)
 
     def _fragment(self, payload: bytes, *, final: bool) -> Event | None:
@@ -197,8 +219,16 @@ class FrameReader:
                 raise Violation(INVALID_DATA, "text is not UTF-8") from error
         if not final:
             return None
+        opcode, self._opcode = self._opcode, CONTINUATION
         self._message = self._decoder = None
-        return Text(message.decode()) if self._opcode == TEXT else Binary(bytes(message))
+        if opcode & COMPRESSED:
+            data = self._inflated(bytes(message))
+            return Text(_text(data)) if opcode & _OPCODE == TEXT else Binary(data)
+        return Text(message.decode()) if opcode == TEXT else Binary(bytes(message))
+
+    def _inflated(self, data: bytes) -> bytes:
+        assert self._inflate is not None
+        return self._inflate(data, self._largest)
 
 
 def _extended(length: bytes, kind: int) -> int:
