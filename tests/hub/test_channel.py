@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hub.readers import Reader, channel, publish
-from uaitools.hub.channel import Policy, Subscription
+from uaitools.hub.channel import Channel, ChannelPolicy, Policy, Subscription
 from uaitools.hub.closing import SLOW
+from uaitools.hub.deflate import deflated
 from uaitools.hub.filters import compile_filter
+from uaitools.hub.message import Message, frame_message, read_data
+from uaitools.hub.ring import Ring
 
 SIZE = 6
 
@@ -112,6 +115,57 @@ def test_a_filter_is_asked_once_a_message_for_all_who_have_it() -> None:
         [0, 5, 1, 2],
     ]
     assert [subscription.lag for subscription in subscriptions] == [0, 0, 0]
+
+
+class Taker(Reader):
+    """Keeps the bytes themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[bytes] = []
+
+    def deliver(self, data: bytes) -> None:
+        self.taken.append(data)
+
+
+def test_a_message_is_compressed_once_for_all_who_read_it_so_and_not_for_others() -> None:
+    one = Channel("c", ChannelPolicy(), Ring("e"), read_data)
+    small, plain = [Taker() for _ in range(4)], [Taker(), Taker()]
+    wanted = compile_filter({"eq": ["n", 1]})
+    subscriptions = [
+        *(one.subscribe(sink, None, None, deflate=True) for sink in small[:2]),
+        one.subscribe(plain[0], None, None),
+        *(one.subscribe(sink, wanted, None, deflate=True) for sink in small[2:]),
+        one.subscribe(plain[1], wanted, None),
+    ]
+    assert subscriptions[3].group is subscriptions[5].group  # it is judged once for both
+    frames = [
+        frame_message("c", n, Message("t", b'{"n":1,"text":"%b"}' % (b"again " * n), 0.0))
+        for n in (30, 31, 32)
+    ]
+    one.append(frames[0], {"n": 1}, 0.0)
+    deliver(*subscriptions)
+    compressed = small[0].taken[0]
+    assert compressed == deflated(frames[0]) != frames[0]
+    assert all(sink.taken[0] is compressed for sink in small)
+    assert all(sink.taken[0] is frames[0] for sink in plain)
+
+    one.append(frames[1], {"n": 1}, 0.0)
+    one.append(frames[2], {"n": 2}, 0.0)
+    deliver(*subscriptions)
+    assert small[0].taken[1] == deflated(frames[1]) + deflated(frames[2])
+    assert small[1].taken[1] is small[0].taken[1]  # joined once, too
+    assert small[2].taken[1] == small[3].taken[1] == deflated(frames[1])
+    assert [sink.taken[1] for sink in plain] == [frames[1] + frames[2], frames[1]]
+
+
+def test_nothing_is_compressed_where_nobody_reads_it_so() -> None:
+    one, reader = channel(size=SIZE), Reader()
+    subscription = one.subscribe(reader, None, None)
+    publish(one, "again " * 30)
+    deliver(subscription)
+
+    assert one.ring.bytes == len(one.ring.after(0)[0])
 
 
 steps = st.lists(

@@ -3,6 +3,8 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uaitools.hub.deflate import deflated
+from uaitools.hub.frames import TEXT, encode
 from uaitools.hub.ring import PIECE, Ring
 
 steps = st.lists(
@@ -74,3 +76,70 @@ def test_what_has_grown_old_is_lost_and_said_to_be() -> None:
     ring.append(b"b", 9.0)
     ring.expire(11.0)
     assert (ring.lost(0), ring.after(0), ring.head) == (1, [b"b"], 2)
+
+
+def whole(text: bytes) -> bytes:
+    return encode(TEXT, text)
+
+
+def test_a_message_is_compressed_once_for_all_who_get_it_so() -> None:
+    ring = Ring("e")
+    frames = [whole(b"message " * 20), whole(b"short"), whole(b"another " * 20)]
+    for frame in frames:
+        ring.append(frame, 0.0)
+    plain = ring.bytes
+    first, upto = ring.piece(0, deflate=True)
+    newest, _ = ring.piece(2, deflate=True)
+
+    assert (first, upto) == (b"".join(map(deflated, frames)), 3)
+    assert ring.piece(2, deflate=True)[0] is newest
+    assert ring.bytes == plain + len(newest) + len(deflated(frames[0]))
+    assert ring.piece(2)[0] is frames[2]
+    assert ring.piece(0, {1, 3}, deflate=True) == (frames[1], 3)
+
+
+def test_what_does_not_shrink_is_kept_once() -> None:
+    ring = Ring("e")
+    ring.append(whole(b"short"), 0.0)
+    before = ring.bytes
+
+    assert ring.piece(0, deflate=True)[0] is ring.piece(0)[0]
+    assert ring.bytes == before
+
+
+def test_a_piece_is_no_longer_before_it_is_compressed() -> None:
+    ring = Ring("e")
+    for _ in range(3):
+        ring.append(whole(b"x" * (PIECE - 100)), 0.0)
+    piece, upto = ring.piece(0, deflate=True)
+
+    assert upto == 1
+    assert len(piece) < PIECE // 10
+
+
+came = st.tuples(st.integers(0, 40), st.sampled_from((0.0, 3.0, 20.0)))
+taken = st.integers(0, 60)
+
+
+@given(st.lists(came | taken, max_size=60), st.integers(1, 6), st.integers(100, 1500))
+def test_both_forms_are_kept_within_the_bounds(
+    steps: list[tuple[int, float] | int], size: int, largest: int
+) -> None:
+    ring, now = Ring("e", size=size, age=10.0, largest=largest), 0.0
+    frames: list[bytes] = []
+    for step in steps:
+        if isinstance(step, tuple):
+            now += step[1]
+            frames.append(whole(b"%d " % len(frames) * step[0]))
+            ring.append(frames[-1], now)
+            one = 0  # what comes is without its other form
+        else:
+            offset = min(step, ring.head)
+            piece, upto = ring.piece(offset, deflate=True)
+            assert piece == b"".join(map(deflated, frames[max(offset, ring.base) : upto]))
+            one = 200  # the longest of them, compressed
+        kept = frames[ring.base :]
+        assert sum(map(len, kept)) <= ring.bytes <= max([largest, *map(len, kept[-1:])]) + one
+    ring.expire(now + 11.0)
+
+    assert (len(ring), ring.bytes) == (0, 0)

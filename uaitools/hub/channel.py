@@ -85,13 +85,27 @@ class Sink(Protocol):
 class Subscription:
     """What one subscriber has got of a channel.
 
-    slow: he was paused since it was last written. ring: whose offset this is.
+    deflate: he reads compressed frames. slow: he was paused since it was last written. ring: whose
+    offset this is.
     """
 
-    __slots__ = ("_omitted", "channel", "ended", "group", "offset", "ring", "sink", "slow")
+    __slots__ = (
+        "_omitted",
+        "channel",
+        "deflate",
+        "ended",
+        "group",
+        "offset",
+        "ring",
+        "sink",
+        "slow",
+    )
 
-    def __init__(self, sink: Sink, channel: Channel, group: Group, offset: int) -> None:
+    def __init__(
+        self, sink: Sink, channel: Channel, group: Group, offset: int, *, deflate: bool
+    ) -> None:
         self.sink = sink
+        self.deflate = deflate
         self.channel = channel
         self.group = group
         self.ring = channel.ring
@@ -118,9 +132,10 @@ class Subscription:
         """What comes next for him, as one piece, which he has got now."""
         ring, group = self.channel.ring, self.group
         if self._omitted is None:
-            data, self.offset = group.piece(ring, self.offset)
+            data, self.offset = group.piece(ring, self.offset, self.deflate)
             return data
-        data, self.offset = ring.piece(self.offset, self._omitted | group.unwanted.keys())
+        without = self._omitted | group.unwanted.keys()
+        data, self.offset = ring.piece(self.offset, without, deflate=self.deflate)
         self._omitted = {one for one in self._omitted if one > self.offset} or None
         return data
 
@@ -128,13 +143,14 @@ class Subscription:
 class Group:
     """Subscriptions that want the same messages: for each of these that is found out once."""
 
-    __slots__ = ("_filter", "_piece", "members", "unwanted")
+    __slots__ = ("_filter", "_pieces", "members", "unwanted")
 
     def __init__(self, wanted: Filter | None) -> None:
         self.members: dict[Subscription, None] = {}
         self._filter = wanted
         self.unwanted: dict[int, None] = {}  # offsets, ascending
-        self._piece = _NONE  # offset, head: what follows, and up to where
+        # offset, head: what follows, and up to where; plain, and compressed
+        self._pieces = [_NONE, _NONE]
 
     def __repr__(self) -> str:
         return f"<Group {self._filter} members={len(self.members)}>"
@@ -161,14 +177,14 @@ class Group:
     def renew(self) -> None:
         """Forget what was found out: the history is another one."""
         self.unwanted.clear()
-        self._piece = _NONE
+        self._pieces = [_NONE, _NONE]
 
-    def piece(self, ring: Ring, offset: int) -> tuple[bytes, int]:
+    def piece(self, ring: Ring, offset: int, deflate: bool) -> tuple[bytes, int]:
         """See Ring.piece: made once for all who have got as far, one after the other."""
-        at, head, data, upto = self._piece
+        at, head, data, upto = self._pieces[deflate]
         if at != offset or head != ring.head:
-            data, upto = ring.piece(offset, self.unwanted)
-            self._piece = (offset, ring.head, data, upto)
+            data, upto = ring.piece(offset, self.unwanted, deflate=deflate)
+            self._pieces[deflate] = (offset, ring.head, data, upto)
         return data, upto
 
 
@@ -225,15 +241,20 @@ class Channel:
             group.judge(offset, data, self.ring.base)
         return offset
 
-    def subscribe(self, sink: Sink, wanted: Filter | None, offset: int | None) -> Subscription:
-        """Give a sink what comes after an offset, after the newest message unless given."""
+    def subscribe(
+        self, sink: Sink, wanted: Filter | None, offset: int | None, *, deflate: bool = False
+    ) -> Subscription:
+        """Give a sink what comes after an offset, after the newest message unless given.
+
+        deflate: the sink takes compressed frames, see hub.deflate.
+        """
         key = wanted.key if wanted is not None else _EVERYTHING
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(wanted)
             self._judge_all(group)
         at = self.ring.head if offset is None else offset
-        subscription = Subscription(sink, self, group, at)
+        subscription = Subscription(sink, self, group, at, deflate=deflate)
         group.members[subscription] = None
         return subscription
 

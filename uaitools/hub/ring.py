@@ -12,6 +12,8 @@ from collections.abc import Container
 from itertools import islice
 from typing import Final
 
+from uaitools.hub.deflate import deflated
+
 SIZE: Final = 256  # messages
 BYTES: Final = 4 * 1024 * 1024  # kept for one channel
 PIECE: Final = 64 * 1024  # bytes written at once, or one message
@@ -21,10 +23,22 @@ class Ring:
     """Messages after `base`, at most `size` of them, none older than `age` seconds.
 
     epoch: another one means that history was lost. base: the offset before the first message.
-    largest: bytes that are kept at most, beside the newest message.
+    largest: bytes that are kept at most, beside the newest message. A message is compressed when
+    somebody first gets it so, and both its forms are kept; where that takes too much room it is
+    forgotten, and done again for whoever comes later.
     """
 
-    __slots__ = ("_age", "_at", "_frames", "_largest", "_size", "bytes", "epoch", "head")
+    __slots__ = (
+        "_age",
+        "_at",
+        "_deflated",
+        "_frames",
+        "_largest",
+        "_size",
+        "bytes",
+        "epoch",
+        "head",
+    )
 
     def __init__(
         self,
@@ -43,6 +57,7 @@ class Ring:
         self._largest = largest
         self._frames: deque[bytes] = deque()
         self._at: deque[float] = deque()  # when each came
+        self._deflated: dict[int, bytes] = {}  # by offset; a frame itself that does not shrink
 
     def __repr__(self) -> str:
         return f"<Ring {self.epoch}:{self.head} messages={len(self)} bytes={self.bytes}>"
@@ -61,6 +76,8 @@ class Ring:
         self.bytes += len(frame)
         self._frames.append(frame)
         self._at.append(now)
+        while self._deflated and self.bytes > self._largest:
+            self._forget(next(iter(self._deflated)))
         while len(self._frames) > self._size or (
             self.bytes > self._largest and len(self._frames) > 1
         ):
@@ -72,6 +89,7 @@ class Ring:
         """Go on after an offset, without what is up to it."""
         self._frames.clear()
         self._at.clear()
+        self._deflated.clear()
         self.head, self.bytes = head, 0
 
     def expire(self, now: float) -> None:
@@ -89,13 +107,19 @@ class Ring:
         end = None if limit is None else begin + limit
         return list(islice(self._frames, begin, end))
 
-    def piece(self, offset: int, without: Container[int] = ()) -> tuple[bytes, int]:
+    def piece(
+        self, offset: int, without: Container[int] = (), *, deflate: bool = False
+    ) -> tuple[bytes, int]:
         """What follows an offset, as one piece of PIECE bytes or so, and the offset it goes up to.
 
-        without: offsets of messages that are left out.
+        without: offsets of messages that are left out. deflate: those that shrink by it are
+        compressed; PIECE is then what they had before, for that is what it takes time to compress.
         """
         if offset == self.head - 1 and self._frames:
-            return (b"" if self.head in without else self._frames[-1]), self.head
+            if self.head in without:
+                return b"", self.head
+            newest = self._frames[-1]
+            return (self._small(self.head, newest) if deflate else newest), self.head
         taken: list[bytes] = []
         size, upto = 0, max(offset, self.base)
         for frame in islice(self._frames, upto - self.base, None):
@@ -103,7 +127,7 @@ class Ring:
                 size += len(frame)
                 if size > PIECE and taken:
                     break
-                taken.append(frame)
+                taken.append(self._small(upto + 1, frame) if deflate else frame)
             upto += 1
         return b"".join(taken), upto
 
@@ -112,6 +136,25 @@ class Ring:
         at = offset - self.base - 1
         return self._at[at] if 0 <= at < len(self._at) else None
 
+    def _small(self, offset: int, frame: bytes) -> bytes:
+        """A message compressed, once for all who get it."""
+        small = self._deflated.get(offset)
+        if small is None:
+            small = self._deflated[offset] = deflated(frame)
+            if small is not frame:
+                self.bytes += len(small)
+            while self.bytes > self._largest and len(self._deflated) > 1:
+                self._forget(next(iter(self._deflated)))
+        return small
+
+    def _forget(self, offset: int) -> None:
+        """Forget the compressed form of a message that is still kept."""
+        small = self._deflated.pop(offset, None)
+        if small is not None and small is not self._frames[offset - self.base - 1]:
+            self.bytes -= len(small)
+
     def _drop(self) -> None:
+        if self._deflated:
+            self._forget(self.base + 1)
         self.bytes -= len(self._frames.popleft())
         self._at.popleft()
