@@ -8,7 +8,7 @@ import time
 from tests.hub.readers import Reader, channel, publish
 from tests.peers.gateways import eventually
 from uaitools.hub.channel import Channel, Subscription
-from uaitools.hub.fanout import Fanout
+from uaitools.hub.fanout import SLICE, Fanout
 from uaitools.hub.ring import PIECE
 from uaitools.tasks import spawn
 
@@ -58,6 +58,22 @@ async def test_a_walk_over_many_lets_others_have_the_loop() -> None:
     assert turns >= 5
     await eventually(lambda: all(reader.got == [1, 2] for reader in readers))
     assert {reader.writes for reader in readers} == {1, 2}
+
+
+async def test_those_who_are_far_behind_let_others_have_the_loop_after_each_piece() -> None:
+    class Slow(Reader):
+        def deliver(self, data: bytes) -> None:
+            time.sleep(SLICE / 2)
+            super().deliver(data)
+
+    fanout, one = Fanout(), channel(size=SIZE)
+    publish(one, *("x" * (PIECE - 10) for _ in range(3)))
+    readers = [Slow() for _ in range(20)]
+    fanout.resume([one.subscribe(reader, None, 0) for reader in readers])
+    await asyncio.sleep(0)
+
+    assert 1 <= sum(reader.writes for reader in readers) <= 3
+    await eventually(lambda: all(len(reader.got) == 3 for reader in readers))
 
 
 async def test_who_leaves_while_others_are_written_to_gets_nothing() -> None:
