@@ -50,10 +50,11 @@ def inflate(data: bytes, largest: int) -> bytes:
             found += stream.decompress(rest, largest + 1 - len(found))
             if len(found) > largest:
                 raise Violation(TOO_BIG, f"a message has at most {largest} bytes")
-            more = b"" if stream.eof else stream.decompress(_END, 1)
+            if not stream.eof:
+                stream.decompress(_END, 1)
         except zlib.error as error:
             raise Violation(INVALID_DATA, "a message is not compressed by DEFLATE") from error
-        if more or not stream.eof:
+        if not stream.eof:
             raise Violation(INVALID_DATA, "a compressed message is not whole")
         rest = stream.unused_data  # another stream, for blocks may be final: RFC 7692 7.2.1
         if rest in (b"", _TAIL):
