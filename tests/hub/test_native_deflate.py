@@ -20,11 +20,11 @@ from uaitools.hub.deflate import deflated
 from uaitools.hub.extensions import HEADER, agree
 from uaitools.hub.fanout import Fanout
 from uaitools.hub.frames import BINARY, TEXT, encode
-from uaitools.hub.sockets.handover import hand_over
 from uaitools.hub.handshake import accept
 from uaitools.hub.message import Message, frame_message, read_data
-from uaitools.hub.sockets.native import NativeSocket
 from uaitools.hub.ring import Ring
+from uaitools.hub.sockets.handover import hand_over
+from uaitools.hub.sockets.native import NativeSocket
 
 LARGEST = 100_000
 LINES = "one line and another line\n" * 1000
@@ -43,6 +43,9 @@ class Peer:
     def say(self, frame: bytes) -> None:
         self.socket.write(deflated(frame) if self.socket.deflate else frame)
 
+    def opened(self) -> None:
+        pass
+
     def text(self, text: str) -> None:
         self.heard.append(text)
         self.say(encode(TEXT, text.encode()))
@@ -60,6 +63,9 @@ class Peer:
 
     def deliver(self, data: bytes) -> None:
         self.socket.write(data)
+
+    def reset(self, channel: Channel) -> None:
+        raise AssertionError(channel)
 
     def gap(self, channel: Channel, first: int, last: int) -> None:
         raise AssertionError(channel, first, last)

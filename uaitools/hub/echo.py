@@ -7,6 +7,8 @@ from typing import Final
 from aiohttp import web
 
 from uaitools.auth.middleware import access
+from uaitools.hub import extensions
+from uaitools.hub.deflate import deflated
 from uaitools.hub.frames import BINARY, TEXT, encode
 from uaitools.hub.handshake import accept
 from uaitools.hub.sockets.handover import hand_over
@@ -20,8 +22,8 @@ class Echo:
 
     __slots__ = ("socket",)
 
-    def __init__(self) -> None:
-        self.socket = NativeSocket(self, LARGEST)
+    def __init__(self, *, deflate: bool) -> None:
+        self.socket = NativeSocket(self, LARGEST, deflate=deflate)
 
     def __repr__(self) -> str:
         return f"<Echo {self.socket!r}>"
@@ -31,11 +33,14 @@ class Echo:
 
     def text(self, text: str) -> None:
         """See sockets.port.Receiver."""
-        self.socket.write(encode(TEXT, text.encode()))
+        self._say(encode(TEXT, text.encode()))
 
     def binary(self, data: bytes) -> None:
         """See sockets.port.Receiver."""
-        self.socket.write(encode(BINARY, data))
+        self._say(encode(BINARY, data))
+
+    def _say(self, frame: bytes) -> None:
+        self.socket.write(deflated(frame) if self.socket.deflate else frame)
 
     def resumed(self) -> None:
         """See sockets.port.Receiver."""
@@ -47,4 +52,7 @@ class Echo:
 @access("none")
 async def echo(request: web.Request) -> web.StreamResponse:
     """GET /echo."""
-    return hand_over(request, accept(request.headers), Echo().socket)
+    accepted = accept(request.headers)
+    agreed = extensions.agree(request.headers.getall(extensions.HEADER, ()), allowed=True)
+    socket = Echo(deflate=bool(agreed)).socket
+    return hand_over(request, accepted, socket, extensions.line(agreed))

@@ -116,3 +116,8 @@ def _value(token: str | None, quoted: str | None) -> str | None:
 def _malformed() -> ServiceError:
     text = f"{HEADER} is a list of names with parameters: a; b=1, c"
     return ServiceError(400, text, SERVICE)
+
+
+def line(agreed: str) -> bytes:
+    """What `agree` said as a line of the answer; nothing for nothing."""
+    return f"{HEADER}: {agreed}\r\n".encode() if agreed else b""

@@ -154,7 +154,7 @@ class Membership:
             before.channel.unsubscribe(before)
         else:
             self._count(channel, session.principal, 1)
-        subscription = channel.subscribe(session, wanted, offset)
+        subscription = channel.subscribe(session, wanted, offset, deflate=session.socket.deflate)
         session.subscriptions[channel.name] = subscription
         return subscription
 

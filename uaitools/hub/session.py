@@ -13,6 +13,7 @@ from uaitools.errors import ServiceError
 from uaitools.hub.channel import Channel, Subscription
 from uaitools.hub.closing import MISTAKES, RATE, SLOW, Closing
 from uaitools.hub.commands import BadCommand, Command, CommandError, read_command, read_id
+from uaitools.hub.deflate import deflated
 from uaitools.hub.message import frame_text
 from uaitools.hub.pace import Pace
 from uaitools.tasks import spawn
@@ -152,7 +153,8 @@ class Session:
 
     def say(self, document: object) -> None:
         """Write a reply or a notice. It is never dropped: who reads none of them goes."""
-        self.socket.write(frame_text(document))
+        frame, socket = frame_text(document), self.socket
+        socket.write(deflated(frame) if socket.deflate else frame)
         if self.socket.kept > REPLIES:
             self.end(SLOW)
 

@@ -11,6 +11,7 @@ from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.credential import Credential
 from uaitools.auth.middleware import PRINCIPAL, access, credential_of
 from uaitools.auth.principal import Principal
+from uaitools.hub import extensions
 from uaitools.hub.api.addresses import client_address
 from uaitools.hub.api.origins import Origins
 from uaitools.hub.broker.port import SERVICE
@@ -50,17 +51,18 @@ class Upgrade:
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """GET /ws."""
         accepted = accept(request.headers)
+        offered = request.headers.getall(extensions.HEADER, ())
+        agreed = extensions.agree(offered, allowed=self._hub.config.compression)
         session = await self.session(request)
         largest = _TIMES * self._hub.largest
         if not self._native:
-            compress = self._hub.config.compression
-            ours = AiohttpSocket(session, request, largest, compress=compress)
+            ours = AiohttpSocket(session, request, largest)
             session.socket = ours
             return await ours.serve()
-        socket = NativeSocket(session, largest)
+        socket = NativeSocket(session, largest, deflate=bool(agreed))
         session.socket = socket
         try:
-            return hand_over(request, accepted, socket)
+            return hand_over(request, accepted, socket, extensions.line(agreed))
         except ConnectionResetError:
             return web.Response(status=400)  # nobody is there to read it
 

@@ -19,7 +19,7 @@ _PING: Final = b"\x89\x00"
 
 
 class AiohttpSocket:
-    """See sockets.port. largest: bytes of a message. compress: it may be agreed on."""
+    """See sockets.port. largest: bytes of a message. Nothing is compressed."""
 
     __slots__ = (
         "_closing",
@@ -32,15 +32,13 @@ class AiohttpSocket:
         "sent",
     )
 
-    def __init__(
-        self, receiver: Receiver, request: web.Request, largest: int, *, compress: bool = False
-    ) -> None:
+    def __init__(self, receiver: Receiver, request: web.Request, largest: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
         self._request = request
         # Pings are answered here, or nobody would hear that the client lives.
         self._websocket = web.WebSocketResponse(
-            autoping=False, max_msg_size=largest, compress=compress, timeout=PATIENCE
+            autoping=False, max_msg_size=largest, compress=False, timeout=PATIENCE
         )
         self._outbox = Outbox()
         self._closing: Closing | None = None
@@ -54,6 +52,11 @@ class AiohttpSocket:
     def paused(self) -> bool:
         """See Socket.paused."""
         return self._outbox.full
+
+    @property
+    def deflate(self) -> bool:
+        """See Socket.deflate."""
+        return False
 
     @property
     def kept(self) -> int:

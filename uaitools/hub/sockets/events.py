@@ -60,6 +60,11 @@ class EventSocket:
         return self._outbox.full
 
     @property
+    def deflate(self) -> bool:
+        """See Socket.deflate."""
+        return False
+
+    @property
     def kept(self) -> int:
         """See Socket.kept."""
         return self._outbox.size

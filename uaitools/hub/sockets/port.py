@@ -22,6 +22,10 @@ class Socket(Protocol):
         """More than it should waits to be sent."""
 
     @property
+    def deflate(self) -> bool:
+        """Whether its client reads compressed frames."""
+
+    @property
     def kept(self) -> int:
         """Bytes kept: of messages that are not whole yet, and of what waits to be sent."""
 
