@@ -80,10 +80,10 @@ class AiohttpSocket:
                         with suppress(ConnectionError):
                             await self._websocket.pong(message.data)
         finally:
+            self._receiver.lost()  # first: this task may be cancelled again while it waits
             self._outbox.close()
             sending.cancel()
             await asyncio.wait({sending})
-            self._receiver.lost()
         return self._websocket
 
     def write(self, frames: bytes) -> None:
