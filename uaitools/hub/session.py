@@ -104,7 +104,7 @@ class Session:
         self._ended = False
         self._full = 0.0  # of commands, see Pace
         self._mistakes_full = 0.0
-        self._waiting: deque[Command] | None = None  # while commands are done
+        self._waiting: deque[Command | BadCommand] | None = None  # while commands are done
 
     def __repr__(self) -> str:
         return f"<Session {self.id} user={self.user} channels={len(self.subscriptions)}>"
@@ -166,24 +166,16 @@ class Session:
 
     def text(self, text: str) -> None:
         """Do a command, after those before it."""
-        host = self._host
         try:
             self._check(text)
-            command = read_command(text, host.added)
+            said: Command | BadCommand = read_command(text, self._host.added)
         except BadCommand as mistake:
-            self._complain(mistake, mistake.id)
-            return
-        if self._waiting is None:
-            self._waiting = deque((command,))
-            spawn(self._work(self._waiting), name="do commands")
-        elif len(self._waiting) < WAITING:
-            self._waiting.append(command)
-        else:
-            self._complain(BadCommand("too_many", "commands before this one wait"), command.id)
+            said = mistake
+        self._add(said)
 
     def binary(self, _data: bytes) -> None:
         """Nothing that comes in bytes is a command."""
-        self._complain(BadCommand("bad_json", "a command is JSON in a text message"), None)
+        self._add(BadCommand("bad_json", "a command is JSON in a text message"))
 
     def resumed(self) -> None:
         """It reads again."""
@@ -194,6 +186,15 @@ class Session:
         if self._waiting is not None:
             self._waiting.clear()
         self._host.left(self)
+
+    def _add(self, said: Command | BadCommand) -> None:
+        if self._waiting is None:
+            self._waiting = deque((said,))
+            spawn(self._work(self._waiting), name="do commands")
+        elif len(self._waiting) < WAITING:
+            self._waiting.append(said)
+        else:
+            self._complain(BadCommand("too_many", "commands before this one wait", said.id))
 
     def _check(self, text: str) -> None:
         """Raises BadCommand for what is too long, or too often."""
@@ -207,18 +208,23 @@ class Session:
             raise BadCommand("too_many", reason, read_id(text))
         self._full = full
 
-    async def _work(self, commands: deque[Command]) -> None:
-        while commands:
-            await self._do(commands[0])
-            if commands:
-                commands.popleft()
+    async def _work(self, waiting: deque[Command | BadCommand]) -> None:
+        while waiting:
+            said = waiting[0]
+            if isinstance(said, BadCommand):
+                self._complain(said)
+            else:
+                await self._do(said)
+            if waiting:  # nothing waits for one who has gone
+                waiting.popleft()
         self._waiting = None
 
     async def _do(self, command: Command) -> None:
         try:
             reply = await self._host.perform(self, command)
         except BadCommand as mistake:
-            self._complain(mistake, command.id)
+            mistake.id = command.id
+            self._complain(mistake)
         except CommandError as error:
             self._refuse(error.code, str(error), command.id)
         except ServiceError as error:
@@ -230,9 +236,9 @@ class Session:
         else:
             self.say({"id": command.id, **reply})
 
-    def _complain(self, mistake: BadCommand, command: int | None) -> None:
+    def _complain(self, mistake: BadCommand) -> None:
         """Say what is wrong; who goes on like that is disconnected."""
-        self._refuse(mistake.code, str(mistake), command)
+        self._refuse(mistake.code, str(mistake), mistake.id)
         now = asyncio.get_running_loop().time()
         full = _MISTAKES.admit(self._mistakes_full, now)
         if full is None:
