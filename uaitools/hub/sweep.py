@@ -74,7 +74,6 @@ class Sweep:
             self.pings += 1
         elif self._now - session.pinged >= config.patience:
             session.end(SILENT)
-            session.socket.cut_off()  # nobody is there to answer
 
     def _weigh(self) -> None:
         budget = self._hub.budget

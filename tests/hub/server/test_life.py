@@ -1,0 +1,189 @@
+"""Who is silent, who is slow, who comes when there is no room, and how a node ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.hub.server.served import Served, served
+from tests.peers.gateways import eventually
+from uaitools.hub.budget import resident
+from uaitools.hub.config import Mode
+from uaitools.tasks import spawn
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SUBSCRIBE = b'{"id":1,"type":"subscribe","channel":"a"}'
+
+
+@contextlib.asynccontextmanager
+async def raw(hub: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that answers nothing by itself, and has subscribed to `a`."""
+    address = hub.server.address
+    reader, writer = await asyncio.open_connection(address.host, address.port, limit=1 << 16)
+    writer.write(UPGRADE + bytes((0x81, 0x80 | len(SUBSCRIBE))) + bytes(4) + SUBSCRIBE)
+    try:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        await reader.readuntil(b'"recovered":null}')
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def test_who_is_silent_is_pinged_and_then_disconnected(mode: Mode) -> None:
+    async with served(mode=mode, ping=0.5, patience=0.5) as hub, raw(hub) as (reader, _):
+        got = await asyncio.wait_for(reader.read(), 10)
+        assert got.startswith(b"\x89\x00")
+        assert b"\x88" in got  # a close frame
+        assert (4006).to_bytes(2, "big") in got
+
+
+async def test_who_answers_pings_stays(mode: Mode) -> None:
+    async with served(mode=mode, ping=0.2, patience=0.5) as hub, hub.client() as client:
+        hearing = spawn(client.socket.receive(), name="hear")  # it answers pings
+        await eventually(lambda: hub.server.hub.sweep.pings >= 3)
+        assert not hearing.done()
+        hearing.cancel()
+        await asyncio.wait({hearing})
+
+
+async def _stuck(hub: Served, count: int, size: int) -> None:
+    """Publish to `a`, so much that who does not read is left behind."""
+    for number in range(count):
+        await hub.publish("a", {"number": number, "text": "x" * size})
+
+
+async def _read_on(reader: asyncio.StreamReader, until: bytes) -> bytes:
+    found = b""
+    while until not in found:
+        piece = await asyncio.wait_for(reader.read(1 << 20), 20)
+        assert piece, found[-300:]
+        found += piece
+    return found
+
+
+@pytest.mark.parametrize("slow", ["resume", "drop_old", "latest", "drop_new"])
+async def test_a_slow_reader_gets_what_his_channels_policy_says(mode: Mode, slow: str) -> None:
+    rules = [{"match": "*", "slow": slow, "history": 100, "backlog": 5}]
+    async with served(mode=mode, channels=rules) as hub, raw(hub) as (reader, _):
+        await _stuck(hub, 800, 16_000)
+        [lagging] = hub.server.hub.sessions
+        await eventually(lambda: lagging.lag > 200)
+        got = _read_on(reader, b'"data":"last"')
+        reading = spawn(got, name="read on")
+        await eventually(lambda: lagging.lag == 0)
+        await hub.publish("a", "last")
+        text = await reading
+        kept = {"resume": 100, "drop_old": 5, "latest": 1, "drop_new": 0}[slow]
+        assert text.count(b'"type":"gap"') == 1
+        gap = text.index(b'"type":"gap"')
+        first, last = _numbers(text[gap : gap + 100])
+        assert last == 800 - kept
+        offsets = [_number(part) for part in text.split(b'"offset":')[1:]]
+        assert offsets == [*range(1, first), *range(last + 1, 802)]
+
+
+def _numbers(gap: bytes) -> tuple[int, int]:
+    return _number(gap.split(b'"from":')[1]), _number(gap.split(b'"to":')[1])
+
+
+def _number(text: bytes) -> int:
+    digits = bytes(one for one in text[:12].split(b",")[0].split(b"}")[0])
+    return int(digits)
+
+
+async def test_a_slow_reader_may_be_disconnected(mode: Mode) -> None:
+    rules = [{"match": "*", "slow": "disconnect", "history": 100}]
+    async with served(mode=mode, channels=rules) as hub, raw(hub):
+        await _stuck(hub, 800, 16_000)
+        await eventually(lambda: len(hub.server.hub.sessions) == 0)
+        assert hub.server.hub.closed[4007] == 1
+
+
+async def test_replies_are_not_dropped_and_who_reads_none_goes(mode: Mode) -> None:
+    async with served(mode=mode, rate=100_000, burst=100_000) as hub, raw(hub) as (_, writer):
+        for _ in range(20):
+            await hub.publish("b", "x" * 10_000)
+        command = b'{"id":1,"type":"history","channel":"b"}'
+        frame = bytes((0x81, 0x80 | len(command))) + bytes(4) + command
+        for _ in range(200):
+            writer.write(frame)
+            await asyncio.sleep(0.005)
+            if not len(hub.server.hub.sessions):
+                break
+        await eventually(lambda: len(hub.server.hub.sessions) == 0)
+        assert hub.server.hub.closed[4007] == 1
+
+
+async def test_a_node_that_stops_spreads_its_clients(mode: Mode) -> None:
+    async with served(mode=mode, reconnects=10) as hub, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(hub.client()) for _ in range(8)]
+        loop = asyncio.get_running_loop()
+        draining = spawn(hub.server.drain(loop.time() + 20), name="drain")
+        notices = [await client.hear() for client in clients]
+        assert {one["type"] for one in notices} == {"reconnect"}
+        delays = sorted(one["after_ms"] for one in notices)
+        assert delays[0] < 100
+        assert all(80 <= b - a <= 120 for a, b in itertools.pairwise(delays))
+        health = await hub.ask("GET", "/health")
+        assert (health.status, health.body["status"]) == (503, "draining")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            async with hub.client():
+                pass
+        assert (caught.value.status, "Retry-After" in (caught.value.headers or {})) == (503, True)
+        # They still get everything, and then they are told to go.
+        await clients[0].say(type="ping")
+        assert (await clients[0].hear())["type"] == "pong"
+        ended: list[Any] = await asyncio.gather(*(client.ended() for client in clients))
+        assert ended == [1001] * 8
+        await draining
+
+
+async def test_there_is_no_room_above_the_budget(mode: Mode) -> None:
+    async with served(mode=mode) as hub, hub.client() as client:
+        budget = hub.server.hub.budget
+        budget.limit = int(resident() / 0.9)
+        await eventually(lambda: budget.full)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            async with hub.client():
+                pass
+        assert caught.value.status == 503
+        assert "Retry-After" in (caught.value.headers or {})
+        assert (await client.ask("ping"))["type"] == "pong"
+        budget.limit = None
+        async with hub.client():
+            pass
+
+
+async def test_the_laggards_go_when_memory_runs_out(mode: Mode) -> None:
+    async with served(mode=mode) as hub, raw(hub), hub.client() as client:
+        await _stuck(hub, 800, 16_000)
+        await eventually(lambda: max(one.lag for one in hub.server.hub.sessions) > 200)
+        hub.server.hub.budget.limit = resident() // 2
+        await eventually(lambda: len(hub.server.hub.sessions) == 1)
+        assert hub.server.hub.closed[4008] == 1
+        assert (await client.ask("ping"))["type"] == "pong"
+
+
+async def test_joins_and_leaves_are_told_together(mode: Mode) -> None:
+    rules = [{"match": "room", "joins": True}]
+    async with served(mode=mode, channels=rules) as hub, hub.client() as client:
+        await client.subscribe("room")
+        notice = await client.hear()
+        assert notice == {
+            "type": "presence",
+            "channel": "room",
+            "joined": ["anonymous"],
+            "left": [],
+            "users": 1,
+        }
