@@ -209,6 +209,13 @@ def _combine(family: Family, one: Value, other: Value) -> Value:
             return max(one, other)
 
 
+# Of every service, whoever counts them: labels endpoint, method and status.
+REQUESTS = Family("http_requests_total", "counter", "Requests answered.")
+DURATION = Family(
+    "http_request_duration_seconds", "histogram", "Seconds from a request's head to its answer."
+)
+
+
 class Registry:
     """The sources of one process."""
 

@@ -22,6 +22,7 @@ from uaitools.auth.errors import AuthError
 from uaitools.auth.middleware import PRINCIPAL, authentication
 from uaitools.cors import CorsSettings, enable
 from uaitools.errors import ServiceError, error_body, invalid
+from uaitools.http_metrics import HttpMetrics
 from uaitools.limits.middleware import limiting, tell
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def application(
     limits: "Limits | None" = None,
     rules: "Sequence[Limit]" = (),
     cors: CorsSettings | None = None,
+    requests: HttpMetrics | None = None,
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
@@ -74,8 +76,8 @@ def application(
     is not running yet, to add this to instead of a new one. authenticator: asked who sends each
     request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone. limits:
     checks every request but those of /health by all of `rules`. cors: what pages of other origins
-    may do with it, also by routes that are added later. Authenticator and limits are started and
-    stopped by the caller.
+    may do with it, also by routes that are added later. requests: counts them, outermost.
+    Authenticator and limits are started and stopped by the caller.
     """
     started = time.monotonic()
 
@@ -103,6 +105,8 @@ def application(
     if limits is not None and rules:
         outermost.append(limiting(service, limits, rules, principal=_principal))
         app.on_response_prepare.append(tell)
+    if requests is not None:
+        outermost.insert(0, requests.middleware())
     app.middlewares[:0] = outermost
     app.router.add_get("/health", get_health)
     app.router.add_get("/metrics", get_metrics)

@@ -12,13 +12,14 @@ from aiohttp import web
 from uaitools.addresses import Address
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
+from uaitools.http_metrics import HttpMetrics
 from uaitools.hub.api.resources import Api
 from uaitools.hub.broker.port import SERVICE, Broker
 from uaitools.hub.config import HubConfig
 from uaitools.hub.echo import echo
 from uaitools.hub.hub import Hub
 from uaitools.hub.metrics import samples
-from uaitools.metrics import Registry, Snapshot
+from uaitools.metrics import Registry, Snapshot, process
 from uaitools.web import Health, application
 
 BACKLOG: Final = 4096  # connections that wait to be accepted, as after a drain of another node
@@ -118,7 +119,9 @@ class HubServer:
         self._address = Address(*self._runner.addresses[0][:2])
 
     def _application(self) -> web.Application:
-        registry = Registry()
+        registry, requests = Registry(), HttpMetrics()
+        registry.add(process)
+        registry.add(requests.samples)
         registry.add(lambda: samples(self.hub, self._api))
 
         async def snapshot() -> Snapshot:
@@ -131,6 +134,7 @@ class HubServer:
             app=web.Application(client_max_size=_BODY),
             authenticator=self._authenticator,
             cors=self._config.cors,
+            requests=requests,
         )
         self._api.add_to(app, secured=self._authenticator is not None)
         if self._echo:

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from uaitools.metrics import Family, Histogram, HistogramValue, Registry, Sample, process
+from uaitools.metrics import (
+    DURATION,
+    REQUESTS,
+    Family,
+    Histogram,
+    HistogramValue,
+    Registry,
+    Sample,
+    process,
+)
 from uaitools.proxy.report import (
     CheckReport,
     EndpointReport,
@@ -26,10 +35,6 @@ if TYPE_CHECKING:
     from uaitools.registry.client import Member
     from uaitools.traffic.endpoint import Endpoint
 
-_REQUESTS: Final = Family("http_requests_total", "counter", "Requests answered.")
-_DURATION: Final = Family(
-    "http_request_duration_seconds", "histogram", "Seconds from a request's head to its answer."
-)
 _MALFORMED: Final = Family(
     "proxy_malformed_requests_total", "counter", "Connections closed over what was no request."
 )
@@ -102,8 +107,8 @@ def _request_samples(requests: Requests) -> Iterator[Sample]:
     for (method, endpoint), series in requests.items():
         labels = (("method", method), ("endpoint", endpoint))
         for status, count in series.statuses.items():
-            yield Sample(_REQUESTS, (*labels, ("status", str(status))), count)
-        yield Sample(_DURATION, labels, series.latency.value())
+            yield Sample(REQUESTS, (*labels, ("status", str(status))), count)
+        yield Sample(DURATION, labels, series.latency.value())
 
 
 def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
