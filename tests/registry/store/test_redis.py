@@ -15,6 +15,7 @@ from tests.peers.redis import RedisServer
 from tests.registry.store.conformance import TTL, instance
 from tests.registry.store.grounds import advance, judge
 from uaitools.errors import ServiceError
+from uaitools.redis_link import Away, Link
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Unavailable
 from uaitools.registry.events import Register
@@ -24,7 +25,6 @@ from uaitools.registry.snapshot import dump
 from uaitools.registry.store.acknowledgements import ELSEWHERE
 from uaitools.registry.store.amends import Amends
 from uaitools.registry.store.follower import Follower
-from uaitools.registry.store.link import Away, Link
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.store.redis import FILL, RedisStore
 from uaitools.registry.store.replica import Outcome, Replica
@@ -387,7 +387,7 @@ async def test_connections_that_break_lose_no_change_and_double_none(redis: Redi
 
 async def test_the_same_append_again_is_not_stored_twice(redis: RedisServer) -> None:
     async with registries(redis, 1) as (one,):
-        link = Link(redis.url)
+        link = Link(redis.url, PREFIX)
         words: tuple[Any, ...] = (one.table.epoch, 0, "me", 4, "deregister", b'{"kind":"pass"}')
         first = await link.call(APPEND, *words, "x", "", 0, 0, "")
         again = await link.call(APPEND, *words, "x", "", 0, 0, "")
@@ -397,8 +397,8 @@ async def test_the_same_append_again_is_not_stored_twice(redis: RedisServer) -> 
 
 async def test_a_reader_that_is_too_slow_goes_on_at_the_snapshot(redis: RedisServer) -> None:
     async with registries(redis, 1) as (one,):
-        slow, writer = (Follower(Link(redis.url), DEFAULTS, Listener()) for _ in range(2))
-        link = Link(redis.url)
+        slow, writer = (Follower(Link(redis.url, PREFIX), DEFAULTS, Listener()) for _ in range(2))
+        link = Link(redis.url, PREFIX)
         await slow.look()
         for name in "abcd":
             await passing(one, name)
@@ -451,7 +451,7 @@ async def test_what_others_write_into_the_log_is_thrown_out(redis: RedisServer, 
 
 async def test_an_entry_that_nobody_can_read_stops_nobody(redis: RedisServer) -> None:
     async with registries(redis, 2) as (one, other):
-        link = Link(redis.url)
+        link = Link(redis.url, PREFIX)
         await link.call(APPEND, one.table.epoch, 0, "me", 1, "odd", b"\xff{", "x", "", 0, 0, "")
         await link.close()
         await one.register(instance())

@@ -3,7 +3,7 @@
     port       what a store can do; both pass tests/registry/store/conformance.py
     journal    a file to which events are appended, begun anew from a snapshot now and then
     embedded   the table of one process, over a journal
-    script     what Redis does in one step; link: a connection that calls it
+    script     what Redis does in one step, called over uaitools.redis_link
     replica    a table that follows a log; follower: keeps it up with the one in Redis
     amends     what a history that began anew has missed, and how it is told
     appends    events on their way into the log; health: whether Redis counts as away

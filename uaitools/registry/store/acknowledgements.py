@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from uaitools.registry.store.link import Answer, Argument, Away
+from uaitools.redis_link import Answer, Argument, Away
 from uaitools.registry.store.script import APPLIED, LATE, SECOND
 from uaitools.registry.watchers import Audience
 

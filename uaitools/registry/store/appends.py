@@ -12,6 +12,7 @@ from typing import Final
 import orjson
 
 from uaitools.errors import ServiceError
+from uaitools.redis_link import Argument
 from uaitools.registry.entry import Entry
 from uaitools.registry.events import (
     Beat,
@@ -24,7 +25,6 @@ from uaitools.registry.events import (
     encode,
     subject,
 )
-from uaitools.registry.store.link import Argument
 from uaitools.registry.store.replica import Outcome
 from uaitools.registry.store.script import BATCH, SECOND
 from uaitools.registry.store.shared_leases import LAG, member_of

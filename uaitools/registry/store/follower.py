@@ -15,9 +15,9 @@ from uuid import uuid4
 import orjson
 
 from uaitools.log import get_logger
+from uaitools.redis_link import LARGE, Away, Link, read_entries
 from uaitools.registry.events import Pass, encode
 from uaitools.registry.store.amends import Amends, amends
-from uaitools.registry.store.link import LARGE, Away, Link
 from uaitools.registry.store.replica import (
     Gap,
     Outcome,
@@ -150,10 +150,11 @@ class Follower:
         outcomes = []
         while replica.seq < upto:
             first = f"{replica.seq + 1}-0"
-            entries = await self._link.command("XRANGE", _LOG, first, "+", "COUNT", READ)
-            if not entries:
+            raw = await self._link.command("XRANGE", _LOG, first, "+", "COUNT", READ)
+            found = read_entries(raw)
+            if not found:
                 raise Gap(f"nothing after {replica.seq}, but it goes up to {upto}")
-            for name, fields in entries[: upto - replica.seq]:
+            for name, fields in found[: upto - replica.seq]:
                 entry = logged(name, fields)
                 outcomes.append((entry.by, replica.apply(entry)))
         return outcomes
@@ -193,7 +194,7 @@ class Follower:
         """Apply what is new, or wait a moment for it. Raises Away."""
         found = await self._link.read(_LOG, f"{self.replica.seq}-0", BLOCK, READ)
         self._audience.met(0.0)
-        for _, entries in found or ():
+        for _, entries in found:
             for name, fields in entries:
                 if not self._apply(name, fields):
                     return

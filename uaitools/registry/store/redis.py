@@ -20,6 +20,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from uaitools.log import get_logger
+from uaitools.redis_link import LARGE, Answer, Argument, Away, Link
 from uaitools.registry.clock import EchoedClock
 from uaitools.registry.entry import Entry
 from uaitools.registry.errors import Unavailable
@@ -30,10 +31,9 @@ from uaitools.registry.store.amends import Amends
 from uaitools.registry.store.appends import WAITING, Appends, Ask
 from uaitools.registry.store.follower import Follower
 from uaitools.registry.store.health import Health
-from uaitools.registry.store.link import LARGE, Answer, Argument, Away, Link
 from uaitools.registry.store.port import StoreError
 from uaitools.registry.store.replica import Outcome, Replica
-from uaitools.registry.store.script import APPEND, GONE, KEEP, LEAVE, SECOND
+from uaitools.registry.store.script import APPEND, GONE, KEEP, LEAVE, PREFIX, SECOND
 from uaitools.registry.store.shared_leases import Heard, SharedLeases
 from uaitools.registry.table import DEFAULTS, Table, TablePolicy
 from uaitools.tasks import spawn
@@ -51,8 +51,8 @@ class RedisStore:
     def __init__(self, url: str, *, policy: TablePolicy = DEFAULTS) -> None:
         self.name = uuid4().hex[:16]
         self._policy = policy
-        self._link = Link(url)
-        self._follower = Follower(Link(url), policy, self)
+        self._link = Link(url, PREFIX)
+        self._follower = Follower(Link(url, PREFIX), policy, self)
         self._appends = Appends(self.name)
         self._health = Health(monotonic())
         self._clock = EchoedClock(0.0, monotonic())

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from uaitools.redis_link import Answer, Argument
 from uaitools.registry.entry import Entry
 from uaitools.registry.leases import Lease, Leases
 from uaitools.registry.model import Instance
-from uaitools.registry.store.link import Answer, Argument
 from uaitools.registry.store.replica import Replica
 from uaitools.registry.store.script import BEAT, PREFIX, SECOND
 from uaitools.registry.table import Table
