@@ -112,6 +112,12 @@ PURE_IN_REGISTRY = (
     "watchers.py",
 )
 PURE_IN_HUB = (
+    "broker/port.py",
+    "broker/retries.py",
+    "broker/roster.py",
+    "broker/script.py",
+    "broker/sequence.py",
+    "broker/wire.py",
     "channel.py",
     "closing.py",
     "commands.py",

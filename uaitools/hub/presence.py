@@ -79,6 +79,14 @@ class Presence:
             del self._users[user]
             self._turn(user, there=True)
 
+    def hold(self, user: str, connections: int) -> None:
+        """A user has so many connections now."""
+        had = self._users.get(user, 0)
+        for _ in range(had, connections):
+            self.join(user)
+        for _ in range(connections, had):
+            self.leave(user)
+
     def take(self) -> Changes:
         """What has changed since this was last called."""
         before, self._before = self._before, {}

@@ -76,8 +76,13 @@ class Broker(Protocol):
     order.
     """
 
-    keeps: bool
-    failing: str
+    @property
+    def keeps(self) -> bool:
+        """See above."""
+
+    @property
+    def failing(self) -> str:
+        """See above."""
 
     async def start(self, inbox: Inbox) -> None:
         """Begin. Raises Unavailable only when waiting cannot help."""
