@@ -78,17 +78,21 @@ class SharedPresence:
 
     async def stop(self) -> None:
         """Tell what is to be told still, and that nobody is here any more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await self.pause()
         if self._known and not self._health.failing:
             with suppress(Away, TimeoutError):
                 async with asyncio.timeout(TIMEOUT):
                     while self._roster:
                         await self._tell()
                     await self._link.call(LEAVE, self._nodes, self.session)
+
+    async def pause(self) -> None:
+        """Tell nothing, not even that this node is alive."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     def attend(self, channel: str, user: str, connections: int) -> None:
         """See Broker.attend."""

@@ -48,13 +48,18 @@ def write_message(message: Message) -> bytes:
 def read_message(text: bytes) -> Message:
     """A message as it was written. Raises ValueError for what is none."""
     head, newline, data = text.partition(b"\n")
-    found = orjson.loads(head)
-    if not newline or not isinstance(found, dict):
-        raise ValueError("a message has two lines")
-    try:
-        return Message(data=data, **found)
-    except TypeError as error:
-        raise ValueError("a message says what nobody knows") from error
+    match orjson.loads(head):
+        case {"type": str(kind), "timestamp": float() | int() as timestamp, **rest} if newline:
+            pass
+        case _:
+            raise ValueError("nothing that a hub writes")
+    if not rest:
+        return Message(kind, data, timestamp)
+    repository = rest.get("repository_id")
+    if not isinstance(repository, str | int | None):
+        raise ValueError("a repository's id is text, or a number")  # noqa: TRY004 - from outside
+    user, besides = _text(rest, "user_id"), _text(rest, "besides")
+    return Message(kind, data, timestamp, repository, user, besides)
 
 
 def read_published(text: bytes) -> tuple[Place, bytes] | Came:
@@ -88,6 +93,13 @@ def read_order(text: bytes) -> tuple[str, int, Mapping[str, Any]]:
 def user_text(user: str) -> bytes:
     """A user's name as Redis keeps it; what UTF-8 has no bytes for becomes '?'."""
     return user.encode(errors="replace")
+
+
+def _text(fields: Mapping[Any, object], name: str) -> str | None:
+    found = fields.get(name)
+    if not isinstance(found, str | None):
+        raise ValueError(f"{name} is text")  # noqa: TRY004 - it came from outside
+    return found
 
 
 def _read_list(text: bytes) -> tuple[list[str], bytes]:
