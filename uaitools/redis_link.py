@@ -141,11 +141,14 @@ class Link:
         action: Callable[[AbstractConnection], Coroutine[Any, Any, T]],
         timeout: float,  # noqa: ASYNC109
     ) -> T:
-        try:
-            async with fair_timeout(timeout):
-                await self._lock.acquire()
-        except TimeoutError as error:
-            raise Away("redis is too slow") from error
+        if not self._lock.locked():
+            await self._lock.acquire()
+        else:
+            try:
+                async with fair_timeout(timeout):
+                    await self._lock.acquire()
+            except TimeoutError as error:
+                raise Away("redis is too slow") from error
         before = _cancellations()
         try:
             self.round_trips += 1
@@ -156,7 +159,7 @@ class Link:
             if _cancellations() > before:
                 raise asyncio.CancelledError from error
             raise away(error) from error
-        except asyncio.CancelledError:
+        except (Away, asyncio.CancelledError):
             # An answer may be on its way, which the next call would take for its own.
             await self.close()
             raise
@@ -175,9 +178,7 @@ class Link:
         connection = self._connection = connection_to(self._url)
         await connect(connection)
         if self._identified:
-            told: Any = await _plain(connection, "INFO", "server")
-            _, found, rest = told.partition(b"run_id:")
-            self._run = rest.split(maxsplit=1)[0] if found else b""
+            self._run = await _run_of(connection)
         return connection
 
     async def _run_each(
@@ -261,6 +262,16 @@ def away(error: Exception) -> Away:
         text = f"redis answers {word if word.isupper() else 'with an error'}"
         return Away(text, refused=not unable)
     return Away(f"redis cannot be reached ({type(error).__name__})")
+
+
+async def _run_of(connection: AbstractConnection) -> bytes:
+    """The `run_id` of the server. Raises Away when it is not said."""
+    with suppress(ResponseError):
+        told: Any = await _plain(connection, "INFO", "server")
+        _, found, rest = told.partition(b"run_id:")
+        if found:
+            return bytes(rest.split(maxsplit=1)[0])
+    raise Away("redis does not say its run_id; allow INFO to its user", lasting=True)
 
 
 async def _ended(connection: AbstractConnection) -> bool:

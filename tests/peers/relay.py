@@ -12,12 +12,15 @@ from tests.peers.gateways import eventually
 class Relay:
     """Passes bytes between its own port and another one.
 
-    mute: what the server says is thrown away. closed: who connects is sent away.
+    mute: what the server says is thrown away. closed: who connects is sent away. flowing: while it
+    is not set, what the server says is not read.
     """
 
     def __init__(self, target: int) -> None:
         self.mute = False
         self.closed = False
+        self.flowing = asyncio.Event()
+        self.flowing.set()
         self.port = 0
         self._target = target
         self._ends: set[asyncio.StreamWriter] = set()
@@ -27,6 +30,7 @@ class Relay:
         """Cut all connections."""
         for end in self._ends:
             end.transport.abort()
+        self.flowing.set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -65,6 +69,9 @@ class Relay:
             while data := await reader.read(65_536):
                 if not (answers and self.mute):
                     writer.write(data)
+                    await writer.drain()
+                if answers:
+                    await self.flowing.wait()
         writer.transport.abort()
 
 

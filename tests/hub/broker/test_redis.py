@@ -413,6 +413,36 @@ async def test_a_subscription_that_is_silently_dead_is_made_anew(redis: RedisSer
         assert other.broker.filled == 1
 
 
+async def test_who_reads_too_slowly_for_redis_only_loses_a_connection(
+    redis: RedisServer,
+) -> None:
+    await redis.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0")
+    large = b'"%b"' % (b"x" * 200_000)
+    async with relay(redis.port) as way, nodes(redis, 1) as (one,), nodes(way, 1) as (other,):
+        told = await other.follow()
+        way.flowing.clear()
+        for _ in range(150):
+            await one.publish(large)
+
+        async def cut_off() -> bool:
+            count = f"return redis.call('PUBSUB', 'NUMSUB', '{KEY}')[2]"
+            return await number(redis, "EVAL", count, "0") == 0
+
+        await settled(cut_off)
+        way.flowing.set()
+        await eventually(lambda: told.head == 150, patience=20)
+        assert told.datas == [large] * 150
+        assert other.broker.filled > 0
+
+
+async def test_who_may_not_ask_for_the_run_of_redis_is_told_so(redis: RedisServer) -> None:
+    await redis.command("ACL", "SETUSER", "default", "-info")
+    broker = RedisBroker(redis.url)
+    with pytest.raises(Unavailable, match="allow INFO"):
+        await broker.start(Remembering())
+    await broker.stop()
+
+
 async def test_what_has_to_be_asked_is_answered_in_time_while_redis_is_frozen(
     redis: RedisServer,
 ) -> None:

@@ -201,7 +201,7 @@ class Feeds:
 
     async def _read(self) -> None:
         try:
-            while self._behind:
+            while self._behind or self._retries.failures:
                 # What could not be read in time is read in smaller pieces.
                 count = max(1, BATCH >> self._retries.failures)
                 feeds = list(islice(self._behind, count))
@@ -221,6 +221,8 @@ class Feeds:
             self._reading = None
 
     async def _read_some(self, feeds: list[Feed]) -> None:
+        if not feeds:  # those that were waited for were ended
+            await self._link.command("PING")
         calls = [(READ, _arguments(feed)) for feed in feeds]
         unable: Away | None = None
         for feed, answer in zip(feeds, await self._link.each(calls, LARGE), strict=True):

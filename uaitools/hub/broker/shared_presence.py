@@ -173,7 +173,8 @@ class SharedPresence:
 
     async def _forget(self) -> None:
         """Take back a part of what dead sessions have said."""
-        for session in self._dead:
+        dead, self._dead = self._dead, []
+        for session in dead:
             done: list[Argument] = []
             for _ in range(STEPS):
                 channels: Answer = await self._link.call(REAP, self._nodes, session, *done)
@@ -184,4 +185,4 @@ class SharedPresence:
                 )
                 done = [one for one, [gone] in zip(channels, answers, strict=True) if gone]
             else:
-                self._renewed = float("-inf")  # there is more: look again soon
+                self._dead.append(session)  # there is more
