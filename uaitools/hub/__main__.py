@@ -65,6 +65,7 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def _serve(settings: Settings, *, echo: bool) -> int:
+    from uaitools.hub.broker.redis import RedisBroker  # noqa: PLC0415
     from uaitools.hub.server import HubServer  # noqa: PLC0415 - 0.2 s that --check saves
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -75,7 +76,9 @@ def _serve(settings: Settings, *, echo: bool) -> int:
         _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
 
     async def serve() -> None:
-        server = HubServer(config, auth=auth, echo=echo)
+        url = common.redis_url
+        broker = None if url is None else RedisBroker(url, away=config.away)
+        server = HubServer(config, auth=auth, broker=broker, echo=echo)
         services: list[Service] = [server]
         await run(services, ready=lambda: _log.info("listening", address=str(server.address)))
 

@@ -58,17 +58,6 @@ class Presence:
         if not had:
             self._turn(user, there=False)
 
-    def set(self, user: str, connections: int) -> None:
-        """A user has so many connections now, 0 when he has gone."""
-        had = self._users.get(user, 0)
-        self.connections += connections - had
-        if connections:
-            self._users[user] = connections
-        else:
-            self._users.pop(user, None)
-        if bool(had) is not bool(connections):
-            self._turn(user, there=bool(had))
-
     def leave(self, user: str) -> None:
         """One of his connections does so no more. Raises KeyError if he has none."""
         left = self._users[user] - 1
