@@ -30,8 +30,9 @@ def test_nothing_is_compressed_unless_the_operator_wants_it() -> None:
         ("permessage-deflate; server_max_window_bits=12", SMALLER),
         ('permessage-deflate; server_max_window_bits="1\\2"; client_max_window_bits', SMALLER),
         ("\tpermessage-deflate ;\tserver_max_window_bits = 13 ", SMALLER),
+        ("permessage-deflate; server_max_window_bits=11", f"{AGREED}; server_max_window_bits=11"),
+        ("permessage-deflate; server_max_window_bits=8", f"{AGREED}; server_max_window_bits=8"),
         # What is not kept to, or not known, is declined.
-        ("permessage-deflate; server_max_window_bits=11", ""),
         ("permessage-deflate; server_max_window_bits=7", ""),
         ("permessage-deflate; server_max_window_bits=16", ""),
         ("permessage-deflate; server_max_window_bits=012", ""),

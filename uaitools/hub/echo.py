@@ -22,8 +22,8 @@ class Echo:
 
     __slots__ = ("socket",)
 
-    def __init__(self, *, deflate: bool) -> None:
-        self.socket = NativeSocket(self, LARGEST, deflate=deflate)
+    def __init__(self, agreed: str) -> None:
+        self.socket = NativeSocket(self, LARGEST, agreed)
 
     def __repr__(self) -> str:
         return f"<Echo {self.socket!r}>"
@@ -54,5 +54,4 @@ async def echo(request: web.Request) -> web.StreamResponse:
     """GET /echo."""
     accepted = accept(request.headers)
     agreed = extensions.agree(request.headers.getall(extensions.HEADER, ()), allowed=True)
-    socket = Echo(deflate=bool(agreed)).socket
-    return hand_over(request, accepted, socket, extensions.line(agreed))
+    return hand_over(request, accepted, Echo(agreed).socket, extensions.line(agreed))

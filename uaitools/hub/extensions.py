@@ -15,6 +15,7 @@ HEADER: Final = "Sec-WebSocket-Extensions"
 
 _DEFLATE: Final = "permessage-deflate"
 _AGREED: Final = f"{_DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+_WINDOW: Final = re.compile("server_max_window_bits=([0-9]+)")
 _BITS: Final = frozenset(map(str, range(8, 16)))
 
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -44,7 +45,18 @@ def agree(values: Iterable[str], *, allowed: bool) -> str:
     """
     if not allowed:
         return ""
-    return next(filter(None, map(_answer, read_offers(values))), "")
+    answers = list(filter(None, map(_answer, read_offers(values))))
+    return next(filter(compresses, answers), answers[0] if answers else "")
+
+
+def compresses(agreed: str) -> bool:
+    """Whether what is sent may be compressed: not for a client whose window is smaller than ours.
+
+    Messages are compressed once for all. A side that may compress need not, RFC 7692 7.2.1; what
+    such a client compresses itself is read all the same.
+    """
+    window = _WINDOW.search(agreed)
+    return bool(agreed) and (window is None or int(window[1]) >= WINDOW)
 
 
 def _answer(offer: Offer) -> str:
@@ -60,8 +72,8 @@ def _answer(offer: Offer) -> str:
             case "client_max_window_bits":
                 fits = value is None or value in _BITS  # a hint, and any of them can be read
             case "server_max_window_bits":
-                fits = value in _BITS and int(value) >= WINDOW
-                answer += f"; {name}={WINDOW}"
+                fits = value in _BITS
+                answer += f"; {name}={min(WINDOW, int(value))}" if fits and value else ""
             case _:
                 fits = False
         if not fits:

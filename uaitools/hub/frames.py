@@ -114,11 +114,6 @@ class FrameReader:
         return f"<FrameReader rest={len(self._rest)} fragmented={self._message is not None}>"
 
     @property
-    def inflates(self) -> bool:
-        """Whether the client may compress."""
-        return self._inflate is not None
-
-    @property
     def kept(self) -> int:
         """Bytes kept of what is not whole yet."""
         return len(self._rest) + len(self._message or b"")

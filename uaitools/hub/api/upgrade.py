@@ -59,7 +59,7 @@ class Upgrade:
             ours = AiohttpSocket(session, request, largest)
             session.socket = ours
             return await ours.serve()
-        socket = NativeSocket(session, largest, deflate=bool(agreed))
+        socket = NativeSocket(session, largest, agreed)
         session.socket = socket
         try:
             return hand_over(request, accepted, socket, extensions.line(agreed))

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from uaitools.hub.closing import Closing
 from uaitools.hub.deflate import inflate
+from uaitools.hub.extensions import compresses
 from uaitools.hub.frames import (
     CLOSE,
     NO_STATUS,
@@ -30,7 +31,7 @@ _PING: Final = encode(PING, b"")
 
 
 class NativeSocket(asyncio.Protocol):
-    """See sockets.port. largest: bytes of a message. deflate: was agreed on, see hub.extensions."""
+    """See sockets.port. largest: bytes of a message. agreed: on compression, see hub.extensions."""
 
     __slots__ = (
         "_ending",
@@ -38,15 +39,17 @@ class NativeSocket(asyncio.Protocol):
         "_reader",
         "_receiver",
         "_transport",
+        "deflate",
         "heard",
         "paused",
         "sent",
     )
 
-    def __init__(self, receiver: Receiver, largest: int, *, deflate: bool = False) -> None:
+    def __init__(self, receiver: Receiver, largest: int, agreed: str = "") -> None:
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
-        self._reader = FrameReader(largest, inflate if deflate else None)
+        self._reader = FrameReader(largest, inflate if agreed else None)
+        self.deflate = compresses(agreed)
         self._transport: asyncio.Transport | None = None
         self._ending = False  # a close frame has been sent
         self.paused = False
@@ -56,11 +59,6 @@ class NativeSocket(asyncio.Protocol):
     def __repr__(self) -> str:
         state = "closed" if self._transport is None else "ending" if self._ending else "open"
         return f"<NativeSocket {state} sent={self.sent}>"
-
-    @property
-    def deflate(self) -> bool:
-        """Whether its client reads compressed frames."""
-        return self._reader.inflates
 
     @property
     def kept(self) -> int:
