@@ -264,3 +264,29 @@ def test_what_is_kept_is_bounded() -> None:
 def test_a_control_frame_between_fragments_does_not_count_for_their_length() -> None:
     wire = frame(TEXT, b"x" * 10, fin=False) + frame(PING, b"y" * 125) + frame(CONTINUATION)
     assert read(wire, largest=10) == [Ping(b"y" * 125), Text("x" * 10)]
+
+
+@given(st.text(max_size=300).filter(lambda text: len(text) > 1), st.data())
+def test_bad_text_is_refused_before_its_frame_has_come(text: str, data: st.DataObject) -> None:
+    good = text.encode()
+    at = data.draw(st.integers(0, len(good)))
+    payload = good[:at] + b"\xff" + good[at:] + b"x" * 50
+    whole = frame(TEXT, payload, mask=data.draw(st.binary(min_size=4, max_size=4)))
+    bad = len(whole) - len(payload) + at
+    reader = FrameReader(10_000)
+    for byte in whole[:bad]:
+        reader.feed(bytes((byte,)), lambda event: pytest.fail(repr(event)))
+    with pytest.raises(Violation) as caught:
+        reader.feed(whole[bad : bad + 1], lambda event: pytest.fail(repr(event)))
+    assert caught.value.code == 1007
+
+
+@given(st.text(min_size=1, max_size=300), st.data())
+def test_good_text_is_read_however_its_frames_are_cut(text: str, data: st.DataObject) -> None:
+    payload = text.encode()
+    middle = data.draw(st.integers(0, len(payload)))
+    whole = frame(TEXT, payload[:middle], fin=False) + frame(CONTINUATION, payload[middle:])
+    reader, events = FrameReader(10_000), list[Event]()
+    for byte in whole:
+        reader.feed(bytes((byte,)), events.append)
+    assert events == [Text(text)]

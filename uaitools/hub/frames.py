@@ -92,6 +92,28 @@ Event = Text | Binary | Ping | Pong | Close
 Inflate = Callable[[bytes, int], bytes]
 
 
+class _Foreseen:
+    """What was looked at of a frame of text that has not come whole. before: its message's."""
+
+    __slots__ = ("_decoder", "_size")
+
+    def __init__(self, before: codecs.IncrementalDecoder | None) -> None:
+        self._decoder = _new_decoder()
+        if before is not None:
+            self._decoder.setstate(before.getstate())
+        self._size = 0  # bytes of its payload
+
+    def look(self, frame: bytearray, begin: int) -> None:
+        """Look at the rest of what there is of it. begin: of its payload. Raises Violation."""
+        mask, turned = bytes(frame[begin - 4 : begin]), self._size % 4
+        payload = _unmasked(mask[turned:] + mask[:turned], bytes(frame[begin + self._size :]))
+        self._size += len(payload)
+        try:
+            self._decoder.decode(payload)
+        except UnicodeDecodeError as error:
+            raise Violation(INVALID_DATA, "text is not UTF-8") from error
+
+
 class FrameReader:
     """Makes messages of the bytes of one client.
 
@@ -99,7 +121,16 @@ class FrameReader:
     After a Close or a Violation nothing more may be fed.
     """
 
-    __slots__ = ("_decoder", "_inflate", "_largest", "_message", "_needed", "_opcode", "_rest")
+    __slots__ = (
+        "_decoder",
+        "_foreseen",
+        "_inflate",
+        "_largest",
+        "_message",
+        "_needed",
+        "_opcode",
+        "_rest",
+    )
 
     def __init__(self, largest: int, inflate: Inflate | None = None) -> None:
         self._largest = largest
@@ -109,6 +140,7 @@ class FrameReader:
         self._opcode = CONTINUATION  # of the message whose fragments come, and COMPRESSED
         self._message: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
+        self._foreseen: _Foreseen | None = None
 
     def __repr__(self) -> str:
         return f"<FrameReader rest={len(self._rest)} fragmented={self._message is not None}>"
@@ -125,6 +157,7 @@ class FrameReader:
             # Not joined with each piece: of a large frame there may be thousands.
             self._rest += data
             if len(self._rest) < self._needed:
+                self._foresee()
                 return
             buffer, self._rest = bytes(self._rest), _NOTHING
         at, end = 0, len(buffer)
@@ -152,7 +185,8 @@ class FrameReader:
             event = self._frame(first, payload)
             if event is not None:
                 on_event(event)
-        self._rest = bytearray(buffer[at:]) if at < end else _NOTHING
+        self._rest, self._foreseen = bytearray(buffer[at:]) if at < end else _NOTHING, None
+        self._foresee()
 
     # -- one frame --------------------------------------------------------------------------
 
@@ -173,6 +207,19 @@ class FrameReader:
             raise Violation(PROTOCOL_ERROR, "an opcode is not known")
         elif (opcode == CONTINUATION) is (self._message is None):
             raise Violation(PROTOCOL_ERROR, "fragments of messages do not fit")
+
+    def _foresee(self) -> None:
+        """Refuse text at its first bad byte, not when its frame has come: RFC 6455 8.1."""
+        rest = self._rest
+        if len(rest) <= 6:
+            return  # nothing of its payload
+        opcode, length = rest[0] & (COMPRESSED | _OPCODE), rest[1] & 0x7F
+        if not (opcode == TEXT or (opcode == CONTINUATION and self._decoder is not None)):
+            return
+        begin = 6 if length <= _SHORT else 8 if length == _LENGTH_16 else 14
+        if self._foreseen is None:
+            self._foreseen = _Foreseen(self._decoder if opcode == CONTINUATION else None)
+        self._foreseen.look(rest, begin)
 
     def _check_compressed(self, first: int, size: int) -> None:
         """Refuse a message that is longer than `largest`, unless it may be shorter inflated.
