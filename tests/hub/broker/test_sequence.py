@@ -143,6 +143,7 @@ def test_an_answer_that_is_ahead_waits_for_what_is_on_its_way() -> None:
     sequence.take(Place("e", 2), message("b"), answer=True)
     assert (told.head, sequence.behind) == (0, False)
     sequence.take(Place("e", 1), message("a"), answer=False)
+    assert told.head == 2
     sequence.take(Place("e", 2), message("b"), answer=False)
     assert (told.head, sequence.behind, sequence.filled) == (2, False, 0)
 
@@ -172,3 +173,26 @@ def test_a_backlog_goes_back_to_the_first_hole() -> None:
     stored = Stored("e", 9, {5: message("5"), 7: message("7"), 8: message("8"), 9: message("9")})
     assert (stored.backlog.base, len(stored.backlog.messages)) == (6, 3)
     assert Stored("e", 9, {5: message("5")}).backlog == Backlog("e", 9, [])
+
+
+def test_what_waited_is_nothing_in_another_epoch() -> None:
+    sequence, told = begun()
+    sequence.take(Place("e", 3), message("of e"), answer=True)
+    sequence.take(Place("f", 2), message("of f"), answer=False)
+    sequence.ask()
+    sequence.give(Stored("f", 2, {2: message("of f")}))
+    sequence.take(Place("f", 3), message("of f"), answer=False)
+    assert (told.epoch, told.head) == ("f", 3)
+    assert told.datas == [b"of f", b"of f"]
+
+
+def test_a_hole_that_is_still_there_after_reading_is_read_again() -> None:
+    sequence, told = begun()
+    sequence.lose()
+    sequence.ask()
+    sequence.take(Place("e", 3), message("c"), answer=False)
+    sequence.give(Stored("e", 1, {1: message("a")}))
+    assert (told.head, sequence.behind) == (1, True)
+    sequence.ask()
+    sequence.give(Stored("e", 3, {2: message("b"), 3: message("c")}))
+    assert (told.datas, sequence.behind) == ([b"a", b"b", b"c"], False)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from uaitools.hub.broker.health import Health
-from uaitools.hub.broker.port import Inbox
+from uaitools.hub.broker.port import Backlog, Inbox
 from uaitools.hub.broker.publications import LONGEST
 from uaitools.hub.broker.retries import Retries
 from uaitools.hub.broker.script import READ
@@ -28,17 +28,22 @@ _WAY: Final = "read"
 
 
 class Feed:
-    """One channel that is followed. opened: its first reading, until the inbox has it."""
+    """One channel that is followed. key: the name by which it is published.
+
+    opened: its first reading, until the inbox has it.
+    """
 
     __slots__ = ("_waiting", "channel", "key", "opened", "policy", "sequence")
 
-    def __init__(self, channel: str, key: str, policy: ChannelPolicy, inbox: Inbox) -> None:
+    def __init__(self, channel: str, key: bytes, policy: ChannelPolicy, inbox: Inbox) -> None:
         self.channel = channel
         self.key = key
         self.policy = policy
         self.sequence = Sequence(channel, inbox)
-        self.opened: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting: list[tuple[Place, asyncio.Future[None]]] = []
+        self.opened: asyncio.Future[Stored] | None = asyncio.get_running_loop().create_future()
+        self._waiting: list[tuple[Place, asyncio.Future[None]]] | None = (
+            None  # there are many feeds
+        )
 
     def __repr__(self) -> str:
         return f"<Feed {self.sequence!r}>"
@@ -59,16 +64,16 @@ class Feed:
         """Wait until the inbox was told of a place."""
         if not self.has(place):
             reached = asyncio.get_running_loop().create_future()
-            self._waiting.append((place, reached))
+            self._waiting = [*(self._waiting or ()), (place, reached)]
             await reached
 
     def wake(self) -> None:
         """Tell who waits for a place that it was reached."""
-        if self._waiting:
+        if self._waiting is not None:
             for place, reached in self._waiting:
                 if self.has(place) and not reached.done():
                     reached.set_result(None)
-            self._waiting = [one for one in self._waiting if not one[1].done()]
+            self._waiting = [one for one in self._waiting if not one[1].done()] or None
 
     def take(self, place: Place, message: Message, *, answer: bool) -> bool:
         """See Sequence.take; whether it has to be read."""
@@ -76,19 +81,29 @@ class Feed:
         self.wake()
         return self.sequence.behind
 
+    async def open(self) -> Stored:
+        """Wait for its first reading. Raises Away."""
+        assert self.opened is not None
+        return await self.opened
+
+    def begin(self, stored: Stored) -> Backlog:
+        """The inbox is going to have its first reading."""
+        self.opened = None
+        return self.sequence.begin(stored)
+
     def fail(self, error: Away) -> None:
         """Redis would not have it read."""
-        if not self.opened.done():
+        if self.opened is not None and not self.opened.done():
             self.opened.set_exception(error)
             self.opened.exception()  # whether anybody waits for it or not
 
     def end(self) -> None:
         """It is followed no more."""
         self.fail(Away("the channel is not followed any more"))
-        for _, reached in self._waiting:
+        for _, reached in self._waiting or ():
             if not reached.done():
                 reached.set_result(None)
-        self._waiting.clear()
+        self._waiting = None
 
 
 @dataclass(slots=True)
@@ -172,13 +187,13 @@ class Feeds:
 
     def add(self, feed: Feed) -> None:
         """Another one is followed."""
-        self._feeds[feed.channel] = self._by_key[feed.key.encode()] = feed
+        self._feeds[feed.channel] = self._by_key[feed.key] = feed
 
     def remove(self, channel: str) -> Feed | None:
         """One is followed no more."""
         feed = self._feeds.pop(channel, None)
         if feed is not None:
-            del self._by_key[feed.key.encode()]
+            del self._by_key[feed.key]
             self._behind.pop(feed, None)
             self._totals.add(feed.sequence)
             feed.end()
@@ -244,7 +259,7 @@ class Feeds:
         if self._feeds.get(feed.channel) is not feed:
             return
         if feed.sequence.place is None:
-            if not feed.opened.done():
+            if feed.opened is not None and not feed.opened.done():
                 feed.opened.set_result(stored)
             return
         feed.sequence.give(stored)

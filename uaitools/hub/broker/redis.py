@@ -171,13 +171,13 @@ class RedisBroker:
         """See Broker.follow."""
         assert self._inbox is not None
         self.unfollow(channel)
-        feed = Feed(channel, key_of(channel, self._prefix), policy, self._inbox)
+        feed = Feed(channel, key_of(channel, self._prefix).encode(), policy, self._inbox)
         self._feeds.add(feed)
         try:
             async with fair_timeout(TIMEOUT):
-                await self._subscriber.add(feed.key.encode())
+                await self._subscriber.add(feed.key)
                 self._feeds.read_soon(feed)
-                stored = await feed.opened
+                stored = await feed.open()
         except BaseException as error:
             if self._feeds.get(channel) is feed:
                 self.unfollow(channel)
@@ -187,7 +187,7 @@ class RedisBroker:
                 raise Unavailable(str(error)) from error
             raise
         # Nothing comes between this and the caller, who has the backlog before what follows it.
-        backlog = feed.sequence.begin(stored)
+        backlog = feed.begin(stored)
         if feed.sequence.behind:
             self._feeds.read_soon(feed)
         return backlog
@@ -196,7 +196,7 @@ class RedisBroker:
         """See Broker.unfollow."""
         feed = self._feeds.remove(channel)
         if feed is not None:
-            self._subscriber.drop(feed.key.encode())
+            self._subscriber.drop(feed.key)
 
     def _placed(self, channel: str, place: Place, message: Message) -> None:
         feed = self._feeds.get(channel)
