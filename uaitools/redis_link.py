@@ -186,7 +186,8 @@ class Link:
     ) -> list[Answer | Away]:
         first = (self._key,) if self._key else ()
         for _ in range(2):
-            digests = {script: await self._load(connection, script) for script, _ in several}
+            scripts = {script for script, _ in several}
+            digests = {script: await self._load(connection, script) for script in scripts}
             await connection.send_packed_command(
                 connection.pack_commands(
                     ("EVALSHA", digests[script], 1, *self._told((*first, *arguments)))

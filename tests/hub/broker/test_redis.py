@@ -18,7 +18,7 @@ from tests.peers.gateways import eventually, settled
 from tests.peers.redis import RedisServer
 from tests.peers.relay import Relay, relay
 from uaitools.hub.broker.port import Unavailable
-from uaitools.hub.broker.publications import WAITING
+from uaitools.hub.broker.publications import BYTES, WAITING
 from uaitools.hub.broker.redis import RedisBroker
 from uaitools.hub.broker.script import NODES, PREFIX, PUBLISH, key_of
 from uaitools.hub.channel import ChannelPolicy
@@ -234,6 +234,15 @@ async def test_what_is_held_is_bounded(redis: RedisServer) -> None:
         assert [place.offset for place in await asyncio.gather(*waiting)] == list(
             range(1, WAITING + 1)
         )
+        redis.freeze()
+        large = b"x" * 1_000_000
+        waiting = [spawn(one.publish(large), name="held") for _ in range(BYTES // len(large) + 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="too many"):
+            await one.publish(b"one more")
+        redis.thaw()
+        await asyncio.gather(*waiting)
+        assert one.broker._publications._bytes == 0  # noqa: SLF001
 
 
 async def test_a_redis_that_is_killed_and_empty_when_it_is_back_begins_another_epoch(

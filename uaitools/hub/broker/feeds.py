@@ -41,9 +41,8 @@ class Feed:
         self.policy = policy
         self.sequence = Sequence(channel, inbox)
         self.opened: asyncio.Future[Stored] | None = asyncio.get_running_loop().create_future()
-        self._waiting: list[tuple[Place, asyncio.Future[None]]] | None = (
-            None  # there are many feeds
-        )
+        # None instead of an empty list: there are many feeds.
+        self._waiting: list[tuple[Place, asyncio.Future[None]]] | None = None
 
     def __repr__(self) -> str:
         return f"<Feed {self.sequence!r}>"
@@ -84,7 +83,7 @@ class Feed:
     async def open(self) -> Stored:
         """Wait for its first reading. Raises Away."""
         assert self.opened is not None
-        return await self.opened
+        return await asyncio.shield(self.opened)
 
     def begin(self, stored: Stored) -> Backlog:
         """The inbox is going to have its first reading."""
@@ -125,7 +124,7 @@ class Totals:
 
 
 class Feeds:
-    """All of them, by channel, and the sums of what each of them counts."""
+    """All of them, by channel. round_trips: readings of some of them that have succeeded."""
 
     __slots__ = (
         "_audit",
@@ -137,9 +136,11 @@ class Feeds:
         "_reading",
         "_retries",
         "_totals",
+        "round_trips",
     )
 
     def __init__(self, link: Link, health: Health) -> None:
+        self.round_trips = 0
         self._link = link
         self._health = health
         self._feeds: dict[str, Feed] = {}
@@ -230,6 +231,7 @@ class Feeds:
                         self.read_soon(feed)
                     await asyncio.sleep(self._retries.failed())
                 else:
+                    self.round_trips += 1
                     self._health.met(_WAY)
                     self._retries.succeeded()
         finally:

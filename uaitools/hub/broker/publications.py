@@ -29,6 +29,7 @@ from uaitools.redis_link import Answer, Argument, Away, Link
 from uaitools.tasks import spawn
 
 WAITING: Final = 1000  # messages
+BYTES: Final = 16 * 1024 * 1024  # of their data
 BATCH: Final = 128  # sent together
 GRACE: Final = 0.05  # seconds: an answer that is here already is read before anybody is refused
 LONGEST: Final = 10 * 365 * 86_400.0  # seconds that messages are kept at most
@@ -71,6 +72,7 @@ class Publications:
     __slots__ = (
         "_asks",
         "_away_since",
+        "_bytes",
         "_health",
         "_hold",
         "_link",
@@ -106,6 +108,7 @@ class Publications:
         self._patience = patience
         self._hold = hold
         self._number = 0
+        self._bytes = 0
         self._asks: dict[int, Publication] = {}  # ascending
         self._sending: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -133,7 +136,7 @@ class Publications:
     ) -> Place:
         """The place that a message got. Raises Unavailable."""
         loop = asyncio.get_running_loop()
-        if len(self._asks) >= WAITING:
+        if len(self._asks) >= WAITING or self._bytes >= BYTES:
             self.refused += 1
             raise Unavailable("too many messages wait already")
         if not self._hold and self._away_for(loop.time()) > self._patience:
@@ -141,6 +144,7 @@ class Publications:
             raise Unavailable(self._health.failing or "redis is away")
         self._number += 1
         ask = self._asks[self._number] = Publication(self._number, channel, key, policy, message)
+        self._bytes += len(message.data)
         ask.deadline = loop.time() + self._patience
         self._send_soon()
         if self._timer is None:
@@ -169,7 +173,7 @@ class Publications:
 
     async def _round_trip(self) -> None:
         for number in [n for n, ask in self._asks.items() if ask.outcome.done()]:
-            del self._asks[number]
+            self._remove(number)
         batch = list(islice(self._asks.values(), BATCH))
         if not batch:
             await self._link.command("PING")
@@ -188,7 +192,7 @@ class Publications:
         for ask, answer in zip(batch, answers, strict=True):
             match answer:
                 case [bytes(epoch), int(offset)]:
-                    self._asks.pop(ask.number, None)
+                    self._remove(ask.number)
                     self.published += 1
                     place = Place(epoch.decode(), offset)
                     self._placed(ask.channel, place, ask.message)
@@ -197,7 +201,7 @@ class Publications:
                 case Away(refused=False):
                     unable = answer
                 case _:
-                    self._asks.pop(ask.number, None)
+                    self._remove(ask.number)
                     self._refuse(ask, str(answer) if isinstance(answer, Away) else "it came late")
         if unable is not None:
             raise unable
@@ -229,8 +233,13 @@ class Publications:
             if ask.deadline > now and not ask.outcome.done():
                 self._timer = loop.call_at(ask.deadline, self._due)
                 return
-            del self._asks[ask.number]
+            self._remove(ask.number)
             self._refuse(ask, self._health.failing or "redis is too slow")
+
+    def _remove(self, number: int) -> None:
+        ask = self._asks.pop(number, None)
+        if ask is not None:
+            self._bytes -= len(ask.message.data)
 
     def _refuse(self, ask: Publication, reason: str) -> None:
         if not ask.outcome.done():

@@ -20,6 +20,7 @@ from uaitools.hub.broker.health import Health
 from uaitools.hub.broker.port import Attendance, Backlog, Inbox, Unavailable
 from uaitools.hub.broker.publications import Publications
 from uaitools.hub.broker.script import PREFIX, key_of
+from uaitools.hub.broker.sequence import Stored
 from uaitools.hub.broker.shared_presence import SharedPresence
 from uaitools.hub.broker.subscriber import Subscriber
 from uaitools.hub.broker.wire import Came, read_message, read_order, read_published, write_order
@@ -176,8 +177,7 @@ class RedisBroker:
         try:
             async with fair_timeout(TIMEOUT):
                 await self._subscriber.add(feed.key)
-                self._feeds.read_soon(feed)
-                stored = await feed.open()
+            stored = await self._read(feed)
         except BaseException as error:
             if self._feeds.get(channel) is feed:
                 self.unfollow(channel)
@@ -191,6 +191,18 @@ class RedisBroker:
         if feed.sequence.behind:
             self._feeds.read_soon(feed)
         return backlog
+
+    async def _read(self, feed: Feed) -> Stored:
+        """Have a channel read for the first time: as long as others are, its turn will come."""
+        self._feeds.read_soon(feed)
+        while True:
+            before = self._feeds.round_trips
+            try:
+                async with fair_timeout(TIMEOUT):
+                    return await feed.open()
+            except TimeoutError:
+                if self._feeds.round_trips == before:
+                    raise
 
     def unfollow(self, channel: str) -> None:
         """See Broker.unfollow."""

@@ -20,7 +20,7 @@ from uaitools.hub.broker.port import Backlog, Inbox
 from uaitools.hub.message import Message
 from uaitools.hub.place import Place
 
-EARLY: Final = 1024  # messages that wait for others, at most
+EARLY: Final = 256  # messages of a channel that wait for others, at most
 
 
 class Stored:
