@@ -241,14 +241,16 @@ class RedisBroker:
         """See Broker.order."""
         self._ordering += 1
         text = write_order(self._node, self._ordering, order)
-        for last in (False, True):
-            try:
-                await self._links[2].command("PUBLISH", self._orders_name, text)
-            except Away as error:
-                if last or error.lasting:
-                    raise Unavailable(str(error)) from error
-            else:
-                return
+        try:
+            async with fair_timeout(2 * TIMEOUT):
+                try:
+                    await self._links[2].command("PUBLISH", self._orders_name, text)
+                except Away:  # if it was done all the same, the others know its number
+                    await self._links[2].command("PUBLISH", self._orders_name, text)
+        except TimeoutError as error:
+            raise Unavailable("redis is too slow") from error
+        except Away as error:
+            raise Unavailable(str(error)) from error
 
     # -- what the subscriber hears ----------------------------------------------------------
 
