@@ -70,6 +70,18 @@ def test_commands_are_what_they_say(said: dict[str, Any], command: object) -> No
             3,
             "recover.epoch: ",
         ),
+        (
+            '{"id": 3, "type": "history", "channel": "a", "since": {"epoch": "!", "offset": 1}}',
+            "bad_field",
+            3,
+            "since: a place is an epoch that the hub has named",
+        ),
+        (
+            '{"id": 3, "type": "history", "channel": "a", "since": {"epoch": "e", "offset": -1}}',
+            "bad_field",
+            3,
+            "since: a place is an epoch that the hub has named",
+        ),
         ('{"id": 3, "type": "history", "channel": "a", "limit": 0}', "bad_field", 3, "limit: "),
         ('{"id": 3, "type": "publish", "channel": "a"}', "bad_field", 3, "data: "),
     ],

@@ -7,21 +7,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from uaitools.hub.place import Place
+from uaitools.hub.place import EPOCH, Place
 
 CHANNEL: Final = r"^[!-~]{1,128}$"
 LIMIT: Final = 1000  # messages or members in one reply
 _IDS: Final = 1 << 53
+_EPOCH: Final = re.compile(EPOCH, re.ASCII)
+
+
+def _possible(place: Place) -> Place:
+    if _EPOCH.fullmatch(place.epoch) is None or not 0 <= place.offset < _IDS:
+        raise ValueError("a place is an epoch that the hub has named, and an offset")
+    return place
+
 
 Id = Annotated[int, Field(ge=0, lt=_IDS)]
 Channel = Annotated[str, Field(pattern=CHANNEL)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 Limit = Annotated[int, Field(ge=1, le=LIMIT)]
+Known = Annotated[Place, AfterValidator(_possible)]
 
 
 class Said(BaseModel):
@@ -47,7 +57,7 @@ class Subscribe(Said):
 
     type: Literal["subscribe"]
     channel: Channel
-    recover: Place | None = None
+    recover: Known | None = None
     filter: dict[str, Any] | None = None
     token: Annotated[str, Field(max_length=8192)] | None = None
 
@@ -83,7 +93,7 @@ class History(Said):
 
     type: Literal["history"]
     channel: Channel
-    since: Place | None = None
+    since: Known | None = None
     limit: Limit = 100
 
 
@@ -159,7 +169,8 @@ def _bad(error: ValidationError, text: str | bytes) -> BadCommand:
             known = "connect, subscribe, unsubscribe, publish, presence, history, ping"
             return BadCommand("unknown_type", f"a command's type is one of {known}", read_id(text))
     where = ".".join(str(part) for part in first["loc"][1:])
-    return BadCommand("bad_field", f"{where}: {first['msg']}", read_id(text))
+    what = first["msg"].removeprefix("Value error, ")
+    return BadCommand("bad_field", f"{where}: {what}", read_id(text))
 
 
 class _Identified(BaseModel):
