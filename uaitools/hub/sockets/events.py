@@ -119,6 +119,8 @@ class EventSocket:
     def _event(self, text: bytes) -> None:
         said = orjson.loads(text)
         channel, kind = said.get("channel"), said["type"]
+        if channel is not None and channel not in self.places:
+            return  # every connection has some channels from its start; a stream has those named
         match said:
             case {"offset": int(offset), "epoch": str(epoch)}:  # a reset: no message has an epoch
                 self.places[channel] = Place(epoch, offset)
