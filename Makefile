@@ -32,7 +32,7 @@ run: $(VENV)/.installed
 endif
 
 test: lint
-	scripts/install-programs nginx curl redis-server openssl
+	scripts/install-programs nginx curl redis-server openssl chromium
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.installed

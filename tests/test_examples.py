@@ -19,6 +19,12 @@ PROMISES = {
     "gateway_in_process.py": ['"upstream": "one"', '"upstream": "two"', "200 have a nice day"],
     "handler_on_aiohttp.py": ["200 front page", '"for": "127.0.0.1", "got": "hello"'],
     "hooks.py": ["200 tenant acme asked for /shelf yes", "403 not today None"],
+    "hub_client.py": [
+        "1 finished Build(build=1, passed=True)",
+        "2 is no build: {'build': 'two'}",
+        "3 finished Build(build=3, passed=True)",
+        "4 finished Build(build=4, passed=False)",
+    ],
     "round_robin.py": ["a a b a c a a", "{'b': 50, 'c': 50}"],
     "service_client.py": [
         "200 hello Ann, cafe, True",

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import playwright
 from aiohttp import web
@@ -56,7 +56,7 @@ class Chromium:
         self._driver: Any = None
         self._browser: Browser | None = None
 
-    def __enter__(self) -> Chromium:
+    def __enter__(self) -> Self:
         self._thread.submit(self._start).result()
         return self
 

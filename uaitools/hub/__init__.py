@@ -16,4 +16,6 @@ Over them:
     fanout      writes to all who subscribe, and lets others have the loop
     socket      a WebSocket as the hub sees it; handshake: its upgrade
     native      one on a bare transport, which handover takes from aiohttp
+
+Whoever talks to a hub: client, in Python, and browser/hub.js.
 """

@@ -31,7 +31,7 @@ Id = Annotated[int, Field(ge=0, lt=_IDS)]
 Channel = Annotated[str, Field(pattern=CHANNEL)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 Limit = Annotated[int, Field(ge=1, le=LIMIT)]
-Known = Annotated[Place, AfterValidator(_possible)]
+KnownPlace = Annotated[Place, AfterValidator(_possible)]
 
 
 class Said(BaseModel):
@@ -57,7 +57,7 @@ class Subscribe(Said):
 
     type: Literal["subscribe"]
     channel: Channel
-    recover: Known | None = None
+    recover: KnownPlace | None = None
     filter: dict[str, Any] | None = None
     token: Annotated[str, Field(max_length=8192)] | None = None
 
@@ -93,7 +93,7 @@ class History(Said):
 
     type: Literal["history"]
     channel: Channel
-    since: Known | None = None
+    since: KnownPlace | None = None
     limit: Limit = 100
 
 

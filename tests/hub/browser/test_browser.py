@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +11,20 @@ from hypothesis import strategies as st
 
 from tests.peers.gateways import eventually
 from tests.peers.hub import HubPeer, Link, usual
+from tests.peers.hubs import boxed, hub, publisher
 from tests.peers.javascript import SOURCE, Failed, Runtime, until
-from tests.peers.middlebox import Middlebox, middlebox
-from uaitools.addresses import Address
-from uaitools.auth.config import AuthConfig
-from uaitools.auth.keyfile import change
-from uaitools.auth.keys import new_key
-from uaitools.hub.config import HubConfig
+from tests.peers.middlebox import middlebox
+from tests.peers.redis import redis_server
 from uaitools.hub.filters import BadFilter, compile_filter
-from uaitools.hub.server import HubServer
+from uaitools.tasks import spawn
 
 RECORD = """
-globalThis.seen = []; globalThis.offsets = () => seen.filter((one) => one[0] === "message").map((one) => one[1].offset);
+globalThis.seen = [];
+globalThis.offsets = () => seen.filter(([kind]) => kind === "message").map(([, one]) => one.offset);
 globalThis.record = Object.fromEntries(["Message", "Gap", "Reset", "Presence"].map(
   (name) => [`on${name}`, (event) => seen.push([name.toLowerCase(), event])]));
 record.onEnd = (error) => seen.push(["end", {code: error.code, closeCode: error.closeCode}]);
 """
-
-
-@asynccontextmanager
-async def hub(**config: Any) -> AsyncIterator[HubServer]:
-    auth = config.pop("auth", None)
-    settings = {
-        "listen": Address("127.0.0.1", 0),
-        "origins": ("*",),
-        "rate": 1000,
-        "cors": {"origins": ["*"]},
-        **config,
-    }
-    async with HubServer(HubConfig.model_validate(settings), auth=auth) as server:
-        yield server
-
-
-@asynccontextmanager
-async def boxed(**config: Any) -> AsyncIterator[tuple[HubServer, Middlebox]]:
-    async with hub(**config) as server, middlebox(server.address.port) as box:
-        yield server, box
 
 
 async def client(runtime: Runtime, url: str, **options: object) -> None:
@@ -167,6 +142,31 @@ async def test_a_hub_that_drains_is_left_when_it_says_so(runtime: Runtime) -> No
         await close(runtime)
 
 
+async def test_nodes_that_share_are_left_without_a_loss_or_anything_twice(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    async with (
+        redis_server(tmp_path) as redis,
+        hub(redis=redis.url) as one,
+        hub(redis=redis.url) as two,
+        middlebox(one.address.port) as box,
+    ):
+        await client(runtime, f"ws://{box.host}/ws")
+        await runtime.run("await sub.ready")
+        for number in range(50):
+            await one.hub.publish("builds", number)
+        box.target = two.address.port
+        draining = spawn(one.drain(_soon()), name="drain")
+        for number in range(50, 150):
+            await two.hub.publish("builds", number)
+        await draining
+        await eventually(lambda: len(two.hub.sessions) == 1)
+        await two.hub.publish("builds", 150)
+        await until(runtime, "seen.length === 151")
+        assert await runtime.run("return offsets()") == list(range(1, 152))
+        await close(runtime)
+
+
 async def test_moving_to_another_node_loses_nothing_and_gives_nothing_twice(
     runtime: Runtime, peer: HubPeer
 ) -> None:
@@ -177,7 +177,7 @@ async def test_moving_to_another_node_loses_nothing_and_gives_nothing_twice(
     await until(runtime, "seen.length === 1")
     asked: list[dict[str, Any]] = []
 
-    async def waits(link: Link, command: dict[str, Any]) -> None:
+    async def waits(_link: Link, command: dict[str, Any]) -> None:
         asked.append(command)
 
     peer.answer = waits
@@ -266,7 +266,7 @@ async def test_what_an_application_throws_does_not_stop_the_messages(
 
 
 async def test_a_browser_says_its_credential_by_connect(runtime: Runtime, tmp_path: Path) -> None:
-    key, auth = _key(tmp_path)
+    key, auth = publisher(tmp_path)
     async with hub(auth=auth) as server:
         await client(runtime, f"ws://{server.address}/ws", token=key)
         await runtime.run("await sub.ready")
@@ -402,11 +402,3 @@ def test_the_client_is_one_file_of_its_own() -> None:
 
 def _soon() -> float:
     return asyncio.get_running_loop().time() + 5
-
-
-def _key(folder: Path) -> tuple[str, AuthConfig]:
-    """A key that may publish, and the configuration that knows it."""
-    key, record = new_key("ann", scopes=["hub:publish"], created=datetime.now(UTC))
-    path = folder / "keys.json"
-    change(path, lambda records: ((*records, record), None))
-    return key, AuthConfig(keys_file=path)

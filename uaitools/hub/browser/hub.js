@@ -516,6 +516,9 @@ export class HubClient {
       if (link && !lost?.final) {
         const found = await this.#stay(link);
         events = found === "renew" && this.#subscriptions.size > 0;
+        if (Date.now() - began >= STEADY) failures = 0;
+        // All nodes may send us elsewhere, one after the other.
+        else if (found === "moved") await this.#pause(fullJitter(failures++));
         if (!(found instanceof Lost)) continue;
         lost = found;
         if (lost.code === 4001 && link.welcomed && typeof this.#options.token === "function") lost.final = false;

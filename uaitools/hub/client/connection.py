@@ -228,5 +228,7 @@ async def connect(
         ) from error
     except TimeoutError as error:
         raise Lost("it does not answer in time") from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except ValueError as error:
+        raise Lost("its url is none") from error  # which may hold a token
+    except (aiohttp.ClientError, OSError) as error:
         raise Lost(_text(error)) from error

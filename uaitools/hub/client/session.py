@@ -32,13 +32,16 @@ from uaitools.hub.client.messages import (
     Skipped,
     error_of,
 )
-from uaitools.hub.client.subscription import Subscription, Token, current
+from uaitools.hub.client.subscription import Subscription, Token, current_token
 from uaitools.hub.client.timing import Timing
 from uaitools.hub.closing import DISCONNECTED, MISTAKES, UNAUTHORIZED
 from uaitools.hub.place import Place
 from uaitools.tasks import spawn
 
 AT_ONCE: Final = 16  # subscriptions that wait for an answer: hubs bound what waits
+# And how often a connection says something, by 100 at once and 50 a second unless told otherwise.
+BURST: Final = 64  # subscriptions of a new connection without a pause
+SPACE: Final = 0.025  # seconds between those after them
 # The notice of a subscription whose token is over; another token mends it.
 _EXPIRED: Final = frozenset({"unauthorized", "expired"})
 _STATUS: Final = {UNAUTHORIZED.code: 401, DISCONNECTED.code: 403, MISTAKES.code: 400}
@@ -121,11 +124,12 @@ class Session:
 
     async def connection(self) -> Connection:
         """The connection for a command, when there is one. Raises Ended."""
-        while self._current is None:
+        while (current := self._current) is None or current.over.done():
             if self._ended is not None:
                 raise self._ended.again()
-            await self._up.wait()
-        return self._current
+            # Of one that is just ending, `_gone` hears in the next turn.
+            await (self._up.wait() if current is None else asyncio.sleep(0))
+        return current
 
     def unreachable(self) -> Unreachable:
         """What a command did not wait any longer for."""
@@ -200,7 +204,7 @@ class Session:
 
     async def _subscribe(self, connection: Connection, subscription: Subscription[Any]) -> None:
         """Ask for it once. Raises Lost, Refused, and what the token function raises."""
-        token = await current(subscription.token)
+        token = await current_token(subscription.token)
         if connection is not self._current or subscription.ended:
             return
         command = _subscribe_command(subscription, subscription.track.ask(connection.number), token)
@@ -224,23 +228,27 @@ class Session:
                 lost = await self._stay(connection)
             except Lost as error:
                 lost = error
+            if loop.time() - began >= self._timing.steady:
+                failures = 0
             if lost is None:
-                continue  # it asks to connect elsewhere
+                # It asks to connect elsewhere; all nodes may do so, one after the other.
+                if failures or loop.time() - began < self._timing.steady:
+                    await asyncio.sleep(full_jitter(failures, random.random()))  # noqa: S311
+                    failures += 1
+                continue
             self._reason = str(lost)
             if lost.final:
                 _log.error("hub refuses this client", hub=self._host, reason=self._reason)
                 self._finish(_ended(lost), _ended(lost))
                 return
             _log.warning("hub is away", hub=self._host, reason=self._reason)
-            if loop.time() - began >= self._timing.steady:
-                failures = 0
             await asyncio.sleep(lost.pause + full_jitter(failures, random.random()))  # noqa: S311
             failures += 1
 
     async def _open(self) -> Connection:
         """Raises Lost."""
         try:
-            token = await current(self._token)
+            token = await current_token(self._token)
         except Exception as error:
             # Its text may hold what the token was made of.
             raise Lost(f"no token can be made: {type(error).__name__}") from error
@@ -267,8 +275,11 @@ class Session:
 
     async def _take_over(self, connection: Connection) -> None:
         """Follow everything on a new connection, then close those before it."""
-        subscriptions = tuple(self._subscriptions.values())
-        attaching = [self._attach_soon(connection, one) for one in subscriptions]
+        attaching: list[asyncio.Task[None]] = []
+        for one in tuple(self._subscriptions.values()):
+            if len(attaching) >= BURST:
+                await asyncio.sleep(SPACE)
+            attaching.append(self._attach_soon(connection, one))
         if attaching:
             await asyncio.wait(attaching)
         if connection is not self._current:
@@ -316,11 +327,18 @@ class Session:
                 return subscription.inbox.room() if subscription.inbox.full else None
             case Dismissed():
                 self._dismissed(connection, said)
-            case Direct() if self._direct is not None:
-                self._direct(said)
+            case Direct():
+                self._hand_on(said)
             case Complaint():
                 _log.warning("hub complains", code=said.code, message=said.message)
         return None
+
+    def _hand_on(self, said: Direct) -> None:
+        try:
+            if self._direct is not None:
+                self._direct(said)
+        except Exception as error:  # noqa: BLE001 - of the application's function
+            _log.error("what was sent directly was not taken", exc_info=error)
 
     def _dismissed(self, connection: Connection, said: Dismissed) -> None:
         subscription = self._subscriptions.get(said.channel)

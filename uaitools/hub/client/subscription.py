@@ -20,7 +20,7 @@ Token = str | Callable[[], Awaitable[str]] | None
 Read = Callable[[Message[Any]], Message[T] | Invalid]
 
 
-async def current(token: Token) -> str | None:
+async def current_token(token: Token) -> str | None:
     """The credential as it is now; what the application's function raises is raised."""
     return await token() if callable(token) else token
 
