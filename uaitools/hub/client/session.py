@@ -337,7 +337,7 @@ class Session:
         try:
             if self._direct is not None:
                 self._direct(said)
-        except Exception as error:  # noqa: BLE001 - of the application's function
+        except Exception as error:
             _log.error("what was sent directly was not taken", exc_info=error)
 
     def _dismissed(self, connection: Connection, said: Dismissed) -> None:
