@@ -52,7 +52,6 @@ PURE_IN_PROXY = (
     "tls/hello.py",
     "tls/identity.py",
     "tls/names.py",
-    "workers/restarts.py",
     "workers/totals.py",
     *(f"http1/{path.name}" for path in ROOT.glob("proxy/http1/*.py")),
 )

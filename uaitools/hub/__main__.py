@@ -15,7 +15,7 @@ from uaitools.auth.config import AuthConfig
 from uaitools.command import add_common_flags
 from uaitools.config import ConfigError, Flag, Settings, load
 from uaitools.hub.config import HubConfig
-from uaitools.lifecycle import Service, run, run_main
+from uaitools.registry.client import RegistryTable
 
 SERVICE: Final = "hub"
 _WRONG: Final = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
     """The configuration with what the command line adds. Raises ConfigError."""
     settings = load(
-        {"hub": HubConfig, "auth": AuthConfig},
+        {"hub": HubConfig, "auth": AuthConfig, "registry": RegistryTable},
         file=options.config,
         environ=environ,
         flags=[
@@ -65,30 +65,15 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def _serve(settings: Settings, *, echo: bool) -> int:
-    from uaitools.hub.broker.redis import RedisBroker  # noqa: PLC0415
-    from uaitools.hub.server import HubServer  # noqa: PLC0415 - 0.2 s that --check saves
+    from uaitools.hub.program import Program  # noqa: PLC0415 - 0.2 s that --check saves
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each client costs a descriptor
-    common, config, auth = settings.common, settings.of(HubConfig), settings.of(AuthConfig)
+    common = settings.common
     log.configure(common.log_level, SERVICE, environment=common.environment)
-    if not auth.enabled:
+    if not settings.of(AuthConfig).enabled:
         _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
-
-    async def serve() -> None:
-        url = common.redis_url
-        broker = None if url is None else RedisBroker(url, away=config.away)
-        server = HubServer(config, auth=auth, broker=broker, echo=echo)
-        services: list[Service] = [server]
-        await run(services, ready=lambda: _log.info("listening", address=str(server.address)))
-
-    try:
-        run_main(serve)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        sys.stderr.write(f"cannot listen on {config.listen}: {reason}\n")
-        return 1
-    return 0
+    return Program(settings, echo=echo).run()
 
 
 def _parser() -> ArgumentParser:

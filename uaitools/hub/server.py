@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from uaitools import log
 from uaitools.addresses import Address
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
@@ -19,10 +21,15 @@ from uaitools.hub.config import HubConfig
 from uaitools.hub.echo import echo
 from uaitools.hub.hub import Hub
 from uaitools.hub.metrics import samples
+from uaitools.hub.siblings import Siblings
 from uaitools.metrics import Registry, Snapshot, process
+from uaitools.tasks import spawn
 from uaitools.web import Health, application
 
+_log = log.get_logger(__name__)
+
 BACKLOG: Final = 4096  # connections that wait to be accepted, as after a drain of another node
+_LEFT: Final = 1.0  # seconds between two times that metrics are left for other workers
 _BODY: Final = 1024 * 1024  # bytes of a request
 
 
@@ -34,7 +41,8 @@ class HubServer:
 
     auth: whose credentials are good; without it everyone may do everything. broker: what shares
     messages with other nodes. sockets: listening ones to use instead of opening `config.listen`.
-    echo: say what a WebSocket at /echo says, for the Autobahn testsuite.
+    siblings: the other workers of the same hub. echo: say what a WebSocket at /echo says, for the
+    Autobahn testsuite.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class HubServer:
         auth: AuthConfig | None = None,
         broker: Broker | None = None,
         sockets: Sequence[socket.socket] = (),
+        siblings: Siblings | None = None,
         echo: bool = False,
     ) -> None:
         auth = auth or AuthConfig()
@@ -52,6 +61,8 @@ class HubServer:
         self._api = Api(self.hub, self._authenticator)
         self._config = config
         self._sockets = tuple(sockets)
+        self._siblings = siblings
+        self._leaving: asyncio.Task[None] | None = None
         self._echo = echo
         self._runner: web.AppRunner | None = None
         self._address = config.listen
@@ -87,6 +98,9 @@ class HubServer:
         await self.hub.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._leaving is not None:
+            self._leaving.cancel()
+            await asyncio.wait({self._leaving})
         if self._authenticator is not None:
             await self._authenticator.stop()
 
@@ -117,6 +131,7 @@ class HubServer:
         for site in sites:
             await site.start()
         self._address = Address(*self._runner.addresses[0][:2])
+        _log.info("listening", address=str(self._address))
 
     def _application(self) -> web.Application:
         registry, requests = Registry(), HttpMetrics()
@@ -125,7 +140,11 @@ class HubServer:
         registry.add(lambda: samples(self.hub, self._api))
 
         async def snapshot() -> Snapshot:
-            return registry.snapshot()
+            own = registry.snapshot()
+            return own if self._siblings is None else self._siblings.merged(own)
+
+        if self._siblings is not None:
+            self._leaving = spawn(_leave(self._siblings, registry), name="leave metrics")
 
         app = application(
             SERVICE,
@@ -144,3 +163,9 @@ class HubServer:
     def _health(self) -> Health:
         dependencies: Mapping[str, bool] = {"broker": not self.hub.broker.failing}
         return Health(dependencies, draining=self.hub.draining)
+
+
+async def _leave(siblings: Siblings, registry: Registry) -> None:
+    while True:
+        siblings.leave(registry.snapshot())
+        await asyncio.sleep(_LEFT)

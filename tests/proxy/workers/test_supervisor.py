@@ -95,7 +95,7 @@ SCRIPT = """
 import socket, sys
 from uaitools import log
 from uaitools.proxy.sockets import listening_socket
-from uaitools.proxy.workers.restarts import Restarts
+from uaitools.restarts import Restarts
 from uaitools.proxy.workers.supervisor import Supervisor
 
 log.configure("info", "test")

@@ -24,7 +24,6 @@ from uaitools.cors import CorsSettings
 from uaitools.limits.config import LimitSettings
 from uaitools.proxy.config.access import AccessLogSettings
 from uaitools.proxy.config.checks import Check
-from uaitools.proxy.config.registry import RegistryTable
 from uaitools.proxy.config.routes import DEFAULT_ROUTES, RouteSettings, RouteTimeouts
 from uaitools.proxy.config.services import (
     Breaker,
@@ -37,6 +36,7 @@ from uaitools.proxy.config.services import (
 from uaitools.proxy.config.sticky import Stickiness, StickySecret
 from uaitools.proxy.config.tls import CertificateFiles, ListenerTls, UpstreamTls
 from uaitools.proxy.config.units import Seconds
+from uaitools.registry.client import RegistryTable
 
 __all__ = [
     "DEFAULT_ROUTES",

@@ -1,7 +1,6 @@
 """Several processes behind one address: a parent that forks workers, replaces and speaks for them.
 
     supervisor   the parent: a loop around a selector that forks, reaps, relays and drains
-    restarts     pure: when a worker that died is replaced
     signals      the parent's signals as a readable descriptor
     channel      messages between parent and worker, and the two ends of their socket pair
     totals       pure: the reports of all workers summed, the dead among them

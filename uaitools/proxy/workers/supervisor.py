@@ -28,9 +28,9 @@ from uaitools.metrics import Family, Registry, Sample, process
 from uaitools.proxy.orders import Order, StandingOrders
 from uaitools.proxy.report import Report
 from uaitools.proxy.workers.channel import Kind, Message, Overflow, ParentEnd, read_ejection
-from uaitools.proxy.workers.restarts import Restarts
 from uaitools.proxy.workers.signals import HANDLED, Signals
 from uaitools.proxy.workers.totals import NEVER, Totals
+from uaitools.restarts import Restarts
 
 _GRACE: Final = 32.0  # seconds to drain: the workers' own 30 and what it takes to end
 _ASKER: Final = 16  # bits of a question's number; in those above stands who asks

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from uaitools.registry.client.announcement import Announced
     from uaitools.registry.client.calls.context import carried
     from uaitools.registry.client.calls.policy import CallPolicy
-    from uaitools.registry.client.config import RegistryClientConfig
+    from uaitools.registry.client.config import RegistryClientConfig, RegistryTable
     from uaitools.registry.client.errors import Away, Refused
     from uaitools.registry.client.member import Member
     from uaitools.registry.client.placing import NOBODY, Placed, Placement, place
@@ -61,6 +61,7 @@ __all__ = [
     "Refused",
     "Registration",
     "RegistryClientConfig",
+    "RegistryTable",
     "ServiceClient",
     "State",
     "Timing",
@@ -89,6 +90,7 @@ _HOMES = {
     "Refused": "uaitools.registry.client.errors",
     "Registration": "uaitools.registry.client.registration",
     "RegistryClientConfig": "uaitools.registry.client.config",
+    "RegistryTable": "uaitools.registry.client.config",
     "ServiceClient": "uaitools.registry.client.service_client",
     "State": "uaitools.registry.evidence",
     "Timing": "uaitools.registry.client.timing",

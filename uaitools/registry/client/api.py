@@ -104,6 +104,11 @@ class RegistryApi:
         """How far that is."""
         return await self._call(_progress, "GET", f"/{_quoted(name)}/drain")
 
+    async def weigh(self, name: str, generation: int, weight: int) -> None:
+        """Give it another weight than it has registered with."""
+        path = f"/{_quoted(name)}?generation={generation}"
+        await self._call(_nothing, "PATCH", path, {"weight": weight})
+
     async def deregister(self, name: str, generation: int) -> None:
         """Take it out."""
         await self._call(_nothing, "DELETE", f"/{_quoted(name)}?generation={generation}")

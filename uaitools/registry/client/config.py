@@ -57,3 +57,23 @@ class RegistryClientConfig(Model):
     def credential(self) -> str | None:
         """The token as clients take it."""
         return None if self.token is None else self.token.get_secret_value()
+
+
+class RegistryTable(Model):
+    """The `[registry]` table, of which `client` is meant for all; the rest is the registry's."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    client: RegistryClientConfig | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where the registry is to say that this component is."""
+        return None if self.client is None else self.client.address
+
+    def at(self, address: str | None) -> RegistryTable:
+        """The same with another address."""
+        if self.client is None:
+            return self
+        client = self.client.model_copy(update={"address": address})
+        return self.model_copy(update={"client": client})

@@ -186,6 +186,22 @@ class Registration:
                     in_flight=progress.in_flight,
                 )
 
+    async def weigh(self, weight: int) -> bool:
+        """Have callers give it another share of what is new, 0 for nothing.
+
+        Whether the registry was told; the weight with which it has registered is in force again
+        when a registry that has forgotten it gets it back.
+        """
+        generation = self.generation
+        if generation is None or self.lost:
+            return False
+        try:
+            await self._api.weigh(self.id, generation, weight)
+        except (Away, Refused) as error:
+            self._complain("the registry does not hear of another weight", error)
+            return False
+        return True
+
     async def stop(self) -> None:
         """Take it out of the registry. Again, it does nothing."""
         await self._end_keeping()

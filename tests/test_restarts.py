@@ -1,4 +1,4 @@
-from uaitools.proxy.workers.restarts import Restarts
+from uaitools.restarts import Restarts
 
 
 def test_pauses_double_up_to_the_longest_and_end() -> None:
