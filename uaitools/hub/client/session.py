@@ -232,7 +232,7 @@ class Session:
                 failures = 0
             if lost is None:
                 # It asks to connect elsewhere; all nodes may do so, one after the other.
-                if failures or loop.time() - began < self._timing.steady:
+                if loop.time() - began < self._timing.steady:
                     await asyncio.sleep(full_jitter(failures, random.random()))  # noqa: S311
                     failures += 1
                 continue
