@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict
+from structlog.testing import capture_logs
 
 from tests.peers.gateways import eventually
 from tests.peers.hub import HubPeer, Link, usual
@@ -452,6 +453,18 @@ async def test_what_is_sent_to_this_connection_is_handed_on(peer: HubPeer) -> No
         await (await peer.link()).say(type="direct", event="e", timestamp="t", data=1)
         await eventually(lambda: got)
     assert got == [Direct("e", "t", 1)]
+
+
+async def test_what_the_application_does_not_take_ends_nothing(peer: HubPeer) -> None:
+    def refuses(said: Direct) -> None:
+        raise RuntimeError(said.event)
+
+    async with client(peer, direct=refuses) as hub:
+        with capture_logs() as logs:
+            await (await peer.link()).say(type="direct", event="e", timestamp="t", data=1)
+            await hub.ping()
+        assert logs[-1]["event"] == "what was sent directly was not taken"
+        assert len(peer.links) == 1
 
 
 # -- subscriptions --------------------------------------------------------------------------------
