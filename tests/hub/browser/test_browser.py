@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.peers.gateways import eventually
 from tests.peers.hub import HubPeer, Link, usual
-from tests.peers.hubs import boxed, hub, publisher
+from tests.peers.hubs import SECRET, boxed, grant, hub, keyed, publisher
 from tests.peers.javascript import SOURCE, Failed, Runtime, until
 from tests.peers.middlebox import middlebox
 from tests.peers.redis import redis_server
@@ -337,6 +337,26 @@ async def test_events_are_filtered_as_messages_are(page: Runtime) -> None:
             await server.hub.publish("builds", data)
         await until(page, "seen.length === 2")
         assert await page.run("return offsets()") == [1, 3]
+        await close(page)
+
+
+async def test_private_channels_come_as_events_too(page: Runtime, tmp_path: Path) -> None:
+    key, user, auth = keyed(tmp_path)
+    async with boxed(auth=auth, token_secret=SECRET) as (server, box):
+        await client(page, f"ws://{box.host}/ws", token=key, fallbackAfter=1)
+        await page.run(
+            f"globalThis.given = {json.dumps(grant(user, 'private:x'))};"
+            "globalThis.own = hub.subscribe('private:x', {...record, token: async () => given});"
+            "await own.ready"
+        )
+        await server.hub.publish("private:x", 1)
+        await until(page, "seen.length === 1")
+        box.upgrades = False
+        box.cut()
+        await until(page, "hub.transport === null")
+        await server.hub.publish("private:x", 2)
+        await until(page, "seen.length === 2")
+        assert await page.run("return [hub.transport, ...offsets()]") == ["events", 1, 2]
         await close(page)
 
 

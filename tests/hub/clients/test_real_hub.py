@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.peers.gateways import eventually
-from tests.peers.hubs import boxed, hub, publisher
+from tests.peers.hubs import SECRET, boxed, grant, hub, keyed, publisher
 from tests.peers.middlebox import middlebox
 from tests.peers.redis import redis_server
 from tests.peers.servers import free_port
@@ -82,6 +82,30 @@ async def test_a_wrong_credential_is_told(tmp_path: Path) -> None:
         with pytest.raises(Ended) as ended:
             await client.ping()
         assert ended.value.code == 401
+
+
+async def test_a_private_channel_takes_a_token_of_its_own(tmp_path: Path) -> None:
+    key, user, auth = keyed(tmp_path)
+    asked: list[str] = []
+
+    async def token() -> str:
+        asked.append("private:x")
+        return grant(user, "private:x")
+
+    async with (
+        boxed(auth=auth, token_secret=SECRET) as (server, box),
+        HubClient(url(box.host), token=key) as client,
+    ):
+        with pytest.raises(Refused, match="forbidden"):
+            await client.subscribe("private:x").__aenter__()
+        other = client.subscribe("private:x", token=grant(user, "private:y"))
+        with pytest.raises(Refused, match="forbidden"):
+            await other.__aenter__()
+        async with client.subscribe("private:x", token=token) as private:
+            box.cut()
+            await server.hub.publish("private:x", 1)
+            assert await read(private, 1) == [1]
+    assert len(asked) == 2
 
 
 async def test_an_operator_ends_a_connection_for_good() -> None:
