@@ -44,6 +44,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench.peers $(ARGS)
 	$(BIN)/python -m bench.connections
 	$(BIN)/python -m bench.registry
+	$(BIN)/python -m bench.hub
 
 bench-micro: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest bench/micro --benchmark-enable -p no:xdist $(ARGS)

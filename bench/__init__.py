@@ -2,6 +2,7 @@
 
     peers         CPU per request beside nginx, HAProxy, Caddy, Go and aiohttp
     connections   memory of many connections, latency at a fixed rate, added latency, start-up
+    hub           a WebSocket hub with 10,000 clients, beside gorilla, websockets and aiohttp
     micro/        pytest-benchmark: the parts of a request, without a socket
     locustfile    a mixed load against `make run`, with locust's page
 
@@ -11,6 +12,8 @@ What they stand on:
     upstreams     what stands behind the proxies: nginx, and a source of server-sent events
     load          closed loop (wrk) and streams
     openloop      a fixed rate over many connections, latency from the scheduled moment
+    audience      10,000 WebSocket clients in one process, and who publishes to them
+    broadcasts    what a hub costs; hardship: with clients that never read, and when it drains
     ticker        a periodic clock finer than the event loop's millisecond
     results       JSON into bench/results/, with the machine it was measured on
 

@@ -152,12 +152,32 @@ def cpu(pid: int) -> Cpu:
     return Cpu(total, user, system)
 
 
+def waited(pid: int) -> float:
+    """Seconds that a process was ready to run and had no core; 0 where the kernel has no count."""
+    with contextlib.suppress(OSError):
+        threads = (Path("/proc") / str(pid)).glob("task/*/schedstat")
+        return sum(int(path.read_text().split()[1]) for path in threads) / 1e9
+    return 0.0
+
+
 def resident(pid: int) -> int:
     """Resident memory of a process and its living children, in bytes."""
     return sum(
         int((Path("/proc") / str(process) / "statm").read_text().split()[1]) * _PAGE
         for process in _family(pid)
     )
+
+
+def socket_memory() -> int:
+    """What the kernel keeps for all TCP connections of the machine, in bytes; 0 if it hides that.
+
+    A socket whose peer does not read takes megabytes of it, which no process is charged for.
+    """
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/net/sockstat").read_text().splitlines():
+            if line.startswith("TCP:"):
+                return int(line.split()[-1]) * _PAGE
+    return 0
 
 
 def _family(pid: int) -> Iterator[int]:
