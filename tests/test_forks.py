@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.peers.gateways import eventually
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import os, signal, sys, time
@@ -44,6 +46,13 @@ async def program(*, fails: bool = False) -> AsyncIterator[asyncio.subprocess.Pr
         await process.communicate()
 
 
+def alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
 async def begun(process: asyncio.subprocess.Process) -> tuple[int, int]:
     """Index and process id of the next worker that begins."""
     assert process.stdout is not None
@@ -66,8 +75,14 @@ async def test_a_signal_ends_all() -> None:
         workers = [await begun(process), await begun(process)]
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) == 0
-        for _, pid in workers:
-            assert not Path(f"/proc/{pid}").exists()
+        assert not any(alive(pid) for _, pid in workers)
+
+
+async def test_workers_end_with_their_parent() -> None:
+    async with program() as process:
+        workers = [await begun(process), await begun(process)]
+        process.kill()
+        await eventually(lambda: not any(alive(pid) for _, pid in workers))
 
 
 async def test_workers_that_die_at_once_again_and_again_are_given_up() -> None:

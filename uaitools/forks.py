@@ -1,6 +1,7 @@
 """Several processes that do the same work: a parent that forks them and replaces those that die.
 
-The parent does nothing else: it has no event loop and no thread, hence can fork at any time.
+The parent does nothing else: it has no event loop and no thread, hence can fork at any time. When
+it is killed its workers end as by SIGTERM.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from threading import Thread
 from time import monotonic
 from typing import Final, NoReturn
 
@@ -36,6 +38,7 @@ class Forks:
         self._running: dict[int, tuple[int, float]] = {}  # by pid: index, and since when
         self._deaths = [0] * count  # quick ones in a row
         self._signals = 0
+        self._lifeline = os.pipe()  # nobody writes: it ends with the parent
 
     def __repr__(self) -> str:
         return f"<Forks running={len(self._running)} waiting={len(self._due)}>"
@@ -49,6 +52,8 @@ class Forks:
                 self._wait()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            for end in self._lifeline:
+                os.close(end)
         return 0 if self._signals else 1
 
     def _start(self, mask: set[int | signal.Signals]) -> None:
@@ -66,6 +71,9 @@ class Forks:
         status = 70  # EX_SOFTWARE, where it could not even say why
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            reading, writing = self._lifeline
+            os.close(writing)
+            Thread(target=_end_with, args=(reading,), name="lifeline", daemon=True).start()
             status = self._work(index)
         except BaseException as error:
             _log.error("a worker failed", worker=index, exc_info=error)
@@ -102,3 +110,9 @@ class Forks:
         _log.error("a worker has died", worker=index, status=status, replaced_in=pause)
         if pause is not None:
             self._due[index] = monotonic() + pause
+
+
+def _end_with(lifeline: int) -> None:
+    """End this process when the parent has gone."""
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)

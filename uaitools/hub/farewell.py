@@ -12,6 +12,7 @@ from uaitools.hub.session import Session
 from uaitools.hub.sessions import Sessions
 from uaitools.hub.slices import in_slices
 
+LEAD: Final = 0.5  # seconds: all are told before the first has to go
 GRACE: Final = 2.0  # seconds after its time, or after a close frame, that a client has to go
 
 
@@ -24,7 +25,7 @@ async def send_elsewhere(sessions: Sessions, rate: float, deadline: float) -> No
     clock = asyncio.get_running_loop().time
     leaving = list(sessions)
     random.shuffle(leaving)  # or those who came together would go together, again and again
-    began = clock()
+    began = clock() + LEAD
     due = {session: began + at / rate for at, session in enumerate(leaving)}
 
     def tell(session: Session) -> None:

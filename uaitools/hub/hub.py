@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from secrets import token_urlsafe
-from time import time
+from time import monotonic, time
 from typing import Any, Final
 
 import orjson
@@ -212,8 +212,7 @@ class Hub:
             raise Short
         self.sessions.check_address(address)
         await self.members.prepare(principal)
-        now = asyncio.get_running_loop().time()
-        return Session(self, token_urlsafe(12), principal, address, now)
+        return Session(self, token_urlsafe(12), principal, address, monotonic())
 
     async def send(self, channel: str, message: Message) -> Place:
         """Publish a message to whoever subscribes. Raises ServiceError."""

@@ -123,7 +123,8 @@ class Membership:
     def _welcome(self, session: Session) -> None:
         config = self._config
         said = {"connection": session.id, "user": session.user}
-        session.say({"type": "welcome", **said, "ping": config.ping, "largest": config.largest})
+        limits = {"largest": config.largest, "rate": config.rate, "burst": config.burst}
+        session.say({"type": "welcome", **said, "ping": config.ping, **limits})
         for name in self._usual(session.principal):
             channel = self._channels.get(name)
             if channel is not None and name not in session.subscriptions:

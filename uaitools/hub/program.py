@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from uaitools import log
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Settings
 from uaitools.forks import Forks
-from uaitools.hub.broker.port import SERVICE, Unavailable
-from uaitools.hub.broker.redis import RedisBroker
+from uaitools.hub.broker.port import SERVICE, Broker, Unavailable
 from uaitools.hub.config import HubConfig
-from uaitools.hub.server import BACKLOG, HubServer
+from uaitools.hub.server import HubServer
 from uaitools.hub.siblings import Siblings
 from uaitools.lifecycle import Service, run, run_main
 from uaitools.registry.client import Announced, RegistryTable
+from uaitools.sockets import listening_sockets
 
 _FAILED: Final = 1
-_log = log.get_logger(__name__)
 
 
 class Program:
@@ -37,40 +36,39 @@ class Program:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status."""
-        count = self._config.workers
+        listen, count = self._config.listen, self._config.workers
         try:
-            listeners = self._listeners(count) if count > 1 else []
-            if not listeners:
-                return self._work([], None, first=True)
+            listeners = listening_sockets(listen.host, listen.port, count)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            sys.stderr.write(f"cannot listen on {self._config.listen}: {reason}\n")
+            sys.stderr.write(f"cannot listen on {listen}: {reason}\n")
             return _FAILED
+        if count == 1:
+            return self._work(listeners[0], None)
         with tempfile.TemporaryDirectory(prefix="uaitools-hub-") as directory:
             shared = Path(directory)
 
             def work(index: int) -> int:
                 siblings = Siblings(shared, index)
-                return self._work([listeners[index]], siblings, first=not index)
+                return self._work(listeners[index], siblings, first=not index)
 
             return Forks(count, work).run()
 
     def _work(
-        self, listeners: list[socket.socket], siblings: Siblings | None, *, first: bool
+        self, listener: socket.socket, siblings: Siblings | None, *, first: bool = True
     ) -> int:
-        common, config = self._settings.common, self._config
+        config = self._config
 
         async def serve() -> None:
-            url = common.redis_url
             server = HubServer(
                 config,
                 auth=self._settings.of(AuthConfig),
-                broker=None if url is None else RedisBroker(url, away=config.away),
-                sockets=listeners,
+                broker=self._broker(),
+                sockets=[listener],
                 siblings=siblings,
                 echo=self._echo,
             )
-            await run([self._announced(server) if first else server])
+            await run([self._announced(server) if first else server], ready=_settle)
 
         try:
             run_main(serve)
@@ -85,13 +83,18 @@ class Program:
             return server
         return Announced(server, SERVICE, client, weight=lambda: int(not server.hub.budget.full))
 
-    def _listeners(self, count: int) -> list[socket.socket]:
-        """A socket for each worker: who takes the place of one that died takes its socket too."""
-        first = self._listener(self._config.listen.port)
-        port = first.getsockname()[1]
-        return [first, *(self._listener(port) for _ in range(count - 1))]
+    def _broker(self) -> Broker | None:
+        url = self._settings.common.redis_url
+        if url is None:
+            return None
+        # It takes 6 MB, and only who shares needs it.
+        from uaitools.hub.broker.redis import RedisBroker  # noqa: PLC0415
 
-    def _listener(self, port: int) -> socket.socket:
-        host = self._config.listen.host
-        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+        return RedisBroker(url, away=self._config.away)
+
+
+def _settle() -> None:
+    # What the start has made stays: a full collection that walked it would stop the loop for tens
+    # of milliseconds.
+    gc.collect()
+    gc.freeze()

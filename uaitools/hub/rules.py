@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 
 from uaitools.auth.principal import Principal
@@ -13,6 +14,7 @@ from uaitools.hub.commands import CommandError
 PUBLISH: Final = "hub:publish"
 ALL: Final = "all"
 USER: Final = "user:"
+_REMEMBERED: Final = 4096  # channels
 
 Readers = Literal["everyone", "user", "owner", "token", "publisher"]
 """Who subscribes: without a credential, with one, the user that the name ends with, who has a
@@ -56,15 +58,16 @@ USUAL: Final = (
 class Rules:
     """The rules of an operator, and after these the usual ones: the first that fits holds."""
 
-    __slots__ = ("_rules",)
+    __slots__ = ("_rules", "find")
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self._rules = (*rules, *USUAL)
+        self.find = lru_cache(_REMEMBERED)(self._find)  # asked several times for each subscription
 
     def __repr__(self) -> str:
         return f"<Rules {' '.join(rule.match for rule in self._rules)}>"
 
-    def find(self, channel: str) -> Rule:
+    def _find(self, channel: str) -> Rule:
         """What holds for a channel."""
         return next(rule for rule in self._rules if rule.fits(channel))
 

@@ -23,12 +23,12 @@ from uaitools.hub.hub import Hub
 from uaitools.hub.metrics import samples
 from uaitools.hub.siblings import Siblings
 from uaitools.metrics import Registry, Snapshot, process
+from uaitools.sockets import listening_socket
 from uaitools.tasks import spawn
 from uaitools.web import Health, application
 
 _log = log.get_logger(__name__)
 
-BACKLOG: Final = 4096  # connections that wait to be accepted, as after a drain of another node
 _LEFT: Final = 1.0  # seconds between two times that metrics are left for other workers
 _BODY: Final = 1024 * 1024  # bytes of a request
 
@@ -121,13 +121,9 @@ class HubServer:
             self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=1
         )
         await self._runner.setup()
-        if self._sockets:
-            sites: list[web.BaseSite] = [
-                web.SockSite(self._runner, one, backlog=BACKLOG) for one in self._sockets
-            ]
-        else:
-            listen = self._config.listen
-            sites = [web.TCPSite(self._runner, listen.host, listen.port, backlog=BACKLOG)]
+        listen = self._config.listen
+        listeners = self._sockets or (listening_socket(listen.host, listen.port),)
+        sites = [web.SockSite(self._runner, one) for one in listeners]
         for site in sites:
             await site.start()
         self._address = Address(*self._runner.addresses[0][:2])

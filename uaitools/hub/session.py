@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Container
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uaitools import log
@@ -202,7 +202,7 @@ class Session:
         # An upper bound of its bytes is enough for nearly all.
         if len(text) * 4 > host.largest and len(text.encode()) > host.largest:
             raise BadCommand("too_long", f"a command has at most {host.largest} bytes")
-        full = pace.admit(self._full, asyncio.get_running_loop().time())
+        full = pace.admit(self._full, monotonic())
         if full is None:
             reason = f"at most {pace.rate:g} commands a second"
             raise BadCommand("too_many", reason, read_id(text))
@@ -239,8 +239,7 @@ class Session:
     def _complain(self, mistake: BadCommand) -> None:
         """Say what is wrong; who goes on like that is disconnected."""
         self._refuse(mistake.code, str(mistake), mistake.id)
-        now = asyncio.get_running_loop().time()
-        full = _MISTAKES.admit(self._mistakes_full, now)
+        full = _MISTAKES.admit(self._mistakes_full, monotonic())
         if full is None:
             self.end(RATE if mistake.code == "too_many" else MISTAKES)
         else:

@@ -23,8 +23,8 @@ from uaitools.proxy.config import ProxyConfig
 from uaitools.proxy.demo import Demo
 from uaitools.proxy.flags import RouteFlag, load_with
 from uaitools.proxy.program import SERVICE, Program
-from uaitools.proxy.sockets import listening_socket, listening_sockets
 from uaitools.proxy.tls.check import examine
+from uaitools.sockets import listening_socket, listening_sockets
 
 _WRONG = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import cast
 
 from uaitools.proxy.outbox import Outbox
-from uaitools.proxy.sockets import reset
 from uaitools.proxy.sweep import NEVER
+from uaitools.sockets import reset
 
 
 class Connection(asyncio.Protocol):

@@ -20,7 +20,7 @@ from uaitools import web as component
 from uaitools.errors import ServiceError
 from uaitools.metrics import Registry, process
 from uaitools.proxy.config import DEFAULT_ROUTES
-from uaitools.proxy.sockets import listening_socket
+from uaitools.sockets import listening_socket
 
 ROUTE: Final = DEFAULT_ROUTES[0]
 (SERVICE,) = ROUTE.service_names  # whose endpoints these are when it has none

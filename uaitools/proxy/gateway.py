@@ -47,9 +47,9 @@ from uaitools.proxy.routing.table import route_of
 from uaitools.proxy.series import Requests
 from uaitools.proxy.service import Service, ServicePolicy
 from uaitools.proxy.site import Site
-from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.sweep import Sweep
 from uaitools.proxy.tls.front import Front
+from uaitools.sockets import listening_socket
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker
 from uaitools.traffic.endpoint import Endpoint
 from uaitools.traffic.retry import RetryPolicy

@@ -22,8 +22,8 @@ from uaitools.proxy.exchange import Exchange
 from uaitools.proxy.gateway import Gateway
 from uaitools.proxy.headers import GATEWAY, switching
 from uaitools.proxy.http1.grammar import MessageError
-from uaitools.proxy.sockets import reset
 from uaitools.proxy.tunnel import Tunnel
+from uaitools.sockets import reset
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:

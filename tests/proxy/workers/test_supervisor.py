@@ -94,7 +94,7 @@ def test_connections_that_wait_for_a_killed_worker_are_answered_by_its_successor
 SCRIPT = """
 import socket, sys
 from uaitools import log
-from uaitools.proxy.sockets import listening_socket
+from uaitools.sockets import listening_socket
 from uaitools.restarts import Restarts
 from uaitools.proxy.workers.supervisor import Supervisor
 

@@ -30,6 +30,30 @@ PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
 _PING: Final = encode(PING, b"")
 
 
+class _Nobody:
+    """Who is told when the connection has ended: nothing is."""
+
+    __slots__ = ()
+
+    def opened(self) -> None:
+        """See Receiver."""
+
+    def text(self, text: str) -> None:
+        """See Receiver."""
+
+    def binary(self, data: bytes) -> None:
+        """See Receiver."""
+
+    def resumed(self) -> None:
+        """See Receiver."""
+
+    def lost(self) -> None:
+        """See Receiver."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class NativeSocket(asyncio.Protocol):
     """See sockets.port. largest: bytes of a message. agreed: on compression, see hub.extensions."""
 
@@ -47,7 +71,7 @@ class NativeSocket(asyncio.Protocol):
 
     def __init__(self, receiver: Receiver, largest: int, agreed: str = "") -> None:
         self._loop = asyncio.get_running_loop()
-        self._receiver = receiver
+        self._receiver: Receiver = receiver
         self._reader = FrameReader(largest, inflate if agreed else None)
         self.deflate = compresses(agreed)
         self._transport: asyncio.Transport | None = None
@@ -96,7 +120,8 @@ class NativeSocket(asyncio.Protocol):
         """Called by the transport."""
         self._transport = None
         self._ending = True
-        self._receiver.lost()
+        receiver, self._receiver = self._receiver, _NOBODY  # or both would wait for the collector
+        receiver.lost()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Close):

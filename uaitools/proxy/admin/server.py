@@ -20,8 +20,8 @@ from uaitools.proxy.admin.api import SERVICE, Api
 from uaitools.proxy.admin.bounds import Bounded, Connections
 from uaitools.proxy.admin.guard import guard
 from uaitools.proxy.orders import Order
-from uaitools.proxy.sockets import listening_socket
 from uaitools.rest import serve
+from uaitools.sockets import listening_socket
 
 if TYPE_CHECKING:
     from uaitools.proxy.gateway import Gateway

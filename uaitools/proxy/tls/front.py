@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from uaitools.log import get_logger
 from uaitools.proxy.redirect import Redirects
-from uaitools.proxy.sockets import listening_socket
 from uaitools.proxy.tls.certificates import Certificates
 from uaitools.proxy.tls.material import MaterialError
 from uaitools.proxy.tls.server import TlsListener
+from uaitools.sockets import listening_socket
 
 if TYPE_CHECKING:
     from uaitools.proxy.clients import Clients

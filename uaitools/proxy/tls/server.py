@@ -13,10 +13,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from uaitools.errors import ServiceError, error_body
-from uaitools.proxy.sockets import reset
 from uaitools.proxy.sweep import NEVER
 from uaitools.proxy.tls.hello import server_name, speaks_http
 from uaitools.proxy.tls.transport import TlsTransport
+from uaitools.sockets import reset
 
 if TYPE_CHECKING:
     from uaitools.proxy.clients import Clients
