@@ -25,6 +25,7 @@ PROMISES = {
         "3 finished Build(build=3, passed=True)",
         "4 finished Build(build=4, passed=False)",
     ],
+    "hub_on_aiohttp.py": ["{'text': 'hallo'}", "1 {'build': 7}"],
     "round_robin.py": ["a a b a c a a", "{'b': 50, 'c': 50}"],
     "service_client.py": [
         "200 hello Ann, cafe, True",

@@ -22,6 +22,7 @@ CURLS = [
 
 GATEWAY = [curl for curl in CURLS if ":8081/" in curl]
 REGISTRY = [curl for curl in CURLS if ":8083/" in curl]
+HUB = [curl for curl in CURLS if ":8082/" in curl]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from serving("uaitools.registry", "--data-dir", str(tmp_path_factory.mktemp("data")))
 
 
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    """A hub on a free port; gives its address."""
+    yield from serving("uaitools.hub")
+
+
 def serving(program: str, *arguments: str) -> Iterator[str]:
     command = [sys.executable, "-m", program, "--listen", "127.0.0.1:0", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
@@ -48,12 +55,12 @@ def serving(program: str, *arguments: str) -> Iterator[str]:
 
 
 def curl(command: str, address: str) -> str:
-    words = shlex.split(re.sub(r"127\.0\.0\.1:808[13]", address, command))
+    words = shlex.split(re.sub(r"127\.0\.0\.1:808[123]", address, command))
     return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
 
 
 def test_there_are_commands_to_check() -> None:
-    assert (len(GATEWAY), len(REGISTRY)) == (5, 3)
+    assert (len(GATEWAY), len(REGISTRY), len(HUB)) == (5, 3, 3)
 
 
 def test_chat_answers_in_json(gateway: str) -> None:
@@ -79,6 +86,13 @@ def test_a_registry_knows_who_has_registered(registry: str) -> None:
     assert registered["id"] == "a-1"
     assert [one["id"] for one in listed["instances"]] == ["a-1"]
     assert explained["instances"][0]["cause"] == "heartbeats come"
+
+
+def test_a_hub_keeps_what_is_published(hub: str) -> None:
+    published, polled, history = [json.loads(curl(one, hub)) for one in HUB]
+    assert published["offset"] == 1
+    assert polled["channels"][0]["offset"] == 1
+    assert [one["data"] for one in history["messages"]] == [{"build": 7}]
 
 
 def test_python_code_runs() -> None:

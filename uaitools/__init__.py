@@ -3,7 +3,8 @@
 The components, each a package and a program (`python -m uaitools.proxy`):
 
     proxy       API gateway: routing, balancing, pooled upstreams, circuit breakers, streaming
-    registry    service discovery: its table, which is no program yet
+    registry    service discovery: registration, health, watches, drains
+    hub         WebSocket hub: channels, history, recovery, slow consumers
 
 What they stand on, one concept a file:
 
@@ -12,12 +13,11 @@ What they stand on, one concept a file:
     errors      ServiceError, and its JSON on the wire
     log         one JSON line an event on standard error
     metrics     hot-path integers, read at scrape time, summed over worker processes
-    tasks       the only place where tasks are made; WorkerPool
-    lifecycle   start, reload, drain and stop of services; signals
+    tasks       the only place where tasks are made; `lifecycle` of services: signals, drains
     auth/       who sends a request, and what they may do: API keys, JWTs, principal tokens
     limits/     who may call how often: in one process, over workers, over machines (Redis)
-    cors        which pages of other origins may use a service
-    web         the aiohttp application of every component: /health, /metrics, errors, auth, limits
+    web         the aiohttp application of every component; `rest` resources, `openapi`, `cors`
+    sockets     what the kernel is told; `forks`, several processes; `redis_link`, calls of Redis
     traffic/    pure: where a call may go, and whether (endpoints, breakers, balancing, limits)
 
 Arrows point downwards: shared modules import no component, and `traffic` neither I/O nor a clock.

@@ -55,7 +55,7 @@ class HubConfig(Model):
     """The `[hub]` table.
 
     origins: pages of other origins that may connect, beside those of the hub's own; "*" for all.
-    trusted: networks of proxies whose X-Forwarded-For is believed. token_secret: signs the tokens
+    trusted_proxies: networks whose X-Forwarded-For is believed. token_secret: signs the tokens
     of private channels. per_user, per_address: connections at most, none for as many as come.
     subscriptions: of one connection. largest: bytes of a command. rate, burst: commands a second,
     and at once, of one connection. ping, patience: seconds until a silent client is asked whether
@@ -72,7 +72,7 @@ class HubConfig(Model):
 
     listen: ListenAddress = Address("127.0.0.1", 8082)
     origins: tuple[str, ...] = ()
-    trusted: tuple[IPvAnyNetwork, ...] = ()
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     channels: Annotated[tuple[ChannelRule, ...], Field(max_length=256)] = ()
     token_secret: StrongSecret | None = None
     per_user: Annotated[int, Field(ge=1)] | None = None

@@ -10,6 +10,7 @@ from time import monotonic, time
 from typing import Any, Final
 
 import orjson
+from aiohttp import web
 
 from uaitools import log
 from uaitools.auth.authenticator import Authenticator
@@ -47,7 +48,8 @@ class Hub:
     """Channels, and the connections that subscribe to them.
 
         hub = Hub(HubConfig())
-        await hub.start()
+        hub.mount(app)
+        ...
         await hub.publish("builds", {"build": 7}, type="finished")
 
     authenticator: whose credentials are good, started and stopped by the caller; without one
@@ -84,7 +86,8 @@ class Hub:
         self.draining = False
         self.published = 0
         self.closed: Counter[int] = Counter()  # connections that were ended, by code
-        self._authenticator = authenticator
+        self.authenticator = authenticator
+        self.on_leaving: list[Callable[[], object]] = []  # called when it begins to stop
         self._actions = Actions(self)
         self.sweep = Sweep(self)
         self._sweeping: asyncio.Task[None] | None = None
@@ -104,18 +107,41 @@ class Hub:
 
         deadline: on the clock of the running loop, by which the last one is told to go.
         """
-        self.draining = True
+        self._leave()
         await send_elsewhere(self.sessions, self.config.reconnects, deadline)
 
     async def stop(self) -> None:
         """Disconnect everybody and release everything."""
-        self.draining = True
+        self._leave()
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.wait({self._sweeping})
         await end_all(self.sessions)
         self.fanout.stop()
         await self.broker.stop()
+
+    def mount(self, app: web.Application, prefix: str = "/hub") -> None:
+        """Serve this hub within an application, below `prefix`; it starts and stops with it.
+
+        The application's own middlewares see its requests first.
+        """
+        from uaitools.hub.application import application  # noqa: PLC0415 - it stands on this module
+
+        async def start(_app: web.Application) -> None:
+            await self.start()
+
+        async def stop(_app: web.Application) -> None:
+            await self.stop()
+
+        app.add_subapp(prefix, application(self))
+        app.on_startup.append(start)
+        # Before aiohttp waits for handlers to end: those of streams end with their connections.
+        app.on_shutdown.append(stop)
+
+    def _leave(self) -> None:
+        self.draining = True
+        for call in self.on_leaving:
+            call()
 
     # -- for applications ---------------------------------------------------------------------
 
@@ -199,7 +225,7 @@ class Hub:
     @property
     def generation(self) -> int:
         """Changes when credentials have to be judged again."""
-        return 0 if self._authenticator is None else self._authenticator.generation
+        return 0 if self.authenticator is None else self.authenticator.generation
 
     async def admit(self, principal: Principal, address: str) -> Session:
         """A session for a connection that is about to begin; see Membership.enter.

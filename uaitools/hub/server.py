@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,23 +13,16 @@ from uaitools import log
 from uaitools.addresses import Address
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
-from uaitools.http_metrics import HttpMetrics
-from uaitools.hub.api.resources import Api
+from uaitools.hub.application import application
 from uaitools.hub.broker.port import SERVICE, Broker
 from uaitools.hub.config import HubConfig
-from uaitools.hub.echo import echo
 from uaitools.hub.hub import Hub
-from uaitools.hub.metrics import samples
 from uaitools.hub.siblings import Siblings
-from uaitools.metrics import Registry, Snapshot, process
 from uaitools.sockets import listening_socket
-from uaitools.tasks import spawn
-from uaitools.web import Health, application
+
+BACKLOG: Final = 4096  # connections that wait to be accepted, as after a drain of another node
 
 _log = log.get_logger(__name__)
-
-_LEFT: Final = 1.0  # seconds between two times that metrics are left for other workers
-_BODY: Final = 1024 * 1024  # bytes of a request
 
 
 class HubServer:
@@ -58,11 +50,9 @@ class HubServer:
         auth = auth or AuthConfig()
         self._authenticator = Authenticator(auth, audience=SERVICE) if auth.enabled else None
         self.hub = Hub(config, authenticator=self._authenticator, broker=broker)
-        self._api = Api(self.hub, self._authenticator)
         self._config = config
         self._sockets = tuple(sockets)
         self._siblings = siblings
-        self._leaving: asyncio.Task[None] | None = None
         self._echo = echo
         self._runner: web.AppRunner | None = None
         self._address = config.listen
@@ -88,19 +78,13 @@ class HubServer:
 
     async def drain(self, deadline: float) -> None:
         """Send everybody elsewhere, finish what is under way."""
-        self.hub.draining = True
-        self._api.following.close()
         await self.hub.drain(deadline)
 
     async def stop(self) -> None:
         """Release everything."""
-        self._api.following.close()
         await self.hub.stop()
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._leaving is not None:
-            self._leaving.cancel()
-            await asyncio.wait({self._leaving})
         if self._authenticator is not None:
             await self._authenticator.stop()
 
@@ -117,51 +101,15 @@ class HubServer:
         await self.stop()
 
     async def _listen(self) -> None:
+        app = application(self.hub, siblings=self._siblings, echoes=self._echo)
         self._runner = web.AppRunner(
-            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=1
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1
         )
         await self._runner.setup()
         listen = self._config.listen
         listeners = self._sockets or (listening_socket(listen.host, listen.port),)
-        sites = [web.SockSite(self._runner, one) for one in listeners]
+        sites = [web.SockSite(self._runner, one, backlog=BACKLOG) for one in listeners]
         for site in sites:
             await site.start()
         self._address = Address(*self._runner.addresses[0][:2])
         _log.info("listening", address=str(self._address))
-
-    def _application(self) -> web.Application:
-        registry, requests = Registry(), HttpMetrics()
-        registry.add(process)
-        registry.add(requests.samples)
-        registry.add(lambda: samples(self.hub, self._api))
-
-        async def snapshot() -> Snapshot:
-            own = registry.snapshot()
-            return own if self._siblings is None else self._siblings.merged(own)
-
-        if self._siblings is not None:
-            self._leaving = spawn(_leave(self._siblings, registry), name="leave metrics")
-
-        app = application(
-            SERVICE,
-            health=self._health,
-            snapshot=snapshot,
-            app=web.Application(client_max_size=_BODY),
-            authenticator=self._authenticator,
-            cors=self._config.cors,
-            requests=requests,
-        )
-        self._api.add_to(app, secured=self._authenticator is not None)
-        if self._echo:
-            app.router.add_get("/echo", echo)
-        return app
-
-    def _health(self) -> Health:
-        dependencies: Mapping[str, bool] = {"broker": not self.hub.broker.failing}
-        return Health(dependencies, draining=self.hub.draining)
-
-
-async def _leave(siblings: Siblings, registry: Registry) -> None:
-    while True:
-        siblings.leave(registry.snapshot())
-        await asyncio.sleep(_LEFT)

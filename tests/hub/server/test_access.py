@@ -224,7 +224,7 @@ async def test_a_user_has_a_limit_of_connections(mode: Mode, auth: AuthConfig) -
 
 
 async def test_an_address_has_a_limit_of_connections(mode: Mode) -> None:
-    settings: dict[str, Any] = {"per_address": 1, "trusted": ["127.0.0.0/8"]}
+    settings: dict[str, Any] = {"per_address": 1, "trusted_proxies": ["127.0.0.0/8"]}
     async with served(mode=mode, **settings) as hub, hub.client():
         assert await refused(hub) == 429
         async with hub.client(X_Forwarded_For="203.0.113.7"):

@@ -12,7 +12,6 @@ import orjson
 import pytest
 
 from tests.hub.server.served import PATIENCE, Served, served
-from tests.peers.gateways import eventually
 from uaitools.tasks import spawn
 
 Event = tuple[str, str, Any]  # kind, id, data
@@ -86,14 +85,19 @@ async def test_a_place_of_a_websocket_is_a_place_of_a_poll_and_of_a_stream(hub: 
 async def test_a_poll_waits_until_something_comes(hub: Served) -> None:
     here = (await hub.ask("GET", "/v1/poll?channel=a")).body["after"]
     asking = spawn(hub.ask("GET", f"/v1/poll?channel=a&after={here}&wait=30"), name="poll")
-    await eventually(lambda: b"hub_polls 1" in _metrics(hub))
+    await waiting(hub)
     await hub.publish("a", 1)
     answer = await asking
     assert [one["data"] for one in answer.body["channels"][0]["messages"]] == [1]
 
 
-def _metrics(hub: Served) -> bytes:
-    return b"hub_polls %d" % hub.server._api.following.polls  # noqa: SLF001
+async def waiting(hub: Served) -> None:
+    """Until there is a poll that waits."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if b"hub_polls 1" in (await hub.ask("GET", "/metrics")).body:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_a_poll_of_a_quiet_channel_says_so_after_its_time(hub: Served) -> None:
@@ -125,7 +129,7 @@ async def test_streams_and_polls_end_when_the_hub_stops(hub: Served) -> None:
     asking = spawn(hub.ask("GET", f"/v1/poll?channel=a&after={here}&wait=60"), name="poll")
     async with stream(hub, "channel=a") as one:
         await one.hear("subscribed")
-        await eventually(lambda: hub.server._api.following.polls == 1)  # noqa: SLF001
+        await waiting(hub)
         draining = spawn(hub.server.drain(asyncio.get_running_loop().time() + 5), name="drain")
         assert (await one.hear("reconnect"))[2]["after_ms"] >= 0
         assert (await one.hear("closed"))[2]["code"] == 1001

@@ -38,6 +38,7 @@ class Following:
         self._hub = hub
         self._upgrade = upgrade
         self._polls: set[_Poll] = set()
+        hub.on_leaving.append(self.close)
 
     def __repr__(self) -> str:
         return f"<Following polls={self.polls}>"

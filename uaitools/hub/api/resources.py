@@ -19,17 +19,16 @@ from uaitools.openapi import Described
 from uaitools.rest import Resource, serve
 
 if TYPE_CHECKING:
-    from uaitools.auth.authenticator import Authenticator
     from uaitools.hub.hub import Hub
 
 _CHANNEL: Final = "{channel:[^{}]+}"
 
 
 class Api:
-    """What a hub says and takes over HTTP. path: of the WebSocket."""
+    """What a hub says and takes over HTTP."""
 
-    def __init__(self, hub: Hub, authenticator: Authenticator | None = None) -> None:
-        self._upgrade = Upgrade(hub, authenticator)
+    def __init__(self, hub: Hub) -> None:
+        self._upgrade = Upgrade(hub)
         self.following = Following(hub, self._upgrade)
         self._publishing = Publishing(hub)
         self._listing = Listing(hub)
@@ -37,9 +36,9 @@ class Api:
     def __repr__(self) -> str:
         return f"<Api {self._upgrade!r} {self.following!r}>"
 
-    def add_to(self, app: web.Application, *, path: str = "/ws", secured: bool = False) -> None:
+    def add_to(self, app: web.Application, *, secured: bool) -> None:
         """Add everything to an application. secured: OpenAPI says that a token is needed."""
-        app.router.add_get(path, self._upgrade.websocket)
+        app.router.add_get("/ws", self._upgrade.websocket)
         described = Described(
             "uaitools hub", "Messages for channels, users and connections.", secured
         )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import hdrs, web
 
 from uaitools import log
-from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.credential import Credential
 from uaitools.auth.middleware import PRINCIPAL, access, credential_of
 from uaitools.auth.principal import Principal
@@ -31,13 +30,12 @@ _log = log.get_logger(__name__)
 
 
 class Upgrade:
-    """Handlers of upgrades. authenticator: judges tokens in the query."""
+    """Handlers of upgrades."""
 
-    __slots__ = ("_authenticator", "_hub", "_native", "_origins")
+    __slots__ = ("_hub", "_native", "_origins")
 
-    def __init__(self, hub: Hub, authenticator: Authenticator | None) -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._authenticator = authenticator
         self._origins = Origins(hub.config.origins)
         missing = unsupported() if hub.config.mode == "auto" else ""
         self._native = hub.config.mode != "aiohttp" and not missing
@@ -71,7 +69,7 @@ class Upgrade:
         self._origins.check(request.headers.get(hdrs.ORIGIN), request.host)
         principal, credential = await self.principal(request)
         forwarded = request.headers.getall("X-Forwarded-For", ())
-        address = client_address(request.remote, forwarded, self._hub.config.trusted)
+        address = client_address(request.remote, forwarded, self._hub.config.trusted_proxies)
         session = await self._hub.admit(principal, address)
         session.credential = credential if principal.kind == "key" else None
         return session
@@ -79,7 +77,8 @@ class Upgrade:
     async def principal(self, request: web.Request) -> tuple[Principal, Credential | None]:
         """Who asks, and with what: a header's credential, or the query's. Raises AuthError."""
         brought = credential_of(request, SERVICE)
-        if brought is None and "token" in request.query and self._authenticator is not None:
+        authenticator = self._hub.authenticator
+        if brought is None and "token" in request.query and authenticator is not None:
             brought = Credential("bearer", request.query["token"].encode())
-            return await self._authenticator.admit(brought), brought
+            return await authenticator.admit(brought), brought
         return request[PRINCIPAL], brought
