@@ -71,6 +71,8 @@ class Actions:
         if name not in held and len(held) >= hub.config.subscriptions:
             raise CommandError("limit", f"a connection has {hub.config.subscriptions} channels")
         channel = await hub.channels.open(name)
+        if session not in hub.sessions:
+            raise CommandError("unavailable", "the connection has gone")  # nobody would leave again
         recovered = channel.reaches(command.recover)
         asked = command.recover.offset if command.recover and recovered else None
         subscription = hub.members.subscribe(session, channel, wanted, asked)

@@ -94,14 +94,14 @@ class Channels:
         channel.ring.expire(channel.used)
         return channel
 
-    def sweep(self, now: float) -> None:
-        """Close what nobody has used for as long as messages are kept. now: monotonic seconds."""
-        for channel in list(self._open.values()):
-            channel.ring.expire(now)
-            idle = now - channel.used > max(IDLE, channel.policy.age)
-            if idle and not channel.busy and not len(channel.ring):
-                del self._open[channel.name]
-                self._broker.unfollow(channel.name)
+    def look(self, channel: Channel) -> None:
+        """Forget old messages, and close a channel that nobody has used for as long."""
+        now = monotonic()
+        channel.ring.expire(now)
+        idle = now - channel.used > max(IDLE, channel.policy.age)
+        if idle and not channel.busy and not len(channel.ring) and channel.name in self._open:
+            del self._open[channel.name]
+            self._broker.unfollow(channel.name)
 
     async def _follow(self, name: str) -> Channel:
         policy = self._rules.find(name).policy

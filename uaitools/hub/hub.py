@@ -228,17 +228,20 @@ class Hub:
         return 0 if self.authenticator is None else self.authenticator.generation
 
     async def admit(self, principal: Principal, address: str) -> Session:
-        """A session for a connection that is about to begin; see Membership.enter.
+        """A session for a connection that is about to begin; it counts until `left`.
 
-        Raises ServiceError when there may be no more, or not now.
+        It is to be given a socket at once. Raises ServiceError when there may be no more, or not
+        now.
         """
+        await self.members.prepare(principal)
         if self.draining:
             raise Draining
         if self.budget.full:
             raise Short
         self.sessions.check_address(address)
-        await self.members.prepare(principal)
-        return Session(self, token_urlsafe(12), principal, address, monotonic())
+        session = Session(self, token_urlsafe(12), principal, address, monotonic())
+        self.sessions.add(session)
+        return session
 
     async def send(self, channel: str, message: Message) -> Place:
         """Publish a message to whoever subscribes. Raises ServiceError."""

@@ -61,15 +61,14 @@ class Membership:
     async def prepare(self, principal: Principal) -> None:
         """Open what a connection of a principal is subscribed to from its start.
 
-        Raises ServiceError when it may not connect, or not now.
+        Raises ServiceError when that is not possible now, or it has too many connections.
         """
-        self.sessions.check_user(None if principal.kind == "anonymous" else principal.id)
         for name in self._usual(principal):
             await self._channels.open(name)
+        self.sessions.check_user(None if principal.kind == "anonymous" else principal.id)
 
     def enter(self, session: Session) -> None:
-        """A connection has begun whose principal was prepared for."""
-        self.sessions.add(session)
+        """A connection can be written to."""
         if session.admitted:
             self._welcome(session)
 
@@ -106,10 +105,10 @@ class Membership:
         return True
 
     def leave(self, session: Session) -> None:
-        """A connection has ended."""
-        if self.sessions.remove(session):
-            for name in list(session.subscriptions):
-                self.unsubscribe(session, name)
+        """A connection has ended, or has never come about."""
+        self.sessions.remove(session)
+        for name in list(session.subscriptions):
+            self.unsubscribe(session, name)
 
     def _become(self, session: Session, principal: Principal) -> None:
         """The session is a known principal's from now on, with the channels that it has."""

@@ -80,10 +80,10 @@ class Sessions:
         if session.user is not None:
             self._by_user.setdefault(session.user, {})[session] = None
 
-    def remove(self, session: Session) -> bool:
-        """It has gone; whether it was there."""
+    def remove(self, session: Session) -> None:
+        """It has gone."""
         if self._by_id.pop(session.id, None) is None:
-            return False
+            return
         if not self._by_id:
             self.gone.set()
         left = self._addresses[session.address] - 1
@@ -96,4 +96,3 @@ class Sessions:
             theirs.pop(session, None)
             if not theirs:
                 del self._by_user[session.user or ""]
-        return True

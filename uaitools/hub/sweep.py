@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from heapq import nlargest
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from uaitools.hub.closing import LATE, MEMORY, SILENT, UNAUTHORIZED
@@ -49,7 +49,7 @@ class Sweep:
             generation = self._hub.generation
             self._judging, self._generation = generation != self._generation, generation
             await in_slices(list(self._hub.sessions), self._look)
-            self._hub.channels.sweep(monotonic())
+            await in_slices(list(self._hub.channels), self._hub.channels.look)
             self._weigh()
 
     def _look(self, session: Session) -> None:

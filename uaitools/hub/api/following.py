@@ -25,6 +25,7 @@ from uaitools.rest import query
 if TYPE_CHECKING:
     from uaitools.hub.api.upgrade import Upgrade
     from uaitools.hub.hub import Hub
+    from uaitools.hub.session import Session
 
 _STATUS: Final = {"unauthorized": 401, "forbidden": 403}
 
@@ -58,21 +59,27 @@ class Following:
         asked = query(request, requests.Following)
         last = request.headers.get("Last-Event-ID")
         session = await self._upgrade.session(request)
-        channels = await self._channels(asked, session.principal)
-        after = _after(asked.after if last is None else last)
         socket = EventSocket(session, request)
         session.socket = socket
-        begun = []
-        for channel in channels:
-            place = after.get(channel.name)
-            recovered = channel.reaches(place)
-            offset = place.offset if place and recovered else None
-            subscription = self._hub.members.subscribe(session, channel, None, offset)
-            socket.places[channel.name] = Place(channel.ring.epoch, subscription.offset)
-            begun.append(_begun(subscription, recovered))
-        socket.begin(begun)
+        try:
+            channels = await self._channels(asked, session.principal)
+            after = _after(asked.after if last is None else last)
+            socket.begin([self._begin(session, socket, one, after) for one in channels])
+        except BaseException:
+            self._hub.left(session)
+            raise
         self._hub.resume(session)
         return await socket.serve()
+
+    def _begin(
+        self, session: Session, socket: EventSocket, channel: Channel, after: dict[str, Place]
+    ) -> dict[str, Any]:
+        place = after.get(channel.name)
+        recovered = channel.reaches(place)
+        offset = place.offset if place and recovered else None
+        subscription = self._hub.members.subscribe(session, channel, None, offset)
+        socket.places[channel.name] = Place(channel.ring.epoch, subscription.offset)
+        return _begun(subscription, recovered)
 
     async def poll(self, request: web.Request) -> bytes:
         """GET /v1/poll."""

@@ -62,6 +62,7 @@ class Upgrade:
         try:
             return hand_over(request, accepted, socket, extensions.line(agreed))
         except ConnectionResetError:
+            self._hub.left(session)
             return web.Response(status=400)  # nobody is there to read it
 
     async def session(self, request: web.Request) -> Session:

@@ -65,7 +65,11 @@ class AiohttpSocket:
 
     async def serve(self) -> web.WebSocketResponse:
         """Answer the upgrade, and return when the connection has ended."""
-        await self._websocket.prepare(self._request)
+        try:
+            await self._websocket.prepare(self._request)
+        except BaseException:
+            self._receiver.lost()
+            raise
         sending = spawn(self._send(), name="send to a client")
         try:
             self._receiver.opened()
