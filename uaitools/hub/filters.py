@@ -12,6 +12,7 @@ with numbers and texts with texts; true is no number.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -19,6 +20,8 @@ import orjson
 DEPTH: Final = 8  # filters within filters
 PARTS: Final = 64  # comparisons, and, or, not in one filter
 VALUES: Final = 256  # of one `in`
+LENGTH: Final = 16 * 1024  # bytes of a filter's JSON
+_REMEMBERED: Final = 256  # filters
 TEXT: Final = 256  # characters of a field or a text value
 
 Wants = Callable[[Any], bool]
@@ -47,10 +50,16 @@ class Filter:
 
 
 def compile_filter(document: object) -> Filter:
-    """The filter that a client has sent. Raises BadFilter."""
-    parts = [0]
-    wants = _any(document, 1, parts)
-    return Filter(orjson.dumps(document, option=orjson.OPT_SORT_KEYS), wants)
+    """The filter that a client has sent; one for all that are the same. Raises BadFilter."""
+    key = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    if len(key) > LENGTH:
+        raise BadFilter(f"a filter has at most {LENGTH} bytes")
+    return _compiled(key)
+
+
+@lru_cache(_REMEMBERED)
+def _compiled(key: bytes) -> Filter:
+    return Filter(key, _any(orjson.loads(key), 1, [0]))
 
 
 def _any(document: object, depth: int, parts: list[int]) -> Wants:

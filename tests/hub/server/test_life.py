@@ -10,11 +10,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from tests.hub.server.served import Served, served
 from tests.peers.gateways import eventually
 from uaitools.hub.budget import resident
 from uaitools.hub.config import Mode
+from uaitools.hub.sockets import handover
 from uaitools.tasks import spawn
 
 UPGRADE = (
@@ -187,3 +189,16 @@ async def test_joins_and_leaves_are_told_together(mode: Mode) -> None:
             "left": [],
             "users": 1,
         }
+
+
+async def test_without_what_it_needs_of_aiohttp_a_hub_says_so_and_takes_aiohttps_sockets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handover, "_NEEDED", ("_something_that_it_has_no_more",))
+    with capture_logs() as logs:
+        async with served() as hub, hub.client() as client:
+            assert (await client.ask("ping"))["type"] == "pong"
+            [found] = (await hub.ask("GET", "/connections")).body["page"]
+    assert found["kind"] == "aiohttp"
+    [said] = [one for one in logs if one["log_level"] == "error"]
+    assert "_something_that_it_has_no_more" in said["reason"]
