@@ -6,7 +6,7 @@
     membership           who is connected (sessions), to which channels, and how that changes
     session, actions     one client: commands come, messages go; what each command does
     sockets/             what carries its messages; handshake and extensions: what is agreed on
-    sweep, farewell      every second: who is silent, expired, too much (budget); the end
+    sweep, drain         every second: who is silent, expired, too much (budget); the end
     channels, broker/    those that are open here; what shares their messages, and who is there
     fanout               writes to all who subscribe, and lets others have the loop (slices)
     metrics, siblings    what is counted; what other workers have counted

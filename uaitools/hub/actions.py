@@ -96,7 +96,7 @@ class Actions:
             orjson.dumps(command.data),
             time(),
             user_id=session.user,
-            besides=None if command.echo else session.id,
+            exclude=None if command.echo else session.id,
         )
         place = await self._hub.send(name, message)
         return {"type": "published", "channel": name, **_place(place)}

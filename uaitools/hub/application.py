@@ -10,8 +10,8 @@ from aiohttp import web
 
 from uaitools.http_metrics import HttpMetrics
 from uaitools.hub.api.resources import Api
-from uaitools.hub.broker.port import SERVICE
 from uaitools.hub.echo import echo
+from uaitools.hub.errors import SERVICE
 from uaitools.hub.metrics import samples
 from uaitools.metrics import Registry, Snapshot, process
 from uaitools.tasks import spawn

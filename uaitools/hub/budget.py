@@ -6,20 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from uaitools.errors import ServiceError
-from uaitools.hub.broker.port import SERVICE
-
 FULL: Final = 0.85  # of the limit: no more connections
 OVER: Final = 0.95  # of the limit: who is furthest behind goes
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-
-
-class Short(ServiceError):
-    """There is no memory for another connection (503)."""
-
-    def __init__(self) -> None:
-        message = "this node is short of memory; connect to another one"
-        super().__init__(503, message, SERVICE, retry_after=10)
 
 
 def resident() -> int:

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from uaitools.errors import ServiceError
-from uaitools.hub.broker.port import SERVICE, Backlog, Broker
+from uaitools.hub.broker.port import Backlog, Broker
 from uaitools.hub.channel import Channel
+from uaitools.hub.errors import Crowded
 from uaitools.hub.fanout import Fanout
 from uaitools.hub.message import Message, frame_message, read_data
 from uaitools.hub.ring import Ring
@@ -24,14 +24,6 @@ from uaitools.hub.rules import Rules
 from uaitools.tasks import spawn
 
 IDLE: Final = 60.0  # seconds that a channel stays open at least
-
-
-class Crowded(ServiceError):
-    """There are as many channels open as there may be (503)."""
-
-    def __init__(self, most: int) -> None:
-        message = f"{most} channels are open here, which is the limit (hub.open_channels)"
-        super().__init__(503, message, SERVICE, retry_after=10)
 
 
 class Channels:
@@ -141,8 +133,8 @@ class Channels:
         self.arrivals += 1
         data = orjson.loads(message.data) if one.filtered else None
         one.append(frame_message(channel, offset, message), data, now)
-        if message.besides is not None:
-            self._omit(message.besides, one, offset)
+        if message.exclude is not None:
+            self._omit(message.exclude, one, offset)
         self._fanout.tell(one)
 
     def skipped(self, channel: str, head: int) -> None:

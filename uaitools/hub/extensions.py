@@ -9,7 +9,7 @@ from typing import Final
 
 from uaitools.errors import ServiceError
 from uaitools.hub.deflate import WINDOW
-from uaitools.hub.handshake import SERVICE
+from uaitools.hub.errors import SERVICE
 
 HEADER: Final = "Sec-WebSocket-Extensions"
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from uaitools.errors import ServiceError
+from uaitools.hub.errors import SERVICE
 from uaitools.websocket import accepted
 
 VERSION: Final = "13"
-SERVICE: Final = "hub"
 
 
 def accept(headers: Mapping[str, str]) -> str:

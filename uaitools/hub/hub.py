@@ -18,16 +18,17 @@ from uaitools.auth.principal import Principal
 from uaitools.hub.actions import Actions
 from uaitools.hub.broker.local import LocalBroker
 from uaitools.hub.broker.port import Broker
-from uaitools.hub.budget import Budget, Short
+from uaitools.hub.budget import Budget
 from uaitools.hub.channel import Channel
 from uaitools.hub.channels import Channels
 from uaitools.hub.closing import DISCONNECTED, Closing
 from uaitools.hub.commands import Command
 from uaitools.hub.config import HubConfig
+from uaitools.hub.drain import end_all, send_elsewhere
+from uaitools.hub.errors import Draining, Short
 from uaitools.hub.fanout import Fanout
-from uaitools.hub.farewell import end_all, send_elsewhere
 from uaitools.hub.history import Page, read_page
-from uaitools.hub.membership import Draining, Membership
+from uaitools.hub.membership import Membership
 from uaitools.hub.message import Message, frame_text, timestamp
 from uaitools.hub.pace import Pace
 from uaitools.hub.place import Place
@@ -153,16 +154,16 @@ class Hub:
         type: str = "message",  # noqa: A002 - the protocol's word
         repository_id: str | int | None = None,
         user_id: str | None = None,
-        besides: str | None = None,
+        exclude: str | None = None,
     ) -> Place:
         """Send a message to all who subscribe to a channel; its place.
 
-        data: what orjson can write. type: the message's. user_id: who says it. besides: the id of
+        data: what orjson can write. type: the message's. user_id: who says it. exclude: the id of
         a connection that does not get it. Raises Unavailable; then it may have been sent or not.
         """
         text = orjson.dumps(data)
         return await self.send(
-            channel, Message(type, text, time(), repository_id, user_id, besides)
+            channel, Message(type, text, time(), repository_id, user_id, exclude)
         )
 
     async def broadcast(self, data: object, *, type: str = "message") -> Place:  # noqa: A002

@@ -9,7 +9,7 @@ from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.credential import Credential
 from uaitools.auth.principal import GUEST, Principal
 from uaitools.errors import ServiceError
-from uaitools.hub.broker.port import SERVICE, Broker
+from uaitools.hub.broker.port import Broker
 from uaitools.hub.channel import Channel, Subscription
 from uaitools.hub.channels import Channels
 from uaitools.hub.commands import CommandError
@@ -173,10 +173,3 @@ class Membership:
         else:
             channel.users.pop(principal.id, None)
         self._broker.attend(channel.name, principal.id, count)
-
-
-class Draining(ServiceError):
-    """This node stops (503)."""
-
-    def __init__(self) -> None:
-        super().__init__(503, "this node stops; connect to another one", SERVICE, retry_after=1)

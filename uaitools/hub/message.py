@@ -19,7 +19,7 @@ from uaitools.hub.frames import TEXT, encode, payload
 class Message:
     """What is published.
 
-    data: JSON. timestamp: unix seconds. besides: the id of a connection that does not get it.
+    data: JSON. timestamp: unix seconds. exclude: the id of a connection that does not get it.
     """
 
     type: str
@@ -27,7 +27,7 @@ class Message:
     timestamp: float
     repository_id: str | int | None = None
     user_id: str | None = None
-    besides: str | None = None
+    exclude: str | None = None
 
 
 def timestamp(unix: float) -> str:

@@ -12,8 +12,9 @@ from typing import Final
 from uaitools.auth.config import AuthConfig
 from uaitools.config import Settings
 from uaitools.forks import Forks
-from uaitools.hub.broker.port import SERVICE, Broker, Unavailable
+from uaitools.hub.broker.port import Broker
 from uaitools.hub.config import HubConfig
+from uaitools.hub.errors import SERVICE, Unavailable
 from uaitools.hub.server import HubServer
 from uaitools.hub.siblings import Siblings
 from uaitools.lifecycle import Service, run, run_main

@@ -14,8 +14,9 @@ from uaitools.addresses import Address
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.config import AuthConfig
 from uaitools.hub.application import application
-from uaitools.hub.broker.port import SERVICE, Broker
+from uaitools.hub.broker.port import Broker
 from uaitools.hub.config import HubConfig
+from uaitools.hub.errors import SERVICE
 from uaitools.hub.hub import Hub
 from uaitools.hub.siblings import Siblings
 from uaitools.sockets import listening_socket

@@ -6,19 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final
 
-from uaitools.errors import ServiceError
-from uaitools.hub.broker.port import SERVICE
+from uaitools.hub.errors import TooMany
 from uaitools.hub.session import Session
 
 _NOBODY: Final[dict[Session, None]] = {}
-
-
-class TooMany(ServiceError):
-    """A user or an address has as many connections as it may (429)."""
-
-    def __init__(self, whose: str, most: int) -> None:
-        message = f"{whose} has {most} connections already, which is the limit; close one first"
-        super().__init__(429, message, SERVICE, retry_after=10)
 
 
 class Sessions:

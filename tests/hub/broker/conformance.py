@@ -38,7 +38,7 @@ async def a_message_arrives_as_it_was_published(open_: Open) -> None:
     messages = [
         message(b'{"a": [1.50, "\\u00e9\\n\xc3\xa9"],  "a": 2}'),
         message(b"12345678901234567890123", type="ev\u00e9nement\n", timestamp=0.001),
-        message(b'""', repository_id=7, user_id="u\n1", besides="x"),
+        message(b'""', repository_id=7, user_id="u\n1", exclude="x"),
         message(b"null", repository_id="r-1"),
     ]
     for one in messages:

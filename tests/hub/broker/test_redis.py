@@ -17,11 +17,11 @@ from tests.hub.broker.inboxes import Remembering, Told
 from tests.peers.gateways import eventually, settled
 from tests.peers.redis import RedisServer
 from tests.peers.relay import Relay, relay
-from uaitools.hub.broker.port import Unavailable
 from uaitools.hub.broker.publications import BYTES, WAITING
 from uaitools.hub.broker.redis import RedisBroker
 from uaitools.hub.broker.script import NODES, PREFIX, PUBLISH, key_of
 from uaitools.hub.channel import ChannelPolicy
+from uaitools.hub.errors import Unavailable
 from uaitools.hub.place import Place
 from uaitools.redis_link import Link
 from uaitools.tasks import spawn

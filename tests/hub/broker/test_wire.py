@@ -75,7 +75,7 @@ def test_what_is_nothing_of_ours_is_a_value_error(text: bytes) -> None:
         '{"type": "a", "timestamp": "1"}',
         '{"type": "a", "timestamp": 1, "user_id": 1}',
         '{"type": "a", "timestamp": 1, "repository_id": [1]}',
-        '{"type": "a", "timestamp": 1, "besides": {}}',
+        '{"type": "a", "timestamp": 1, "exclude": {}}',
     ],
 )
 def test_a_message_of_other_types_is_none(head: str) -> None:

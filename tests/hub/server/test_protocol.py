@@ -175,7 +175,7 @@ async def test_all_but_one(hub: Served) -> None:
     async with hub.client() as client, hub.client() as other:
         await client.subscribe("a")
         await other.subscribe("a")
-        await hub.publish("a", 1, besides=client.id)
+        await hub.publish("a", 1, exclude=client.id)
         await hub.publish("a", 2)
         assert (await client.hear())["data"] == 2
         assert (await other.hear())["data"] == 1

@@ -12,12 +12,11 @@ from aiohttp import web
 from uaitools.auth.principal import Principal
 from uaitools.errors import ServiceError
 from uaitools.hub.api import requests
-from uaitools.hub.broker.port import SERVICE
 from uaitools.hub.channel import Channel, Subscription
 from uaitools.hub.closing import Closing
 from uaitools.hub.commands import CommandError
+from uaitools.hub.errors import SERVICE, Draining
 from uaitools.hub.frames import split
-from uaitools.hub.membership import Draining
 from uaitools.hub.place import Place, read_places, write_places
 from uaitools.hub.sockets.events import EventSocket
 from uaitools.rest import query

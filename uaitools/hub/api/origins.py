@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from uaitools.errors import ServiceError
-from uaitools.hub.broker.port import SERVICE
+from uaitools.hub.errors import SERVICE
 
 ANY: Final = "*"
 

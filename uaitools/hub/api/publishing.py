@@ -11,8 +11,8 @@ from aiohttp import web
 from uaitools.errors import ServiceError
 from uaitools.hub.actions import history_document
 from uaitools.hub.api import answers, requests
-from uaitools.hub.broker.port import SERVICE
 from uaitools.hub.commands import CHANNEL
+from uaitools.hub.errors import SERVICE
 from uaitools.hub.place import Place
 from uaitools.hub.rules import ALL, USER
 from uaitools.rest import body, query
@@ -83,7 +83,7 @@ class Publishing:
             type=said.type,
             repository_id=said.repository_id,
             user_id=said.user_id,
-            besides=said.besides,
+            exclude=said.exclude,
         )
         return answers.Published(channel=channel, epoch=place.epoch, offset=place.offset)
 

@@ -20,13 +20,13 @@ from uaitools.hub.api.fields import (
 
 
 class Said(Asked):
-    """What is sent to somebody. besides: the connection that does not get it."""
+    """What is sent to somebody. exclude: the connection that does not get it."""
 
     type: Name = "message"
     data: Any = None
     repository_id: Repository | None = None
     user_id: User | None = None
-    besides: Connection | None = None
+    exclude: Connection | None = None
 
 
 class Publication(Said):

@@ -13,7 +13,7 @@ from uaitools.hub.api.following import Following
 from uaitools.hub.api.listing import Listing
 from uaitools.hub.api.publishing import Publishing
 from uaitools.hub.api.upgrade import Upgrade
-from uaitools.hub.broker.port import SERVICE
+from uaitools.hub.errors import SERVICE
 from uaitools.hub.rules import PUBLISH
 from uaitools.openapi import Described
 from uaitools.rest import Resource, serve

@@ -13,7 +13,7 @@ from uaitools.auth.principal import Principal
 from uaitools.hub import extensions
 from uaitools.hub.api.addresses import client_address
 from uaitools.hub.api.origins import Origins
-from uaitools.hub.broker.port import SERVICE
+from uaitools.hub.errors import SERVICE
 from uaitools.hub.handshake import accept
 from uaitools.hub.session import Session
 from uaitools.hub.sockets.aiohttp import AiohttpSocket

@@ -6,20 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from uaitools.errors import ServiceError
 from uaitools.hub.channel import ChannelPolicy
 from uaitools.hub.message import Message
 from uaitools.hub.place import Place
-
-SERVICE = "hub"
-
-
-class Unavailable(ServiceError):
-    """The broker cannot be reached (503). What was asked for may have been done all the same."""
-
-    def __init__(self, reason: str) -> None:
-        message = f"messages cannot be shared with other nodes now: {reason}; try again"
-        super().__init__(503, message, SERVICE, retry_after=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from itertools import islice
 from typing import Final
 
 from uaitools.hub.broker.health import Health
-from uaitools.hub.broker.port import Unavailable
 from uaitools.hub.broker.retries import Retries
 from uaitools.hub.broker.script import PUBLISH
 from uaitools.hub.broker.wire import write_message
 from uaitools.hub.channel import ChannelPolicy
+from uaitools.hub.errors import Unavailable
 from uaitools.hub.message import Message
 from uaitools.hub.place import Place
 from uaitools.redis_link import Answer, Argument, Away, Link

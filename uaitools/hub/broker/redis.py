@@ -17,7 +17,7 @@ from redis.connection import parse_url
 from uaitools.fair_timeout import fair_timeout
 from uaitools.hub.broker.feeds import Feed, Feeds
 from uaitools.hub.broker.health import Health
-from uaitools.hub.broker.port import Attendance, Backlog, Inbox, Unavailable
+from uaitools.hub.broker.port import Attendance, Backlog, Inbox
 from uaitools.hub.broker.publications import Publications
 from uaitools.hub.broker.script import PREFIX, key_of
 from uaitools.hub.broker.sequence import Stored
@@ -25,6 +25,7 @@ from uaitools.hub.broker.shared_presence import SharedPresence
 from uaitools.hub.broker.subscriber import Subscriber
 from uaitools.hub.broker.wire import Came, read_message, read_order, read_published, write_order
 from uaitools.hub.channel import ChannelPolicy
+from uaitools.hub.errors import Unavailable
 from uaitools.hub.message import Message
 from uaitools.hub.place import Place
 from uaitools.redis_link import TIMEOUT, Away, Link, address_of

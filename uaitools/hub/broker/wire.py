@@ -40,8 +40,8 @@ def write_message(message: Message) -> bytes:
         head["repository_id"] = message.repository_id
     if message.user_id is not None:
         head["user_id"] = message.user_id
-    if message.besides is not None:
-        head["besides"] = message.besides
+    if message.exclude is not None:
+        head["exclude"] = message.exclude
     return orjson.dumps(head) + b"\n" + message.data
 
 
@@ -58,8 +58,8 @@ def read_message(text: bytes) -> Message:
     repository = rest.get("repository_id")
     if not isinstance(repository, str | int | None):
         raise ValueError("a repository's id is text, or a number")  # noqa: TRY004 - from outside
-    user, besides = _text(rest, "user_id"), _text(rest, "besides")
-    return Message(kind, data, timestamp, repository, user, besides)
+    user, exclude = _text(rest, "user_id"), _text(rest, "exclude")
+    return Message(kind, data, timestamp, repository, user, exclude)
 
 
 def read_published(text: bytes) -> tuple[Place, bytes] | Came:
