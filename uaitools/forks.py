@@ -26,13 +26,20 @@ _log = log.get_logger(__name__)
 class Forks:
     """`count` processes. work: what each does, given its index; returns its exit status.
 
-    A process that dies is replaced, see Restarts; when none is left to be, `run` returns.
+    A process that dies is replaced, see Restarts; when none is left to be, `run` returns. over: is
+    called with the index of one that will not be replaced, in the parent.
     """
 
     def __init__(
-        self, count: int, work: Callable[[int], int], restarts: Restarts | None = None
+        self,
+        count: int,
+        work: Callable[[int], int],
+        restarts: Restarts | None = None,
+        *,
+        over: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._work = work
+        self._over = over
         self._restarts = restarts or Restarts()
         self._due: dict[int, float] = dict.fromkeys(range(count), 0.0)  # when each starts
         self._running: dict[int, tuple[int, float]] = {}  # by pid: index, and since when
@@ -61,8 +68,13 @@ class Forks:
         if self._signals:
             return
         for index in [index for index, due in self._due.items() if due <= now]:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                _log.warning("a worker cannot be started", worker=index, reason=error.strerror)
+                self._due[index] = now + self._restarts.longest
+                continue
             del self._due[index]
-            pid = os.fork()
             if not pid:
                 self._become(index, mask)
             self._running[pid] = (index, now)
@@ -100,7 +112,9 @@ class Forks:
             if not pid:
                 return
             index, since = self._running.pop(pid)
-            if not self._signals:
+            if self._signals:
+                self._over(index)
+            else:
                 self._replace(index, monotonic() - since, os.waitstatus_to_exitcode(status))
 
     def _replace(self, index: int, lived: float, status: int) -> None:
@@ -108,7 +122,9 @@ class Forks:
         self._deaths[index] = self._deaths[index] + 1 if quick else 1
         pause = self._restarts.pause(self._deaths[index])
         _log.error("a worker has died", worker=index, status=status, replaced_in=pause)
-        if pause is not None:
+        if pause is None:
+            self._over(index)
+        else:
             self._due[index] = monotonic() + pause
 
 

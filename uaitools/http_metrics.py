@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -11,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from uaitools.metrics import DURATION, REQUESTS, Histogram, Sample
 
+_GONE: Final = 499  # as nginx calls it: the client has gone before it had an answer
 _NONE: Final = "(none)"  # nothing is served there; the path itself would be a label of theirs
 
 
@@ -31,15 +33,21 @@ class HttpMetrics:
 
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-            began, status = time.monotonic(), 500
+            began = time.monotonic()
             try:
                 response = await handler(request)
-                status = response.status
-            except web.HTTPException as error:
-                status = error.status
+            except asyncio.CancelledError:
+                self._count(request, _GONE)
                 raise
-            finally:
-                self._count(request, status, time.monotonic() - began)
+            except web.HTTPException as error:
+                self._count(request, error.status, time.monotonic() - began)
+                raise
+            except Exception:
+                self._count(request, 500, time.monotonic() - began)
+                raise
+            # How long a stream was listened to says nothing of how long its answer took.
+            whole = isinstance(response, web.Response)
+            self._count(request, response.status, time.monotonic() - began if whole else None)
             return response
 
         return count
@@ -52,13 +60,15 @@ class HttpMetrics:
         for (method, endpoint), histogram in self._durations.items():
             yield Sample(DURATION, (("endpoint", endpoint), ("method", method)), histogram.value())
 
-    def _count(self, request: web.Request, status: int, seconds: float) -> None:
+    def _count(self, request: web.Request, status: int, seconds: float | None = None) -> None:
         resource = request.match_info.route.resource
         endpoint = _NONE if resource is None else resource.canonical
         # A method of the client's invention would be a label of theirs as well.
         method = request.method if resource is not None else _NONE
         key = (method, endpoint, status)
         self._counts[key] = self._counts.get(key, 0) + 1
+        if seconds is None:
+            return
         histogram = self._durations.get((method, endpoint))
         if histogram is None:
             histogram = self._durations[method, endpoint] = Histogram()

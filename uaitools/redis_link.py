@@ -103,7 +103,6 @@ class Link:
         answers = []
         for answer in await self.each([(script, arguments) for arguments in several], timeout):
             if isinstance(answer, Away):
-                await self.close()
                 raise answer
             answers.append(answer)
         return answers

@@ -28,6 +28,9 @@ class Reader:
         self.got += [orjson.loads(line) for line in data.splitlines()]
         self.on_delivery()
 
+    def notice(self, frame: bytes) -> None:
+        raise AssertionError(frame)
+
     def gap(self, channel: Channel, first: int, last: int) -> None:
         assert not self.paused
         self.got.append((channel.name, first, last))

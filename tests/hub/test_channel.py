@@ -204,3 +204,33 @@ def test_each_message_comes_once_and_in_order_or_is_in_a_gap(
         told = last
     assert all(value <= 1 for value in sent[told:]) if wanted else told == len(sent)
     assert subscription.lag == 0
+
+
+def test_who_begins_anew_gets_whatever_has_the_offsets_that_he_was_to_miss() -> None:
+    one, reader = channel(size=8), Reader()
+    subscription = one.subscribe(reader, None, None)
+    reader.paused = True
+    publish(one, *range(5))
+    for offset in (1, 2, 3, 4, 5):
+        subscription.omit(offset)
+    one.restart(Ring("another", size=8))
+    one.catch_up(subscription)
+    reader.paused = False
+    one.catch_up(subscription)
+    publish(one, *range(5))
+    one.catch_up(subscription)
+    assert reader.got == [("c", "another", 0), *range(5)]
+
+
+def test_a_filter_knows_what_was_there_before_it_when_somebody_asks_for_it() -> None:
+    one, newest, earlier = channel(size=8), Reader(), Reader()
+    publish(one, *({"n": number} for number in range(4)))
+    wanted = compile_filter({"gt": ["n", 1]})
+    later = one.subscribe(newest, wanted, None)
+    publish(one, {"n": 0}, {"n": 9})
+    first = one.subscribe(earlier, wanted, 0)
+    for subscription in (later, first):
+        while not one.catch_up(subscription):
+            pass
+    assert [found["n"] for found in newest.got] == [9]
+    assert [found["n"] for found in earlier.got] == [2, 3, 9]

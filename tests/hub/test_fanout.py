@@ -8,8 +8,9 @@ import time
 from tests.hub.readers import Reader, channel, publish
 from tests.peers.gateways import eventually
 from uaitools.hub.channel import Channel, Subscription
-from uaitools.hub.fanout import SLICE, Fanout
+from uaitools.hub.fanout import Fanout
 from uaitools.hub.ring import PIECE
+from uaitools.hub.slices import SLICE
 from uaitools.tasks import spawn
 
 SIZE = 8

@@ -64,6 +64,9 @@ class Peer:
     def deliver(self, data: bytes) -> None:
         self.socket.write(data)
 
+    def notice(self, frame: bytes) -> None:
+        raise AssertionError(frame)
+
     def reset(self, channel: Channel) -> None:
         raise AssertionError(channel)
 

@@ -12,9 +12,10 @@ from uaitools.auth.credential import Credential
 from uaitools.errors import ServiceError
 from uaitools.hub import commands
 from uaitools.hub.commands import BadCommand, Command, CommandError
+from uaitools.hub.errors import BadData
 from uaitools.hub.filters import BadFilter, Filter, compile_filter
 from uaitools.hub.history import Page
-from uaitools.hub.message import Message
+from uaitools.hub.message import Message, encode_data
 from uaitools.hub.place import Place
 
 if TYPE_CHECKING:
@@ -59,23 +60,26 @@ class Actions:
         except ServiceError as error:
             if error.code >= 500:
                 raise
-            raise CommandError("unauthorized", error.message) from None
+            code = "limit" if error.code == 429 else "unauthorized"
+            raise CommandError(code, error.message) from None
         return {"type": "connected", "user": session.user}
 
     async def _subscribe(self, session: Session, command: commands.Subscribe) -> Reply:
         hub, name = self._hub, command.channel
         wanted = _compiled(command.filter)
-        granted = hub.members.granted(session.principal, name, command.token)
-        hub.rules.check_reader(name, session.principal, granted=granted)
+        expires = hub.members.granted(session.principal, name, command.token)
+        hub.rules.check_reader(name, session.principal, granted=expires is not None)
         held = session.subscriptions
         if name not in held and len(held) >= hub.config.subscriptions:
             raise CommandError("limit", f"a connection has {hub.config.subscriptions} channels")
-        channel = await hub.channels.open(name)
+        channel = await hub.channels.open(name, guest=not session.admitted)
         if session not in hub.sessions:
             raise CommandError("unavailable", "the connection has gone")  # nobody would leave again
         recovered = channel.reaches(command.recover)
         asked = command.recover.offset if command.recover and recovered else None
         subscription = hub.members.subscribe(session, channel, wanted, asked)
+        if expires is not None:
+            session.expiring = {**(session.expiring or {}), name: expires}
         offset, epoch = subscription.offset, channel.ring.epoch
         hub.fanout.resume((subscription,))
         reply = {"type": "subscribed", "channel": name, "epoch": epoch, "offset": offset}
@@ -93,7 +97,7 @@ class Actions:
         self._hub.rules.check_writer(name, session.principal, subscribed=subscribed)
         message = Message(
             command.event,
-            orjson.dumps(command.data),
+            _encoded(command.data),
             time(),
             user_id=session.user,
             exclude=None if command.echo else session.id,
@@ -133,6 +137,13 @@ def history_document(channel: str, page: Page) -> dict[str, Any]:
 
 def _place(place: Place) -> dict[str, Any]:
     return {"epoch": place.epoch, "offset": place.offset}
+
+
+def _encoded(data: object) -> bytes:
+    try:
+        return encode_data(data)
+    except BadData as error:
+        raise BadCommand("bad_field", str(error)) from None
 
 
 def _compiled(document: dict[str, Any] | None) -> Filter | None:

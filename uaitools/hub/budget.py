@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +43,9 @@ class Budget:
         return self.limit is not None and self.used > OVER * self.limit
 
     def look(self) -> None:
-        """Measure again."""
-        self.used = resident()
+        """Measure again; when that is not possible now, what was measured last stays."""
+        with suppress(OSError):  # there may be no descriptor left for it
+            self.used = resident()
 
     def each(self, connections: int) -> int:
         """Bytes that a connection takes, on average."""

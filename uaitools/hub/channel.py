@@ -18,6 +18,7 @@ from uaitools.hub.ring import SIZE, Ring
 
 _NONE: Final = (-1, -1, b"", -1)
 _EVERYTHING: Final = b""
+_SPARE: Final = 64  # offsets that a group may know beside those of the ring
 
 
 class Policy(enum.Enum):
@@ -72,6 +73,9 @@ class Sink(Protocol):
     def deliver(self, data: bytes) -> None:
         """Write framed messages."""
 
+    def notice(self, frame: bytes) -> None:
+        """Write a framed notice, if he reads; it is no message."""
+
     def gap(self, channel: Channel, first: int, last: int) -> None:
         """Say that he does not get the messages with these offsets."""
 
@@ -118,15 +122,27 @@ class Subscription:
         return f"<Subscription {self.channel.name} offset={self.offset} slow={self.slow}>"
 
     @property
+    def behind(self) -> bool:
+        """Whether there is something to say to him."""
+        return self.ring is not self.channel.ring or self.offset < self.channel.ring.head
+
+    @property
     def lag(self) -> int:
         """Messages that he has not got."""
         return self.channel.ring.head - self.offset if self.ring is self.channel.ring else 0
 
     def omit(self, offset: int) -> None:
         """Leave out a message that is not his to get."""
+        if self.ring is not self.channel.ring:
+            return  # he begins anew after it
         if self._omitted is None:
             self._omitted = set()
         self._omitted.add(offset)
+
+    def begin_anew(self) -> None:
+        """Go on with the newest message of another history."""
+        self.ring, self.offset = self.channel.ring, self.channel.ring.head
+        self.slow, self._omitted = False, None
 
     def take(self) -> bytes:
         """What comes next for him, as one piece, which he has got now."""
@@ -134,7 +150,7 @@ class Subscription:
         if self._omitted is None:
             data, self.offset = group.piece(ring, self.offset, self.deflate)
             return data
-        without = self._omitted | group.unwanted.keys()
+        without = self._omitted | group.unwanted
         data, self.offset = ring.piece(self.offset, without, deflate=self.deflate)
         self._omitted = {one for one in self._omitted if one > self.offset} or None
         return data
@@ -143,12 +159,13 @@ class Subscription:
 class Group:
     """Subscriptions that want the same messages: for each of these that is found out once."""
 
-    __slots__ = ("_filter", "_pieces", "members", "unwanted")
+    __slots__ = ("_filter", "_pieces", "members", "since", "unwanted")
 
-    def __init__(self, wanted: Filter | None) -> None:
+    def __init__(self, wanted: Filter | None, since: int) -> None:
+        self.since = since  # of what came after this it is known whether it is wanted
         self.members: dict[Subscription, None] = {}
         self._filter = wanted
-        self.unwanted: dict[int, None] = {}  # offsets, ascending
+        self.unwanted: set[int] = set()  # offsets
         # offset, head: what follows, and up to where; plain, and compressed
         self._pieces = [_NONE, _NONE]
 
@@ -165,17 +182,18 @@ class Group:
         """Whether some messages are not wanted."""
         return self._filter is not None
 
-    def judge(self, offset: int, data: object, base: int) -> None:
-        """Find out whether a message is wanted. base: of the ring, which has it."""
+    def judge(self, offset: int, data: object, ring: Ring) -> None:
+        """Find out whether a message that the ring has is wanted."""
         if self._filter is None:
             return
         if not self._filter.wants(data):
-            self.unwanted[offset] = None
-        while self.unwanted and (oldest := next(iter(self.unwanted))) <= base:
-            del self.unwanted[oldest]
+            self.unwanted.add(offset)
+        if len(self.unwanted) > 2 * len(ring) + _SPARE:
+            self.unwanted = {one for one in self.unwanted if one > ring.base}
 
-    def renew(self) -> None:
+    def renew(self, head: int) -> None:
         """Forget what was found out: the history is another one."""
+        self.since = head
         self.unwanted.clear()
         self._pieces = [_NONE, _NONE]
 
@@ -238,7 +256,7 @@ class Channel:
         """Keep a message; its offset. Who gets it is not written to here, see hub.fanout."""
         offset = self.ring.append(frame, now)
         for group in self._groups.values():
-            group.judge(offset, data, self.ring.base)
+            group.judge(offset, data, self.ring)
         return offset
 
     def subscribe(
@@ -251,18 +269,22 @@ class Channel:
         key = wanted.key if wanted is not None else _EVERYTHING
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(wanted)
-            self._judge_all(group)
+            group = self._groups[key] = Group(wanted, self.ring.head)
         at = self.ring.head if offset is None else offset
+        self._judge_since(group, at)
         subscription = Subscription(sink, self, group, at, deflate=deflate)
         group.members[subscription] = None
         return subscription
 
-    def _judge_all(self, group: Group) -> None:
-        if not group.filters:
+    def _judge_since(self, group: Group, offset: int) -> None:
+        """Have a group know of all messages after an offset whether they are wanted."""
+        begin, end = max(offset, self.ring.base), group.since
+        if not group.filters or begin >= end:
             return
-        for number, frame in enumerate(self.ring.after(0), start=self.ring.base + 1):
-            group.judge(number, self._read(frame), self.ring.base)
+        earlier = self.ring.after(begin, end - begin)
+        for number, frame in enumerate(earlier, start=begin + 1):
+            group.judge(number, self._read(frame), self.ring)
+        group.since = begin
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Give it nothing more."""
@@ -296,16 +318,14 @@ class Channel:
         """Go on with another history; each subscriber hears of it when he is caught up."""
         self.ring = ring
         for group in self._groups.values():
-            group.renew()
-            self._judge_all(group)
+            group.renew(ring.head)
 
     def _begin_anew(self, subscription: Subscription) -> bool:
         sink = subscription.sink
         if sink.paused:
             subscription.slow = True
             return True
-        subscription.ring, subscription.offset = self.ring, self.ring.head
-        subscription.slow = False
+        subscription.begin_anew()
         sink.reset(self)
         return True
 

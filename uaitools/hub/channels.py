@@ -70,27 +70,37 @@ class Channels:
         """A channel, if it is open."""
         return self._open.get(name)
 
-    async def open(self, name: str) -> Channel:
-        """A channel, with what is kept of it. Raises Unavailable and Crowded."""
+    async def open(self, name: str, *, guest: bool = False) -> Channel:
+        """A channel, with what is kept of it. Raises Unavailable and Crowded.
+
+        guest: for somebody without a credential; of all channels half are for others.
+        """
         channel = self._open.get(name)
         if channel is None:
             opening = self._opening.get(name)
             if opening is None:
-                if len(self._open) + len(self._opening) >= self._most:
-                    raise Crowded(self._most)
+                most = self._most // 2 if guest else self._most
+                if len(self._open) + len(self._opening) >= most:
+                    raise Crowded(most)
                 opening = spawn(self._follow(name), name=f"open {name}")
                 self._opening[name] = opening
-                opening.add_done_callback(lambda _: self._opening.pop(name, None))
+                opening.add_done_callback(partial(self._opened, name))
             channel = await asyncio.shield(opening)
         channel.used = monotonic()
         channel.ring.expire(channel.used)
         return channel
 
+    def _opened(self, name: str, opening: asyncio.Task[Channel]) -> None:
+        self._opening.pop(name, None)
+        if not opening.cancelled():
+            opening.exception()  # whoever waited has it, and who has gone does not want it
+
     def look(self, channel: Channel) -> None:
         """Forget old messages, and close a channel that nobody has used for as long."""
         now = monotonic()
         channel.ring.expire(now)
-        idle = now - channel.used > max(IDLE, channel.policy.age)
+        kept = channel.policy.age if channel.ring.head else 0.0  # of what never was nothing is lost
+        idle = now - channel.used > max(IDLE, kept)
         if idle and not channel.busy and not len(channel.ring) and channel.name in self._open:
             del self._open[channel.name]
             self._broker.unfollow(channel.name)

@@ -11,12 +11,14 @@ import re
 from collections.abc import Container
 from typing import Annotated, Any, Final, Literal
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from uaitools.hub.place import EPOCH, Place
 
 CHANNEL: Final = r"^[!-~]{1,128}$"
 LIMIT: Final = 1000  # messages or members in one reply
+_KEYS: Final = 16  # of an object
 _IDS: Final = 1 << 53
 _EPOCH: Final = re.compile(EPOCH, re.ASCII)
 
@@ -141,11 +143,25 @@ class BadCommand(CommandError):
 def read_command(text: str | bytes, added: Container[str] = ()) -> Command:
     """The command that a client has sent. added: by the application. Raises BadCommand."""
     try:
+        document = orjson.loads(text)  # pydantic lets NaN pass, which is no JSON
+    except orjson.JSONDecodeError as error:
+        raise BadCommand("bad_json", "a command is a JSON object") from error
+    _check_size(document, text)
+    try:
         return _COMMAND.validate_json(text)
     except ValidationError as error:
         if error.errors(include_url=False)[0]["type"] != "union_tag_invalid":
             raise _bad(error, text) from error
         return _read_custom(text, added, error)
+
+
+def _check_size(document: object, text: str | bytes) -> None:
+    """Refuse keys by the thousand, of which pydantic would make as many complaints."""
+    objects = [document]
+    if isinstance(document, dict):
+        objects += [document.get("recover"), document.get("since")]
+    if any(isinstance(one, dict) and len(one) > _KEYS for one in objects):
+        raise BadCommand("bad_field", "there are more keys than any command has", read_id(text))
 
 
 def _read_custom(text: str | bytes, added: Container[str], unknown: ValidationError) -> Custom:

@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from time import monotonic
-from typing import Final
 
 from uaitools.hub.channel import Channel, Subscription
-
-SLICE: Final = 0.004  # seconds
-_LOOK: Final = 32  # subscribers between two looks at the clock
+from uaitools.hub.slices import LOOK, SLICE
 
 
 class Fanout:
@@ -43,7 +40,7 @@ class Fanout:
 
     def resume(self, subscriptions: Iterable[Subscription]) -> None:
         """Write what they have not got to subscriptions whose sink is no longer paused."""
-        self._late.update(dict.fromkeys(one for one in subscriptions if one.lag))
+        self._late.update(dict.fromkeys(one for one in subscriptions if one.behind))
         if self._late:
             self._run_soon()
 
@@ -104,7 +101,7 @@ class Fanout:
             if more:
                 self._late[one] = None
             # A whole piece may have had to be compressed: 0.4 ms.
-            if (more or count % _LOOK == 0) and monotonic() > until:
+            if (more or count % LOOK == 0) and monotonic() > until:
                 return False
         return True
 

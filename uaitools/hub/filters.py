@@ -51,7 +51,10 @@ class Filter:
 
 def compile_filter(document: object) -> Filter:
     """The filter that a client has sent; one for all that are the same. Raises BadFilter."""
-    key = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    try:
+        key = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # a whole number of over 64 bits
+        raise BadFilter(str(error)) from error
     if len(key) > LENGTH:
         raise BadFilter(f"a filter has at most {LENGTH} bytes")
     return _compiled(key)

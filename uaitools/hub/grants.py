@@ -30,8 +30,11 @@ class Grants:
         header = {"typ": "JWT"}
         return signatures("HS256").encode(orjson.dumps(claims), self._secret, "HS256", header)
 
-    def check(self, token: str, user: str, channel: str, now: float) -> None:
-        """Let pass a token that is the user's, for this channel. Raises CommandError."""
+    def check(self, token: str, user: str, channel: str, now: float) -> float:
+        """Let pass a token that is the user's, for this channel; when it expires, unix seconds.
+
+        Raises CommandError.
+        """
         try:
             parsed = parse(token.encode())
             verify(parsed, self._secret, "HS256")
@@ -43,3 +46,4 @@ class Grants:
             raise CommandError("forbidden", "the channel's token has expired")
         if claims.get("sub") != user or claims.get("channel") != channel:
             raise CommandError("forbidden", "the token is for another channel, or another user")
+        return float(expires)

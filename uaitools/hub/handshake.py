@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Final
 
@@ -28,7 +27,7 @@ def accept(headers: Mapping[str, str]) -> str:
     key = headers.get("Sec-WebSocket-Key", "")
     try:
         fits = len(base64.b64decode(key, validate=True)) == 16
-    except binascii.Error:
+    except ValueError:
         fits = False
     if not fits:
         raise ServiceError(400, "Sec-WebSocket-Key is 16 bytes in base64", SERVICE)

@@ -9,7 +9,6 @@ from secrets import token_urlsafe
 from time import monotonic, time
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
 from uaitools import log
@@ -29,7 +28,7 @@ from uaitools.hub.errors import Draining, Short
 from uaitools.hub.fanout import Fanout
 from uaitools.hub.history import Page, read_page
 from uaitools.hub.membership import Membership
-from uaitools.hub.message import Message, frame_text, timestamp
+from uaitools.hub.message import Message, encode_data, frame_text, timestamp
 from uaitools.hub.pace import Pace
 from uaitools.hub.place import Place
 from uaitools.hub.rules import ALL, USER
@@ -159,9 +158,10 @@ class Hub:
         """Send a message to all who subscribe to a channel; its place.
 
         data: what orjson can write. type: the message's. user_id: who says it. exclude: the id of
-        a connection that does not get it. Raises Unavailable; then it may have been sent or not.
+        a connection that does not get it. Raises BadData, and Unavailable; then it may have been
+        sent or not.
         """
-        text = orjson.dumps(data)
+        text = encode_data(data)
         return await self.send(
             channel, Message(type, text, time(), repository_id, user_id, exclude)
         )
@@ -234,15 +234,21 @@ class Hub:
         It is to be given a socket at once. Raises ServiceError when there may be no more, or not
         now.
         """
+        judged = self.generation
         await self.members.prepare(principal)
+        self.check_room()
+        self.sessions.check_address(address)
+        session = Session(self, token_urlsafe(12), principal, address, monotonic())
+        session.judged = judged
+        self.sessions.add(session)
+        return session
+
+    def check_room(self) -> None:
+        """Let pass who is new. Raises Draining and Short."""
         if self.draining:
             raise Draining
         if self.budget.full:
             raise Short
-        self.sessions.check_address(address)
-        session = Session(self, token_urlsafe(12), principal, address, monotonic())
-        self.sessions.add(session)
-        return session
 
     async def send(self, channel: str, message: Message) -> Place:
         """Publish a message to whoever subscribes. Raises ServiceError."""
@@ -304,19 +310,19 @@ class Hub:
     ) -> None:
         notice = {"type": "presence", "channel": channel.name, "joined": joined, "left": left}
         frame = frame_text({**notice, "users": users})
-        sinks = [one.sink for one in channel if not one.sink.paused]
-        spawn(in_slices(sinks, lambda sink: sink.deliver(frame)), name="tell presence")
+        sinks = [one.sink for one in channel]
+        spawn(in_slices(sinks, lambda sink: sink.notice(frame)), name="tell presence")
 
     def _obey(self, order: Mapping[str, Any]) -> None:
-        match order.get("do"):
-            case "disconnect":
-                self._disconnect(order["user"], order["connection"])
-            case "direct":
-                session = self.sessions.get(order["connection"])
+        match order:
+            case {"do": "disconnect", "user": str(user), "connection": str(connection)}:
+                self._disconnect(user, connection)
+            case {"do": "direct", "connection": str(connection), "event": str(event), "data": data}:
+                session = self.sessions.get(connection)
                 if session is not None:
-                    _send_directly(session, order["event"], order["data"])
-            case unknown:
-                _log.warning("another node orders what is not known here", order=unknown)
+                    _send_directly(session, event, data)
+            case _:
+                _log.warning("another node orders what is not known here", order=order.get("do"))
 
     def _disconnect(self, user: str, connection: str) -> int:
         one = self.sessions.get(connection)

@@ -88,6 +88,7 @@ class Membership:
             await self.prepare(principal)
         if session not in self.sessions:
             return  # it has gone meanwhile
+        session.judged = authenticator.generation
         self._become(session, principal)
         session.credential = credential if principal.kind == _KEY else None
         if new:
@@ -102,7 +103,16 @@ class Membership:
         except ServiceError as error:
             return error.code >= 500
         session.principal = principal
+        session.judged = self._authenticator.generation
         return True
+
+    def expire(self, session: Session, now: float) -> None:
+        """End what a session has by tokens that are over. now: unix seconds."""
+        over = [name for name, until in (session.expiring or {}).items() if until <= now]
+        for name in over:
+            self.unsubscribe(session, name)
+            said = {"channel": name, "code": "expired", "reason": "the channel's token has expired"}
+            session.say({"type": "unsubscribed", **said})
 
     def leave(self, session: Session) -> None:
         """A connection has ended, or has never come about."""
@@ -136,14 +146,16 @@ class Membership:
 
     # -- channels -----------------------------------------------------------------------------
 
-    def granted(self, principal: Principal, channel: str, token: str | None) -> bool:
-        """Whether a token for a channel is there and good. Raises CommandError for a bad one."""
+    def granted(self, principal: Principal, channel: str, token: str | None) -> float | None:
+        """Until when a token for a channel is good, None without one, in unix seconds.
+
+        Raises CommandError for a bad one.
+        """
         if token is None:
-            return False
+            return None
         if self._grants is None:
             raise CommandError("forbidden", "there are no channels with tokens here")
-        self._grants.check(token, principal.id, channel, time())
-        return True
+        return self._grants.check(token, principal.id, channel, time())
 
     def subscribe(
         self, session: Session, channel: Channel, wanted: Filter | None, offset: int | None
@@ -162,6 +174,8 @@ class Membership:
         """Give it nothing more of a channel that it has."""
         subscription = session.subscriptions.pop(name)
         subscription.channel.unsubscribe(subscription)
+        if session.expiring is not None:
+            session.expiring.pop(name, None)
         self._count(subscription.channel, session.principal, -1)
 
     def _count(self, channel: Channel, principal: Principal, step: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from uaitools.hub.errors import BadData
 from uaitools.hub.frames import TEXT, encode, payload
 
 
@@ -28,6 +29,14 @@ class Message:
     repository_id: str | int | None = None
     user_id: str | None = None
     exclude: str | None = None
+
+
+def encode_data(data: object) -> bytes:
+    """The `data` of a message as JSON. Raises BadData."""
+    try:
+        return orjson.dumps(data)
+    except TypeError as error:
+        raise BadData(f"data: {error}") from error
 
 
 def timestamp(unix: float) -> str:

@@ -50,10 +50,14 @@ class Program:
             shared = Path(directory)
 
             def work(index: int) -> int:
+                for other in listeners:
+                    # What is kept open would be given connections that nobody accepts.
+                    if other is not listeners[index]:
+                        other.close()
                 siblings = Siblings(shared, index)
                 return self._work(listeners[index], siblings, first=not index)
 
-            return Forks(count, work).run()
+            return Forks(count, work, over=lambda index: listeners[index].close()).run()
 
     def _work(
         self, listener: socket.socket, siblings: Siblings | None, *, first: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Container
 from time import monotonic
@@ -64,7 +65,9 @@ class Session:
     """A connection with what belongs to it: a sink of channels, a receiver of its socket.
 
     id: of the connection. address: the client's. since: when it came, by the loop's clock.
-    credential: kept where it may be revoked. pinged: when it was last asked whether it lives.
+    credential: kept where it may be revoked. judged: in which generation of keys it was good.
+    pinged: when it was last asked whether it lives. expiring: channels that it has by a token, and
+    when that ends, in unix seconds.
     """
 
     __slots__ = (
@@ -72,10 +75,13 @@ class Session:
         "_full",
         "_host",
         "_mistakes_full",
+        "_room",
         "_waiting",
         "address",
         "credential",
+        "expiring",
         "id",
+        "judged",
         "pinged",
         "principal",
         "since",
@@ -99,11 +105,14 @@ class Session:
         self.since = now
         self.pinged = 0.0
         self.credential: Credential | None = None
+        self.judged = 0
+        self.expiring: dict[str, float] | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self._host = host
         self._ended = False
         self._full = 0.0  # of commands, see Pace
         self._mistakes_full = 0.0
+        self._room: asyncio.Future[None] | None = None
         self._waiting: deque[Command | BadCommand] | None = None  # while commands are done
 
     def __repr__(self) -> str:
@@ -135,6 +144,11 @@ class Session:
         """Write framed messages."""
         self.socket.write(data)
 
+    def notice(self, frame: bytes) -> None:
+        """Write what can be done without, if it reads."""
+        if not self.paused:
+            self.socket.write(frame)
+
     def gap(self, channel: Channel, first: int, last: int) -> None:
         """Say that it does not get some messages."""
         self.say({"type": "gap", "channel": channel.name, "from": first, "to": last})
@@ -148,6 +162,7 @@ class Session:
         """Disconnect it."""
         if not self._ended:
             self._ended = True
+            self._forget()
             self._host.ended(closing)
             self.socket.end(closing)
 
@@ -179,15 +194,24 @@ class Session:
 
     def resumed(self) -> None:
         """It reads again."""
+        self._make_room()
         self._host.resume(self)
 
     def lost(self) -> None:
         """It has gone."""
-        if self._waiting is not None:
-            self._waiting.clear()
+        self._ended = True
+        self._forget()
         self._host.left(self)
 
+    def _forget(self) -> None:
+        """Do none of the commands that wait."""
+        if self._waiting is not None:
+            self._waiting.clear()
+        self._make_room()
+
     def _add(self, said: Command | BadCommand) -> None:
+        if self._ended:
+            return
         if self._waiting is None:
             self._waiting = deque((said,))
             spawn(self._work(self._waiting), name="do commands")
@@ -209,19 +233,37 @@ class Session:
         self._full = full
 
     async def _work(self, waiting: deque[Command | BadCommand]) -> None:
-        while waiting:
-            said = waiting[0]
-            if isinstance(said, BadCommand):
-                self._complain(said)
-            else:
-                await self._do(said)
-            if waiting:  # nothing waits for one who has gone
-                waiting.popleft()
-        self._waiting = None
+        try:
+            while waiting:
+                await self._turn()
+                if not waiting:
+                    break
+                said = waiting[0]
+                if isinstance(said, BadCommand):
+                    self._complain(said)
+                else:
+                    await self._do(said)
+                if waiting:  # nothing waits for one who has gone
+                    waiting.popleft()
+        finally:
+            self._waiting = None
+
+    async def _turn(self) -> None:
+        """Let others have the loop, and wait until replies can be sent."""
+        await asyncio.sleep(0)
+        while self.paused and not self._ended:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
 
     async def _do(self, command: Command) -> None:
         try:
             reply = await self._host.perform(self, command)
+            self.say({"id": command.id, **reply})
         except BadCommand as mistake:
             mistake.id = command.id
             self._complain(mistake)
@@ -233,8 +275,6 @@ class Session:
         except Exception as error:  # a handler of the application's may raise anything
             _log.error("command failed", type=command.type, connection=self.id, exc_info=error)
             self._refuse("internal", "the hub failed; its log says why", command.id)
-        else:
-            self.say({"id": command.id, **reply})
 
     def _complain(self, mistake: BadCommand) -> None:
         """Say what is wrong; who goes on like that is disconnected."""

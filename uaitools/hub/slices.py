@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 SLICE: Final = 0.004  # seconds
-_LOOK: Final = 32  # items between two looks at the clock
+LOOK: Final = 32  # items between two looks at the clock
 
 T = TypeVar("T")
 
@@ -21,6 +21,6 @@ async def in_slices(items: Iterable[T], action: Callable[[T], object]) -> None:
     until = monotonic() + SLICE
     for count, item in enumerate(items, start=1):
         action(item)
-        if count % _LOOK == 0 and monotonic() > until:
+        if count % LOOK == 0 and monotonic() > until:
             await asyncio.sleep(0)
             until = monotonic() + SLICE

@@ -7,6 +7,7 @@ from heapq import nlargest
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from uaitools import log
 from uaitools.hub.closing import LATE, MEMORY, SILENT, UNAUTHORIZED
 from uaitools.hub.slices import in_slices
 
@@ -18,22 +19,21 @@ EVERY: Final = 1.0  # seconds
 STANDSTILL: Final = 1.0  # seconds by which a sweep is late when this process did not run
 LAGGARDS: Final = 50  # that go at once when memory is short
 
+_log = log.get_logger(__name__)
+
 
 class Sweep:
     """One walk over all sessions, again and again."""
 
-    __slots__ = ("_generation", "_hub", "_judging", "_now", "dropped", "pings")
+    __slots__ = ("_hub", "_now", "pings")
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._now = 0.0  # of the loop's clock, when this walk began
-        self._generation = hub.generation
-        self._judging = False  # credentials have to be looked at again
         self.pings = 0
-        self.dropped = 0  # for memory
 
     def __repr__(self) -> str:
-        return f"<Sweep pings={self.pings} dropped={self.dropped}>"
+        return f"<Sweep pings={self.pings}>"
 
     async def run(self) -> None:
         """Walk for ever."""
@@ -46,16 +46,20 @@ class Sweep:
                 # What came in the meantime is in the kernel: it is heard before it is judged.
                 await asyncio.sleep(0.1)
             self._now = clock()
-            generation = self._hub.generation
-            self._judging, self._generation = generation != self._generation, generation
-            await in_slices(list(self._hub.sessions), self._look)
-            await in_slices(list(self._hub.channels), self._hub.channels.look)
-            self._weigh()
+            try:
+                await in_slices(list(self._hub.sessions), self._look)
+                await in_slices(list(self._hub.channels), self._hub.channels.look)
+                self._weigh()
+            except Exception as error:  # the next walk may well succeed
+                _log.error("the sweep failed", exc_info=error)
 
     def _look(self, session: Session) -> None:
         hub, waited = self._hub, self._now - session.since
         nobody = not session.admitted and not session.subscriptions
-        revoked = self._judging and not hub.members.judge_again(session)
+        stale = session.judged != hub.generation
+        revoked = stale and not hub.members.judge_again(session)
+        if session.expiring:
+            hub.members.expire(session, time())
         if revoked or time() >= session.principal.expires:
             session.end(UNAUTHORIZED)
         elif nobody and waited > hub.config.credential:
@@ -85,7 +89,6 @@ class Sweep:
             if _weight(session) > (0, 0):
                 session.end(MEMORY)
                 session.socket.cut_off()
-                self.dropped += 1
 
 
 def _weight(session: Session) -> tuple[int, int]:

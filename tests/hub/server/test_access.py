@@ -205,7 +205,7 @@ async def test_streams_and_polls_ask_the_same_of_who_follows(hub: Served) -> Non
 
 async def test_pages_of_other_origins_may_not_connect(mode: Mode) -> None:
     async with served(mode=mode, origins=["https://app.example.org"]) as hub:
-        for origin in ("https://evil.example.org", "null", "http://127.0.0.1:1"):
+        for origin in ("https://evil.example.org", "null", "http://127.0.0.1:1", "http://["):
             assert await refused(hub, Origin=origin) == 403
         for origin in ("https://app.example.org", hub.url):
             async with hub.client(Origin=origin):
@@ -229,3 +229,35 @@ async def test_an_address_has_a_limit_of_connections(mode: Mode) -> None:
         assert await refused(hub) == 429
         async with hub.client(X_Forwarded_For="203.0.113.7"):
             assert await refused(hub, X_Forwarded_For="10.0.0.1, 203.0.113.7") == 429
+
+
+async def test_a_limit_holds_for_those_who_come_together(mode: Mode, auth: AuthConfig) -> None:
+    async with served(mode=mode, auth=auth, per_user=1) as hub:
+
+        async def come() -> int:
+            try:
+                async with hub.client(Authorization=bearer()):
+                    await asyncio.sleep(0.3)
+            except aiohttp.WSServerHandshakeError as error:
+                return error.status
+            return 101
+
+        assert sorted(await asyncio.gather(*(come() for _ in range(10)))) == [101] + [429] * 9
+
+
+async def test_a_private_channel_ends_with_its_token(hub: Served) -> None:
+    grant = Grants(CHANNEL_SECRET.encode()).issue("u-1", "private:x", time.time() + 2)
+    async with hub.client(Authorization=bearer()) as client:
+        await client.subscribe("private:x", token=grant)
+        notice = await client.hear()
+        assert (notice["type"], notice["channel"]) == ("unsubscribed", "private:x")
+        assert notice["code"] == "expired"
+        assert (await client.ask("subscribe", channel="private:x", token=grant))[
+            "code"
+        ] == "forbidden"
+
+
+async def test_pages_of_other_origins_may_not_poll() -> None:
+    async with served() as hub:
+        path = "/v1/poll?channel=public"
+        assert (await hub.ask("GET", path, Origin="https://evil.example.org")).status == 403

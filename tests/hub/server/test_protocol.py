@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.hub.server.served import Closed, Served, served
 from tests.peers.gateways import eventually
+from uaitools.hub.closing import DISCONNECTED
 from uaitools.hub.commands import CommandError
 from uaitools.hub.config import Mode
 from uaitools.hub.session import Session
@@ -54,7 +56,9 @@ async def test_a_channel_that_is_left_says_nothing_more(hub: Served) -> None:
     [
         ("{", "bad_json"),
         ("[]", "bad_json"),
+        ('{"id": 1, "type": "publish", "channel": "a", "data": NaN}', "bad_json"),
         ('{"id": 1, "type": "shout"}', "unknown_type"),
+        ('{"id": 1, "type": "publish", "channel": "a", "data": ' + "9" * 30 + "}", "bad_field"),
         ('{"id": 1, "type": "subscribe"}', "bad_field"),
         ('{"id": 1, "type": "subscribe", "channel": "a", "filter": {"x": 1}}', "bad_field"),
         (
@@ -288,3 +292,63 @@ async def test_a_client_that_goes_is_forgotten(hub: Served) -> None:
         await client.hear()
     answer = await hub.ask("GET", "/v1/presence/a")
     assert answer.body["connections"] == 0
+
+
+async def test_who_goes_while_he_subscribes_is_nowhere_afterwards(hub: Served) -> None:
+    for number in range(20):
+        async with hub.client(welcomed=False) as client:
+            await client.say(type="subscribe", channel=f"c-{number}")
+    await eventually(lambda: len(hub.server.hub.sessions) == 0)
+    channels = hub.server.hub.channels
+    await eventually(lambda: not any(one.busy or one.users for one in channels))
+    await asyncio.sleep(0.2)  # nor does a command that came late bring one back
+    assert not any(one.busy or one.users for one in channels)
+
+
+async def test_nothing_is_done_for_one_who_was_disconnected(hub: Served) -> None:
+    done = []
+
+    @hub.server.hub.command("leave")
+    async def leave(session: Session, _data: Any) -> Any:
+        session.end(DISCONNECTED)
+
+    @hub.server.hub.command("do")
+    async def do(_session: Session, data: Any) -> Any:
+        done.append(data)
+
+    async with hub.client() as client:
+        for command in ({"type": "do", "data": 1}, {"type": "leave"}, {"type": "do", "data": 2}):
+            await client.say(**command)
+        assert await client.ended() == 4003
+    assert done == [1]
+
+
+async def test_a_command_of_the_application_that_answers_nonsense_stops_nothing(
+    hub: Served,
+) -> None:
+    @hub.server.hub.command("nonsense")
+    async def nonsense(_session: Session, _data: Any) -> Any:
+        return object()
+
+    async with hub.client() as client:
+        assert (await client.ask("nonsense"))["code"] == "internal"
+        assert (await client.ask("ping"))["type"] == "pong"
+
+
+async def test_equal_filters_that_json_cannot_tell_apart_silence_nobody(hub: Served) -> None:
+    async with hub.client() as client:
+        huge = '{"id": 1, "type": "subscribe", "channel": "a", "filter": {"eq": ["a", %d]}}'
+        await client.socket.send_str(huge % 10**30)
+        assert (await client.hear())["code"] == "bad_field"
+        await client.subscribe("a", filter={"eq": ["a", None]})
+        await hub.publish("a", {"a": None})
+        assert (await client.hear())["data"] == {"a": None}
+
+
+async def test_what_cannot_be_said_in_json_is_refused_over_http(hub: Served) -> None:
+    async with hub.session.post(
+        f"{hub.url}/v1/publish",
+        data=b'{"channel": "a", "data": ' + b"9" * 30 + b"}",
+        headers={"Content-Type": "application/json"},
+    ) as answer:
+        assert answer.status == 422

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import web
 
-from uaitools.auth.principal import Principal
+from uaitools.auth.principal import GUEST, Principal
 from uaitools.errors import ServiceError
 from uaitools.hub.api import requests
 from uaitools.hub.channel import Channel, Subscription
 from uaitools.hub.closing import Closing
 from uaitools.hub.commands import CommandError
-from uaitools.hub.errors import SERVICE, Draining
+from uaitools.hub.errors import SERVICE
 from uaitools.hub.frames import split
 from uaitools.hub.place import Place, read_places, write_places
 from uaitools.hub.sockets.events import EventSocket
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
     from uaitools.hub.session import Session
 
+PLACES: Final = 4096  # bytes of the places of one stream: they come back in a header
+_LONGEST: Final = Place("x" * 16, (1 << 53) - 1)
 _STATUS: Final = {"unauthorized": 401, "forbidden": 403}
 
 
@@ -82,8 +84,8 @@ class Following:
 
     async def poll(self, request: web.Request) -> bytes:
         """GET /v1/poll."""
-        if self._hub.draining:
-            raise Draining
+        self._upgrade.check_origin(request)
+        self._hub.check_room()
         asked = query(request, requests.Polling)
         principal, _ = await self._upgrade.principal(request)
         channels = await self._channels(asked, principal)
@@ -114,13 +116,16 @@ class Following:
                 )
         except CommandError as error:
             raise ServiceError(_STATUS.get(error.code, 400), str(error), SERVICE) from error
-        return [await self._hub.channels.open(name) for name in dict.fromkeys(asked.channel)]
+        names = dict.fromkeys(asked.channel)
+        if len(write_places(dict.fromkeys(names, _LONGEST))) > PLACES:
+            raise ServiceError(422, "channel: too many, or too long names; ask twice", SERVICE)
+        guest = principal == GUEST
+        return [await self._hub.channels.open(name, guest=guest) for name in names]
 
     def _granted(self, principal: Principal, name: str, grants: tuple[str, ...]) -> bool:
         for grant in grants:
             with suppress(CommandError):  # it is for another one of the channels
-                if self._hub.members.granted(principal, name, grant):
-                    return True
+                return self._hub.members.granted(principal, name, grant) is not None
         return False
 
 
@@ -160,6 +165,9 @@ class _Poll:
         self._messages += [text for _, text in split(data)]
         self.paused = True  # one answer is made of one piece
         self.news.set()
+
+    def notice(self, _frame: bytes) -> None:
+        """See channel.Sink: a poll is answered by messages."""
 
     def gap(self, _channel: Channel, _first: int, _last: int) -> None:
         """See channel.Sink."""

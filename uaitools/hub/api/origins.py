@@ -7,6 +7,7 @@ there: the server has to look.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ class Origins:
         """Let pass a page that may connect, and who is no page. Raises ServiceError (403)."""
         if origin is None or ANY in self._allowed or origin in self._allowed:
             return
-        if origin != "null" and urlsplit(origin).netloc.lower() == host.lower():
-            return
+        with suppress(ValueError):  # it is no URL
+            if origin != "null" and urlsplit(origin).netloc.lower() == host.lower():
+                return
         raise ServiceError(403, "pages of this origin may not connect; see hub.origins", SERVICE)

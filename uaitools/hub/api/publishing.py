@@ -12,7 +12,7 @@ from uaitools.errors import ServiceError
 from uaitools.hub.actions import history_document
 from uaitools.hub.api import answers, requests
 from uaitools.hub.commands import CHANNEL
-from uaitools.hub.errors import SERVICE
+from uaitools.hub.errors import SERVICE, BadData
 from uaitools.hub.place import Place
 from uaitools.hub.rules import ALL, USER
 from uaitools.rest import body, query
@@ -77,14 +77,17 @@ class Publishing:
         return orjson.dumps(history_document(channel, page))
 
     async def _send(self, channel: str, said: requests.Said) -> answers.Published:
-        place = await self._hub.publish(
-            channel,
-            said.data,
-            type=said.type,
-            repository_id=said.repository_id,
-            user_id=said.user_id,
-            exclude=said.exclude,
-        )
+        try:
+            place = await self._hub.publish(
+                channel,
+                said.data,
+                type=said.type,
+                repository_id=said.repository_id,
+                user_id=said.user_id,
+                exclude=said.exclude,
+            )
+        except BadData as error:
+            raise ServiceError(422, str(error), SERVICE) from error
         return answers.Published(channel=channel, epoch=place.epoch, offset=place.offset)
 
 

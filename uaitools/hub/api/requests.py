@@ -77,7 +77,7 @@ class ConnectionsQuery(Asked):
     channel: Channel | None = None
     lag: Annotated[int, Field(ge=0)] = 0
     after: Connection | None = None
-    limit: Limit = 100
+    limit: Annotated[int, Field(ge=1, le=100)] = 100
 
 
 class Following(Asked):

@@ -21,7 +21,7 @@ from uaitools.rest import Resource, serve
 if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
 
-_CHANNEL: Final = "{channel:[^{}]+}"
+_CHANNEL: Final = "{channel:.+}"
 
 
 class Api:

@@ -67,13 +67,17 @@ class Upgrade:
 
     async def session(self, request: web.Request) -> Session:
         """A session for who asks. Raises ServiceError."""
-        self._origins.check(request.headers.get(hdrs.ORIGIN), request.host)
+        self.check_origin(request)
         principal, credential = await self.principal(request)
         forwarded = request.headers.getall("X-Forwarded-For", ())
         address = client_address(request.remote, forwarded, self._hub.config.trusted_proxies)
         session = await self._hub.admit(principal, address)
         session.credential = credential if principal.kind == "key" else None
         return session
+
+    def check_origin(self, request: web.Request) -> None:
+        """Let pass pages that may connect. Raises ServiceError (403)."""
+        self._origins.check(request.headers.get(hdrs.ORIGIN), request.host)
 
     async def principal(self, request: web.Request) -> tuple[Principal, Credential | None]:
         """Who asks, and with what: a header's credential, or the query's. Raises AuthError."""

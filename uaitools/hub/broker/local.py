@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from uaitools.hub.broker.port import Attendance, Backlog, Inbox
 from uaitools.hub.channel import ChannelPolicy
+from uaitools.hub.errors import Unavailable
 from uaitools.hub.message import Message
 from uaitools.hub.place import Place
 from uaitools.hub.presence import Presence
@@ -58,9 +59,11 @@ class LocalBroker:
                 await telling
 
     async def publish(self, channel: str, policy: ChannelPolicy, message: Message) -> Place:  # noqa: ARG002 - the hub's ring keeps it
-        """See Broker.publish. Raises KeyError unless the channel is followed."""
+        """See Broker.publish: the channel has to be followed."""
         assert self._inbox is not None
-        known = self._places[channel]
+        known = self._places.get(channel)
+        if known is None:
+            raise Unavailable("nobody follows the channel here")
         place = self._places[channel] = Place(known.epoch, known.offset + 1)
         self.published += 1
         self._inbox.arrived(channel, place.offset, message)

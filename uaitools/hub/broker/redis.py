@@ -7,6 +7,7 @@ shared_presence   who is where
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -54,6 +55,7 @@ class RedisBroker:
         "_inbox",
         "_links",
         "_node",
+        "_numbering",
         "_ordering",
         "_orders",
         "_orders_name",
@@ -88,6 +90,7 @@ class RedisBroker:
         self._presence = SharedPresence(presence, self._node, self._health, self._prefix)
         self._subscriber = Subscriber(url, self)
         self._ordering = 0
+        self._numbering = asyncio.Lock()
         self._orders: dict[str, int] = {}  # the last of each node
 
     def __repr__(self) -> str:
@@ -240,10 +243,11 @@ class RedisBroker:
 
     async def order(self, order: Mapping[str, Any]) -> None:
         """See Broker.order."""
-        self._ordering += 1
-        text = write_order(self._node, self._ordering, order)
         try:
-            async with fair_timeout(2 * TIMEOUT):
+            async with fair_timeout(2 * TIMEOUT), self._numbering:
+                # One at a time: a number that comes after a higher one is taken for a repetition.
+                self._ordering += 1
+                text = write_order(self._node, self._ordering, order)
                 try:
                     await self._links[2].command("PUBLISH", self._orders_name, text)
                 except Away:  # if it was done all the same, the others know its number

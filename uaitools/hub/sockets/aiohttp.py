@@ -10,9 +10,8 @@ from aiohttp import WSMsgType, web
 
 from uaitools.hub.closing import Closing
 from uaitools.hub.frames import split
-from uaitools.hub.sockets.native import PATIENCE
 from uaitools.hub.sockets.outbox import Outbox
-from uaitools.hub.sockets.port import Receiver
+from uaitools.hub.sockets.port import PATIENCE, Receiver
 from uaitools.tasks import spawn
 
 _PING: Final = b"\x89\x00"

@@ -15,9 +15,8 @@ from aiohttp import hdrs, web
 from uaitools.hub.closing import Closing
 from uaitools.hub.frames import split
 from uaitools.hub.place import Place, write_places
-from uaitools.hub.sockets.native import PATIENCE
 from uaitools.hub.sockets.outbox import Outbox
-from uaitools.hub.sockets.port import Receiver
+from uaitools.hub.sockets.port import PATIENCE, Receiver
 
 _ALIVE: Final = b": still here\n\n"
 _HEADERS: Final = {

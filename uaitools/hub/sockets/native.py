@@ -23,10 +23,9 @@ from uaitools.hub.frames import (
     encode,
     encode_close,
 )
-from uaitools.hub.sockets.port import Receiver
+from uaitools.hub.sockets.port import PATIENCE, Receiver
 
 HIGH_WATER: Final = 32 * 1024  # bytes that wait to be sent; then it is paused
-PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
 _PING: Final = encode(PING, b"")
 
 
@@ -132,7 +131,9 @@ class NativeSocket(asyncio.Protocol):
             self._receiver.text(event.text)
         elif isinstance(event, Binary):
             self._receiver.binary(event.data)
-        elif isinstance(event, Ping):
+        elif isinstance(event, Ping) and not self.paused:
+            # For one who does not read they would pile up: the latest alone need be answered,
+            # RFC 6455 5.5.3.
             self.write(encode(PONG, event.payload))
 
     def _answer_close(self, event: Close) -> None:

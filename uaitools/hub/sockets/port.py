@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from uaitools.hub.closing import Closing
+
+PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
 
 
 class Socket(Protocol):
