@@ -84,16 +84,12 @@ class Answer:
     headers: Mapping[str, str]
 
 
-class Served:
-    """A hub with its URL, and a session of aiohttp's to ask it."""
+class Visitor:
+    """A hub's URL, and a session of aiohttp's to ask it."""
 
-    def __init__(self, server: HubServer, session: aiohttp.ClientSession) -> None:
-        self.server = server
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
         self.session = session
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.server.address}"
 
     @asynccontextmanager
     async def client(
@@ -124,6 +120,50 @@ class Served:
         return offset
 
 
+Event = tuple[str, str, Any]  # kind, id, data
+
+
+class Stream:
+    """Server-sent events."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def hear(self, *kinds: str) -> Event:
+        """The next event, of one of these kinds if any are given."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                text = (await self._response.content.readuntil(b"\n\n")).decode()
+                fields = dict(
+                    line.split(": ", 1) for line in text.splitlines() if line[:1].isalpha()
+                )
+                if "event" in fields and (not kinds or fields["event"] in kinds):
+                    return fields["event"], fields["id"], orjson.loads(fields["data"])
+
+
+@asynccontextmanager
+async def stream(hub: Visitor, query: str, **headers: str) -> AsyncIterator[Stream]:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with hub.session.get(f"{hub.url}/v1/sse?{query}", headers=sent) as response:
+        assert response.status == 200, await response.text()
+        yield Stream(response)
+
+
+class Served(Visitor):
+    """A hub of this process."""
+
+    def __init__(self, server: HubServer, session: aiohttp.ClientSession) -> None:
+        super().__init__(f"http://{server.address}", session)
+        self.server = server
+
+
+@asynccontextmanager
+async def visit(url: str) -> AsyncIterator[Visitor]:
+    """A hub of another process."""
+    async with aiohttp.ClientSession(json_serialize=_json) as session:
+        yield Visitor(url, session)
+
+
 @asynccontextmanager
 async def served(
     *, auth: AuthConfig | None = None, broker: Broker | None = None, **settings: Any
@@ -131,7 +171,11 @@ async def served(
     config = HubConfig.model_validate({"listen": "127.0.0.1:0", **settings})
     async with (
         HubServer(config, auth=auth, broker=broker) as server,
-        aiohttp.ClientSession(json_serialize=lambda one: orjson.dumps(one).decode()) as session,
+        aiohttp.ClientSession(json_serialize=_json) as session,
     ):
         assert isinstance(server.address, Address)
         yield Served(server, session)
+
+
+def _json(document: object) -> str:
+    return orjson.dumps(document).decode()

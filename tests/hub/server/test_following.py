@@ -4,41 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-import aiohttp
-import orjson
 import pytest
 
-from tests.hub.server.served import PATIENCE, Served, served
+from tests.hub.server.served import PATIENCE, Served, served, stream
 from uaitools.tasks import spawn
-
-Event = tuple[str, str, Any]  # kind, id, data
-
-
-class Stream:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def hear(self, *kinds: str) -> Event:
-        """The next event, of one of these kinds if any are given."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                text = (await self._response.content.readuntil(b"\n\n")).decode()
-                fields = dict(
-                    line.split(": ", 1) for line in text.splitlines() if line[:1].isalpha()
-                )
-                if "event" in fields and (not kinds or fields["event"] in kinds):
-                    return fields["event"], fields["id"], orjson.loads(fields["data"])
-
-
-@asynccontextmanager
-async def stream(hub: Served, query: str, **headers: str) -> AsyncIterator[Stream]:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with hub.session.get(f"{hub.url}/v1/sse?{query}", headers=sent) as response:
-        assert response.status == 200, await response.text()
-        yield Stream(response)
 
 
 @pytest.fixture
