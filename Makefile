@@ -14,7 +14,7 @@ SOURCES := $(wildcard uaitools tests bench examples)
 help:
 	@echo "make run     the gateway on 127.0.0.1:8081 with two sample upstreams; COMPILED=1"
 	@echo "make test    lint, types and the tests"
-	@echo "make test-slow  proofs that take minutes: a Redis that is away for half a minute"
+	@echo "make test-slow  proofs that take minutes: a Redis that is away for half a minute, all of Autobahn"
 	@echo "make bench   CPU and memory beside nginx, HAProxy and Caddy (bench/README.md)"
 	@echo "make bench-micro  the parts of a request, one by one"
 	@echo "make compiled     the data plane compiled, in an environment of its own"

@@ -100,7 +100,9 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
         "summary": resource.summary,
         "operationId": resource.method.lower() + re.sub(r"\W+", "_", resource.path).rstrip("_"),
     }
-    parameters = [_in_path(name) for name in _VARIABLE.findall(resource.path)]
+    parameters = [
+        _in_path(name, resource.patterns.get(name)) for name in _VARIABLE.findall(resource.path)
+    ]
     if resource.query is not None:
         parameters += _in_query(resource.query)
         errors |= {422}
@@ -134,15 +136,18 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
     return operation
 
 
-def _in_path(name: str) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1}
+def _in_path(name: str, pattern: str | None) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "minLength": 1}
+    if pattern is not None:
+        schema["pattern"] = pattern
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _in_query(model: type[BaseModel]) -> list[dict[str, Any]]:
     schema = model.model_json_schema()
+    needed_ones = schema.get("required", ())
     return [
-        {"name": name, "in": "query", "required": False, "schema": _plain(one)}
+        {"name": name, "in": "query", "required": name in needed_ones, "schema": _plain(one)}
         for name, one in schema["properties"].items()
     ]
 

@@ -8,8 +8,8 @@ client sends is read by `body` and `query`; what does not fit is answered with i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
 
 import orjson
@@ -45,7 +45,8 @@ class Resource:
     answer, None for none. body, query: the models of what comes. status: of a good answer. scope:
     what the principal needs, '' for nothing. errors: statuses beside those that follow from the
     rest. access: see auth.middleware.access. streams: media types of answers that go on. tagged:
-    answers have an ETag, and If-None-Match gets 304.
+    answers have an ETag, and If-None-Match gets 304. patterns: of variables in the path, by name,
+    for OpenAPI; the handler checks them.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Resource:
     streams: tuple[str, ...] = ()
     tagged: bool = False
     direct: Direct | None = None
+    patterns: Mapping[str, str] = field(default_factory=dict)
 
 
 def serve(
@@ -107,7 +109,11 @@ def parse(data: bytes, content_type: str, model: type[M], service: str) -> M:
 
 def needed(model: type[BaseModel]) -> bool:
     """Whether a body has to have any field."""
-    return any(field.is_required() for field in model.model_fields.values())
+    try:
+        model()
+    except ValidationError:
+        return True
+    return False
 
 
 def query(request: web.Request, model: type[M]) -> M:
@@ -117,8 +123,8 @@ def query(request: web.Request, model: type[M]) -> M:
     """
     values: dict[str, Any] = {}
     for name in request.query:
-        field = model.model_fields.get(name)
-        several = field is not None and get_origin(field.annotation) is tuple
+        found = model.model_fields.get(name)
+        several = found is not None and get_origin(found.annotation) is tuple
         values[name] = request.query.getall(name) if several else request.query[name]
     return model.model_validate(values)
 

@@ -22,6 +22,8 @@ from uaitools.hub.siblings import Siblings
 from uaitools.sockets import listening_socket
 
 BACKLOG: Final = 4096  # connections that wait to be accepted, as after a drain of another node
+_LINE: Final = 128 * 1024  # bytes of a URL: 32 channels with their places and tokens fit
+_FIELD: Final = 32 * 1024  # of a header: their places are in Last-Event-ID as well
 
 _log = log.get_logger(__name__)
 
@@ -104,7 +106,12 @@ class HubServer:
     async def _listen(self) -> None:
         app = application(self.hub, siblings=self._siblings, echoes=self._echo)
         self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=1
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=1,
+            max_line_size=_LINE,
+            max_field_size=_FIELD,
         )
         await self._runner.setup()
         listen = self._config.listen

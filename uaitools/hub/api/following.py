@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
     from uaitools.hub.session import Session
 
-PLACES: Final = 4096  # bytes of the places of one stream: they come back in a header
-_LONGEST: Final = Place("x" * 16, (1 << 53) - 1)
 _STATUS: Final = {"unauthorized": 401, "forbidden": 403}
 
 
@@ -117,8 +115,6 @@ class Following:
         except CommandError as error:
             raise ServiceError(_STATUS.get(error.code, 400), str(error), SERVICE) from error
         names = dict.fromkeys(asked.channel)
-        if len(write_places(dict.fromkeys(names, _LONGEST))) > PLACES:
-            raise ServiceError(422, "channel: too many, or too long names; ask twice", SERVICE)
         guest = principal == GUEST
         return [await self._hub.channels.open(name, guest=guest) for name in names]
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from uaitools.hub.api.fields import (
     Asked,
     Channel,
     Connection,
+    Grant,
     Limit,
     Name,
     Places,
     Repository,
     Seconds,
+    Token,
     User,
 )
 
@@ -42,8 +44,18 @@ class Direct(Asked):
     data: Any = None
 
 
+def _only(given: str, other: str) -> dict[str, Any]:
+    """One field is there, and another is not, in words of JSON schema."""
+    types = {given: {"type": "string"}, other: {"type": "null"}}
+    return {"required": [given], "properties": types}
+
+
 class Disconnect(Asked):
     """Whose connections end: a user's, or one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [_only("user", "connection"), _only("connection", "user")]}
+    )
 
     user: User | None = None
     connection: Connection | None = None
@@ -85,8 +97,8 @@ class Following(Asked):
 
     channel: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=32)]
     after: Places = ""
-    grant: Annotated[tuple[str, ...], Field(max_length=32)] = ()
-    token: Annotated[str, Field(max_length=8192)] | None = None
+    grant: Annotated[tuple[Grant, ...], Field(max_length=32)] = ()
+    token: Token | None = None
 
 
 class Polling(Following):

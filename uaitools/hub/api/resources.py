@@ -13,6 +13,7 @@ from uaitools.hub.api.following import Following
 from uaitools.hub.api.listing import Listing
 from uaitools.hub.api.publishing import Publishing
 from uaitools.hub.api.upgrade import Upgrade
+from uaitools.hub.commands import CHANNEL
 from uaitools.hub.errors import SERVICE
 from uaitools.hub.rules import PUBLISH
 from uaitools.openapi import Described
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
 
 _CHANNEL: Final = "{channel:.+}"
+_NAMES: Final = {"channel": CHANNEL}
+_USERS: Final = {"id": r"^[!-~]{1,123}$"}  # those that have a channel
 
 
 class Api:
@@ -61,7 +64,7 @@ class Api:
             ),
             Resource(
                 "POST", "/v1/users/{id}/send", publishing.send, "Send a message to a user",
-                answers.Published, requests.Said, scope=PUBLISH,
+                answers.Published, requests.Said, scope=PUBLISH, patterns=_USERS,
             ),
             Resource(
                 "POST", "/v1/connections/{id}/send", publishing.direct,
@@ -75,10 +78,12 @@ class Api:
             Resource(
                 "GET", f"/v1/presence/{_CHANNEL}", publishing.presence, "Who is in a channel",
                 answers.Attendance, query=requests.PresenceQuery, scope=PUBLISH,
+                patterns=_NAMES,
             ),
             Resource(
                 "GET", f"/v1/history/{_CHANNEL}", publishing.history, "What was said in a channel",
                 answers.History, query=requests.HistoryQuery, scope=PUBLISH,
+                patterns=_NAMES,
             ),
             Resource(
                 "GET", "/v1/sse", following.events, "Channels as server-sent events",
