@@ -87,11 +87,11 @@ class Api:
             ),
             Resource(
                 "GET", "/v1/sse", following.events, "Channels as server-sent events",
-                query=requests.Following, errors=(401, 403, 429), access="optional",
+                query=requests.Following, errors=(400, 401, 403, 429), access="optional",
                 streams=("text/event-stream",),
             ),
             Resource(
                 "GET", "/v1/poll", following.poll, "Channels by long poll",
-                answers.Polled, query=requests.Polling, errors=(401, 403), access="optional",
+                answers.Polled, query=requests.Polling, errors=(400, 401, 403), access="optional",
             ),
         )  # fmt: skip
