@@ -49,4 +49,4 @@ class TooMany(ServiceError):
 
 
 class BadData(ValueError):
-    """It cannot be sent: it is no JSON, or has whole numbers of over 64 bits."""
+    """It cannot be sent: it is nothing that JSON has."""

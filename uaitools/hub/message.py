@@ -6,6 +6,7 @@ docs/hub-protocol.md.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,11 +33,17 @@ class Message:
 
 
 def encode_data(data: object) -> bytes:
-    """The `data` of a message as JSON. Raises BadData."""
+    """The `data` of a message as JSON. Raises BadData.
+
+    Whole numbers of over 64 bits become doubles, as most clients make of them: RFC 8259 6.
+    """
     try:
         return orjson.dumps(data)
     except TypeError as error:
-        raise BadData(f"data: {error}") from error
+        try:
+            return orjson.dumps(orjson.loads(json.dumps(data, allow_nan=False)))
+        except (TypeError, ValueError):
+            raise BadData(f"data: {error}") from error
 
 
 def timestamp(unix: float) -> str:
