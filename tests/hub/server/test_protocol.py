@@ -353,7 +353,7 @@ async def test_a_number_of_over_64_bits_is_what_a_double_makes_of_it(hub: Served
         assert (await client.hear())["type"] == "published"
         async with hub.session.post(
             f"{hub.url}/v1/publish",
-            data='{"channel": "a", "data": [%s]}' % huge,
+            data=f'{{"channel": "a", "data": [{huge}]}}',
             headers={"Content-Type": "application/json"},
         ) as answer:
             assert answer.status == 200
