@@ -10,15 +10,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from time import monotonic
+from typing import Final
 
 from uaitools.hub.channel import Channel, Subscription
 from uaitools.hub.slices import LOOK, SLICE
+
+# A walk over many takes tens of milliseconds, and what is published while it goes on takes another
+# one: those who publish at the same time, each by a request of its own, are waited for.
+MANY: Final = 500  # subscribers
+GATHERED: Final = 0.001  # seconds
 
 
 class Fanout:
     """The walks over all channels that have something to tell. held: seconds, at most at once."""
 
-    __slots__ = ("_channel", "_due", "_handle", "_late", "_since", "_waiting", "_walk", "held")
+    __slots__ = (
+        "_channel",
+        "_due",
+        "_handle",
+        "_late",
+        "_later",
+        "_since",
+        "_waiting",
+        "_walk",
+        "held",
+    )
 
     def __init__(self) -> None:
         self.held = 0.0
@@ -28,6 +44,7 @@ class Fanout:
         self._walk: Iterator[Subscription] = iter(())
         self._late: dict[Subscription, None] = {}  # who has more to get than one piece
         self._handle: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None  # the same, when it is not soon
         self._waiting: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
@@ -36,7 +53,11 @@ class Fanout:
     def tell(self, channel: Channel) -> None:
         """A message has been appended to a channel."""
         self._due.setdefault(channel, channel.ring.head - 1)
-        self._run_soon()
+        if len(channel) < MANY:
+            self._run_soon()
+        elif self._handle is None:
+            loop = asyncio.get_running_loop()
+            self._handle = self._later = loop.call_later(GATHERED, self._run)
 
     def resume(self, subscriptions: Iterable[Subscription]) -> None:
         """Write what they have not got to subscriptions whose sink is no longer paused."""
@@ -55,6 +76,7 @@ class Fanout:
         """Write nothing more."""
         if self._handle is not None:
             self._handle.cancel()
+            self._handle = self._later = None
         self._due.clear()
         self._late.clear()
         self._channel, self._walk = None, iter(())
@@ -65,11 +87,14 @@ class Fanout:
         return 0 if since is None else channel.ring.head - since
 
     def _run_soon(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._handle = self._later = None
         if self._handle is None:
             self._handle = asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        self._handle = None
+        self._handle = self._later = None
         began = monotonic()
         until = began + SLICE
         # Those who get what came earlier go first, a piece each, so that nobody waits for ever.
