@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,13 @@ def sockets() -> set[str]:
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """For conftest.py: tests beside it run on both loops."""
     return LOOPS
+
+
+def loops_of(
+    item: pytest.Item, *, both: Container[str]
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """For conftest.py: the files named in `both` on both loops, others on that of our programs."""
+    return LOOPS if item.path.name in both else {"uvloop": LOOPS["uvloop"]}
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import pytest
 
 from tests.hub.server.served import Served, served
-from tests.peers.loops import LOOPS, _leaves_nothing  # noqa: F401 - for pytest
+from tests.peers.loops import _leaves_nothing, loops_of  # noqa: F401 - for pytest
 from uaitools.hub.config import Mode
 
 
@@ -19,7 +19,7 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """For pytest-asyncio."""
-    return LOOPS if item.path.name == "test_protocol.py" else {"uvloop": LOOPS["uvloop"]}
+    return loops_of(item, both={"test_protocol.py"})
 
 
 @pytest.fixture(params=["native", "aiohttp"])
