@@ -9,6 +9,7 @@ from typing import Final
 
 FULL: Final = 0.85  # of the limit: no more connections
 OVER: Final = 0.95  # of the limit: who is furthest behind goes
+_ENOUGH: Final = 100  # connections for an average
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -48,5 +49,5 @@ class Budget:
             self.used = resident()
 
     def each(self, connections: int) -> int:
-        """Bytes that a connection takes, on average."""
-        return max(0, self.used - self.empty) // connections if connections else 0
+        """Bytes that a connection takes, on average; 0 below 100, which tell nothing."""
+        return max(0, self.used - self.empty) // connections if connections >= _ENOUGH else 0

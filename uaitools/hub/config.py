@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, IPvAnyNetwork, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 from uaitools.auth.config import StrongSecret
 from uaitools.config import Address, ListenAddress, Model
@@ -15,7 +16,16 @@ from uaitools.hub.rules import Readers, Rule, Rules, Writers
 
 Mode = Literal["auto", "native", "aiohttp"]
 Away = Literal["refuse", "hold"]
-Pattern = Annotated[str, StringConstraints(pattern=r"^[!-)+-~]{0,127}(\*|[!-)+-~])$")]
+_PATTERN: Final = re.compile(r"[!-)+-~]{0,127}(\*|[!-)+-~])")
+
+
+def _matches_names(text: str) -> str:
+    if _PATTERN.fullmatch(text) is None:
+        raise ValueError('is a channel\'s name, or how names begin with * at the end: "room:*"')
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_matches_names)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _MEBIBYTE: Final = 1 << 20
 
@@ -92,6 +102,12 @@ class HubConfig(Model):
     away: Away = "refuse"
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     cors: CorsSettings | None = None
+
+    @model_validator(mode="after")
+    def _tokens(self) -> Self:
+        if self.token_secret is None and any(one.subscribe == "token" for one in self.channels):
+            raise ValueError('channels: subscribe = "token" needs hub.token_secret')
+        return self
 
     @property
     def rules(self) -> Rules:

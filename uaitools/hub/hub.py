@@ -123,7 +123,8 @@ class Hub:
     def mount(self, app: web.Application, prefix: str = "/hub") -> None:
         """Serve this hub within an application, below `prefix`; it starts and stops with it.
 
-        The application's own middlewares see its requests first.
+        The application's own middlewares see its requests first. Without an authenticator everybody
+        who reaches the application may do everything.
         """
         from uaitools.hub.application import application  # noqa: PLC0415 - it stands on this module
 
@@ -133,6 +134,8 @@ class Hub:
         async def stop(_app: web.Application) -> None:
             await self.stop()
 
+        if self.authenticator is None:
+            _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
         app.add_subapp(prefix, application(self))
         app.on_startup.append(start)
         # Before aiohttp waits for handlers to end: those of streams end with their connections.

@@ -16,7 +16,7 @@ from uaitools.hub.commands import CommandError
 from uaitools.hub.config import HubConfig
 from uaitools.hub.filters import Filter
 from uaitools.hub.grants import Grants
-from uaitools.hub.rules import ALL, USER, Rules
+from uaitools.hub.rules import ALL, PUBLISH, USER, Rules
 from uaitools.hub.session import Session
 from uaitools.hub.sessions import Sessions
 
@@ -151,8 +151,8 @@ class Membership:
 
         Raises CommandError for a bad one.
         """
-        if token is None:
-            return None
+        if token is None or principal.has((PUBLISH,)):
+            return None  # or none is needed
         if self._grants is None:
             raise CommandError("forbidden", "there are no channels with tokens here")
         return self._grants.check(token, principal.id, channel, time())

@@ -78,7 +78,7 @@ class Rules:
         if rule.subscribe == "everyone" or reader.has((PUBLISH,)):
             return
         if not known:
-            raise CommandError("unauthorized", f"{channel} needs a credential; send connect first")
+            raise CommandError("unauthorized", f"{channel} needs a credential")
         if rule.subscribe == "owner" and channel != rule.match[:-1] + reader.id:
             raise CommandError("forbidden", f"{channel} is another user's")
         if rule.subscribe == "token" and not granted:

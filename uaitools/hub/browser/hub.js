@@ -356,6 +356,9 @@ export class HubClient {
       timeout: 10_000, grace: 10_000, fallbackAfter: 3, upgradeEvery: 30_000,
       WebSocket: globalThis.WebSocket, EventSource: globalThis.EventSource, ...options,
     };
+    if (!this.#options.WebSocket && !this.#options.EventSource) {
+      throw new Error("there is no WebSocket here: hand one in, new HubClient(url, {WebSocket})");
+    }
     this.#change();
     this.#run();
   }
