@@ -58,6 +58,7 @@ class NativeSocket(asyncio.Protocol):
 
     __slots__ = (
         "_ending",
+        "_failed",
         "_loop",
         "_reader",
         "_receiver",
@@ -75,6 +76,7 @@ class NativeSocket(asyncio.Protocol):
         self.deflate = compresses(agreed)
         self._transport: asyncio.Transport | None = None
         self._ending = False  # a close frame has been sent
+        self._failed = False  # the client has broken a rule
         self.paused = False
         self.heard = self._loop.time()
         self.sent = 0
@@ -100,11 +102,25 @@ class NativeSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the transport."""
         self.heard = self._loop.time()
+        if self._failed:
+            return
         try:
             self._reader.feed(data, self._on_event)
         except Violation as violation:
             self.end(Closing(violation.code, str(violation), reconnect=False))
-            self._close()  # who breaks the rules is not waited for, RFC 6455 7.1.7
+            self._fail()
+
+    def _fail(self) -> None:
+        """Say nothing more, and hear nothing: RFC 6455 7.1.7.
+
+        To close for both ways would reset what he still sends, and with it what he has not read
+        yet: the reason.
+        """
+        self._failed = True
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._close()
 
     def pause_writing(self) -> None:
         """Called by the transport: HIGH_WATER bytes wait to be sent."""
