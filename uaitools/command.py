@@ -1,9 +1,23 @@
-"""The flags that every component's command line has."""
+"""What every component's program does alike: its flags, its start, and what it refuses."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import os
+import resource
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
+
+from uaitools import log
+from uaitools.addresses import Address
+from uaitools.auth.config import AuthConfig
+from uaitools.config import ConfigError, Flag, Settings
+
+WRONG: Final = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
+_log = log.get_logger(__name__)
 
 
 def add_common_flags(parser: ArgumentParser, *, table: str, listen: str, stores: str) -> None:
@@ -19,3 +33,61 @@ def add_common_flags(parser: ArgumentParser, *, table: str, listen: str, stores:
         action="store_true",
         help="listen on an address that others can reach, although everyone is accepted",
     )
+
+
+def common_flags(options: Namespace, table: str) -> list[Flag]:
+    """What the flags of `add_common_flags` override. table: of the component."""
+    return [
+        Flag("--listen", (table, "listen"), options.listen),
+        Flag("--data-dir", ("data_dir",), options.data_dir and str(options.data_dir)),
+        Flag("--log-level", ("log_level",), options.log_level),
+    ]
+
+
+def unguarded(options: Namespace, table: str, listen: Address, auth: AuthConfig) -> list[str]:
+    """The problem of an address that others can reach where everyone is accepted, if it is one."""
+    if listen.loopback or auth.enabled or options.insecure:
+        return []
+    problem = f"{table}.listen: others can reach {listen}, and there is no authentication"
+    return [f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"]
+
+
+def run_program(
+    options: Namespace,
+    service: str,
+    read: Callable[[Namespace, Mapping[str, str]], Settings],
+    serve: Callable[[Settings], int],
+) -> int:
+    """Read the configuration and serve, or only check it; the exit status.
+
+    read: may raise ConfigError.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by default it ends a process
+    log.configure("info", service)
+    try:
+        settings = read(options, os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG
+    if options.check:
+        sys.stdout.write(f"ok: {options.config or 'no file (--config names one)'}\n")
+        return 0
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection costs a descriptor
+    common = settings.common
+    log.configure(common.log_level, service, environment=common.environment)
+    if not settings.of(AuthConfig).enabled:
+        warn_of_everyone()
+    return serve(settings)
+
+
+def warn_of_everyone() -> None:
+    """Say that everyone is accepted."""
+    _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+
+
+def cannot_listen(listen: Address, error: Exception) -> int:
+    """Say why an address cannot be had; the exit status."""
+    reason = getattr(error, "strerror", None) or error
+    sys.stderr.write(f"cannot listen on {listen}: {reason}\n")
+    return 1

@@ -14,6 +14,7 @@ from aiohttp import web
 from uaitools import log
 from uaitools.auth.authenticator import Authenticator
 from uaitools.auth.principal import Principal
+from uaitools.command import warn_of_everyone
 from uaitools.hub.actions import Actions
 from uaitools.hub.broker.local import LocalBroker
 from uaitools.hub.broker.port import Broker
@@ -135,7 +136,7 @@ class Hub:
             await self.stop()
 
         if self.authenticator is None:
-            _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+            warn_of_everyone()
         app.add_subapp(prefix, application(self))
         app.on_startup.append(start)
         # Before aiohttp waits for handlers to end: those of streams end with their connections.

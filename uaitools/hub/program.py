@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from uaitools.auth.config import AuthConfig
+from uaitools.command import cannot_listen
 from uaitools.config import Settings
 from uaitools.forks import Forks
 from uaitools.hub.broker.port import Broker
@@ -41,9 +42,7 @@ class Program:
         try:
             listeners = listening_sockets(listen.host, listen.port, count)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            sys.stderr.write(f"cannot listen on {listen}: {reason}\n")
-            return _FAILED
+            return cannot_listen(listen, error)
         if count == 1:
             return self._work(listeners[0], None)
         with tempfile.TemporaryDirectory(prefix="uaitools-hub-") as directory:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Self
 
 from uaitools.auth.config import AuthConfig
+from uaitools.command import common_flags, unguarded
 from uaitools.config import ConfigError, Flag, Settings, load
 from uaitools.limits.config import LimitsConfig
 from uaitools.proxy.config import (
@@ -54,10 +55,8 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
     """
     routes: list[RouteFlag] = options.route
     flags = [
-        Flag("--listen", ("proxy", "listen"), options.listen),
+        *common_flags(options, "proxy"),
         Flag("--workers", ("proxy", "workers"), options.workers),
-        Flag("--data-dir", ("data_dir",), options.data_dir and str(options.data_dir)),
-        Flag("--log-level", ("log_level",), options.log_level),
         *_endpoints(routes),
     ]
     read = partial(
@@ -86,9 +85,8 @@ def load_with(options: Namespace, environ: Mapping[str, str], demo: Demo | None)
         lost = [name for name, service in config.services.items() if service.registry]
         problems = [f"proxy.services.{name}.registry: {REGISTRY_MISSING}" for name in lost]
         raise ConfigError(problems)
-    if not (config.listen.loopback or auth.enabled or options.insecure):
-        problem = f"proxy.listen: others can reach {config.listen}, and there is no authentication"
-        raise ConfigError([f"{problem}; set [auth], listen on 127.0.0.1, or add --insecure"])
+    if problems := unguarded(options, "proxy", config.listen, auth):
+        raise ConfigError(problems)
     if demo is not None:
         config = _with_demo(config, demo)
     broken, _ = examine(config)

@@ -14,6 +14,7 @@ import orjson
 from uaitools import log
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.keyfile import KeyFileError
+from uaitools.command import warn_of_everyone
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.errors import ServiceError
 from uaitools.lifecycle import Service, run, run_main
@@ -81,7 +82,7 @@ class Program:
         """
         _configure_log(self._settings.common)
         if not self._settings.of(AuthConfig).enabled:
-            _log.warning("there is no authentication: everyone is accepted", principal="anonymous")
+            warn_of_everyone()
         # Before the fork: workers count together in memory that they inherit.
         limits = self._settings.of(LimitsConfig)
         redis_url = self._settings.common.redis_url
