@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ async def test_a_key_is_taken_from_both_headers(serve: Serve, path: Path) -> Non
 
 async def test_a_user_is_the_same_user_with_a_principal_token(client: Client) -> None:
     alice = Principal("alice", frozenset({"memory:write"}), frozenset(), "jwt")
-    token = ServiceTokens(SERVICE_SECRET.encode()).issue(alice, "memory", NOW.timestamp())
+    token = ServiceTokens(SERVICE_SECRET.encode()).issue(alice, "memory", time())
 
     found = await seen(client, "/write", **{"X-User-Token": token, "Authorization": "Basic x"})
 
@@ -275,7 +276,7 @@ async def test_a_request_waits_for_the_keys_of_its_tokens_issuer(serve: Serve) -
     await authenticator.start()
     try:
         client = await serve(authenticator)
-        body = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": NOW.timestamp() + 600}
+        body = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time() + 600}
         token = signed("ES256", body, header={"kid": "ES256-0"}).decode()
 
         found = await seen(client, "/whoami", Authorization=f"Bearer {token}")
@@ -293,7 +294,7 @@ async def test_a_key_set_that_cannot_be_had_is_503(serve: Serve) -> None:
     await authenticator.start()
     try:
         client = await serve(authenticator)
-        body = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": NOW.timestamp() + 600}
+        body = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time() + 600}
         token = signed("ES256", body, header={"kid": "ES256-0"}).decode()
 
         response = await client.get("/whoami", headers={"Authorization": f"Bearer {token}"})
