@@ -121,8 +121,7 @@ def json_response(document: object, *, status: int = 200) -> web.Response:
 
 
 def _principal(request: web.Request) -> str | None:
-    principal = request[PRINCIPAL]
-    return None if principal.kind == "anonymous" else principal.id
+    return request[PRINCIPAL].user
 
 
 def _errors(service: str) -> Middleware:

@@ -18,7 +18,8 @@ from uaitools.hub.closing import GOING_AWAY
 from uaitools.hub.frames import BINARY, TEXT, encode
 from uaitools.hub.handshake import accept
 from uaitools.hub.sockets.handover import hand_over, unsupported
-from uaitools.hub.sockets.native import HIGH_WATER, NativeSocket
+from uaitools.hub.sockets.native import NativeSocket
+from uaitools.hub.sockets.port import HIGH_WATER
 
 LARGEST = 100_000
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

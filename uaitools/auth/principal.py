@@ -35,6 +35,11 @@ class Principal:
     kind: Kind
     expires: float = math.inf
 
+    @property
+    def user(self) -> str | None:
+        """Its id, None of one that nobody knows."""
+        return None if self.kind == "anonymous" else self.id
+
     def has(self, scopes: Iterable[str]) -> bool:
         """Whether every one of `scopes` is granted; `*` grants all."""
         return EVERYTHING in self.scopes or self.scopes.issuperset(scopes)

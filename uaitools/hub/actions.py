@@ -16,7 +16,6 @@ from uaitools.hub.errors import BadData
 from uaitools.hub.filters import BadFilter, Filter, compile_filter
 from uaitools.hub.history import Page
 from uaitools.hub.message import Message, encode_data
-from uaitools.hub.place import Place
 
 if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
@@ -75,14 +74,12 @@ class Actions:
         channel = await hub.channels.open(name, guest=not session.admitted)
         if session not in hub.sessions:
             raise CommandError("unavailable", "the connection has gone")  # nobody would leave again
-        recovered = channel.reaches(command.recover)
-        asked = command.recover.offset if command.recover and recovered else None
-        subscription = hub.members.subscribe(session, channel, wanted, asked)
+        recovered, offset = channel.recover(command.recover)
+        subscription = hub.members.subscribe(session, channel, wanted, offset)
         if expires is not None:
             session.expiring = {**(session.expiring or {}), name: expires}
-        offset, epoch = subscription.offset, channel.ring.epoch
-        hub.fanout.resume((subscription,))
-        reply = {"type": "subscribed", "channel": name, "epoch": epoch, "offset": offset}
+        reply = {"type": "subscribed", "channel": name, **subscription.place.document}
+        hub.fanout.resume((subscription,))  # which moves its place
         return {**reply, "recovered": recovered}
 
     async def _unsubscribe(self, session: Session, command: commands.Unsubscribe) -> Reply:
@@ -103,7 +100,7 @@ class Actions:
             exclude=None if command.echo else session.id,
         )
         place = await self._hub.send(name, message)
-        return {"type": "published", "channel": name, **_place(place)}
+        return {"type": "published", "channel": name, **place.document}
 
     async def _presence(self, session: Session, command: commands.Presence) -> Reply:
         self._check_here(session, command.channel)
@@ -128,15 +125,11 @@ def history_document(channel: str, page: Page) -> dict[str, Any]:
     """A page of history as clients get it."""
     return {
         "channel": channel,
-        **_place(page.place),
+        **page.place.document,
         "messages": [orjson.Fragment(one) for one in page.messages],
         "lost": page.lost,
         "more": page.more,
     }
-
-
-def _place(place: Place) -> dict[str, Any]:
-    return {"epoch": place.epoch, "offset": place.offset}
 
 
 def _encoded(data: object) -> bytes:

@@ -122,6 +122,11 @@ class Subscription:
         return f"<Subscription {self.channel.name} offset={self.offset} slow={self.slow}>"
 
     @property
+    def place(self) -> Place:
+        """Up to where he has got the channel."""
+        return Place(self.ring.epoch, self.offset)
+
+    @property
     def behind(self) -> bool:
         """Whether there is something to say to him."""
         return self.ring is not self.channel.ring or self.offset < self.channel.ring.head
@@ -245,12 +250,17 @@ class Channel:
         """Whether anybody subscribes."""
         return bool(self._groups)
 
-    def reaches(self, place: Place | None) -> bool | None:
-        """Whether everything after a place is kept; None for no place."""
+    def recover(self, place: Place | None) -> tuple[bool | None, int | None]:
+        """Whether everything after a place is kept, None for no place; and where to go on.
+
+        The latter is what `subscribe` takes.
+        """
         if place is None:
-            return None
+            return None, None
         ring = self.ring
-        return place.epoch == ring.epoch and ring.base <= place.offset <= ring.head
+        if place.epoch == ring.epoch and ring.base <= place.offset <= ring.head:
+            return True, place.offset
+        return False, None
 
     def append(self, frame: bytes, data: object, now: float) -> int:
         """Keep a message; its offset. Who gets it is not written to here, see hub.fanout."""

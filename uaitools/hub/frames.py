@@ -39,6 +39,8 @@ NO_STATUS: Final = 1005  # there was no code in the frame
 _SENT: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 _PRIVATE: Final = range(3000, 5000)
 
+PING_FRAME: Final = bytes((_FIN | PING, 0))  # one without a payload
+
 _NOTHING: Final = bytearray()  # shared by all readers, and never changed
 _new_decoder: Final = codecs.getincrementaldecoder("utf-8")
 

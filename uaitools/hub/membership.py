@@ -65,7 +65,7 @@ class Membership:
         """
         for name in self._usual(principal):
             await self._channels.open(name)
-        self.sessions.check_user(None if principal.kind == "anonymous" else principal.id)
+        self.sessions.check_user(principal.user)
 
     def enter(self, session: Session) -> None:
         """A connection can be written to."""
@@ -142,7 +142,7 @@ class Membership:
     def _usual(self, principal: Principal) -> tuple[str, ...]:
         if principal == GUEST:
             return ()
-        return (ALL,) if principal.kind == "anonymous" else (ALL, USER + principal.id)
+        return (ALL,) if principal.user is None else (ALL, USER + principal.user)
 
     # -- channels -----------------------------------------------------------------------------
 

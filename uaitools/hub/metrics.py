@@ -34,9 +34,9 @@ _BROKER_UP: Final = Family(
 
 def samples(hub: Hub, api: Api) -> Iterator[Sample]:
     """Everything that a hub counts."""
-    kinds = Counter(type(one.socket).__name__ for one in hub.sessions)
+    kinds = Counter(one.socket.kind for one in hub.sessions)
     for kind, count in sorted(kinds.items()):
-        yield Sample(_CONNECTIONS, (("kind", kind.removesuffix("Socket").lower()),), count)
+        yield Sample(_CONNECTIONS, (("kind", kind),), count)
     yield Sample(_POLLS, (), api.following.polls)
     yield Sample(_CHANNELS, (), len(hub.channels))
     yield Sample(_SUBSCRIPTIONS, (), sum(len(one.subscriptions) for one in hub.sessions))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 EPOCH: Final = r"[A-Za-z0-9_-]{1,64}"
@@ -30,6 +30,11 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.offset}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As clients get it."""
+        return {"epoch": self.epoch, "offset": self.offset}
 
 
 def write_places(places: Mapping[str, Place]) -> str:

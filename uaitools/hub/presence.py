@@ -52,29 +52,20 @@ class Presence:
 
     def join(self, user: str) -> None:
         """A connection of a user subscribes."""
-        had = self._users.get(user, 0)
-        self._users[user] = had + 1
-        self.connections += 1
-        if not had:
-            self._turn(user, there=False)
+        self.hold(user, self._users.get(user, 0) + 1)
 
     def leave(self, user: str) -> None:
         """One of his connections does so no more. Raises KeyError if he has none."""
-        left = self._users[user] - 1
-        self.connections -= 1
-        if left:
-            self._users[user] = left
-        else:
-            del self._users[user]
-            self._turn(user, there=True)
+        self.hold(user, self._users[user] - 1)
 
     def hold(self, user: str, connections: int) -> None:
         """A user has so many connections now."""
-        had = self._users.get(user, 0)
-        for _ in range(had, connections):
-            self.join(user)
-        for _ in range(connections, had):
-            self.leave(user)
+        had = self._users.pop(user, 0)
+        if connections:
+            self._users[user] = connections
+        self.connections += connections - had
+        if bool(had) is not bool(connections):
+            self._turn(user, there=bool(had))
 
     def take(self) -> Changes:
         """What has changed since this was last called."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
-from uaitools.auth.principal import Principal
+from uaitools.auth.principal import GUEST, Principal
 from uaitools.hub.channel import ChannelPolicy
 from uaitools.hub.commands import CommandError
 
@@ -74,10 +74,9 @@ class Rules:
     def check_reader(self, channel: str, reader: Principal, *, granted: bool) -> None:
         """Let pass who may subscribe. granted: has a token for the channel. Raises CommandError."""
         rule = self.find(channel)
-        known = reader.kind != "anonymous" or bool(reader.scopes)
         if rule.subscribe == "everyone" or reader.has((PUBLISH,)):
             return
-        if not known:
+        if reader == GUEST:
             raise CommandError("unauthorized", f"{channel} needs a credential")
         if rule.subscribe == "owner" and channel != rule.match[:-1] + reader.id:
             raise CommandError("forbidden", f"{channel} is another user's")

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uaitools import log
-from uaitools.auth.principal import Principal
+from uaitools.auth.principal import GUEST, Principal
 from uaitools.errors import ServiceError
 from uaitools.hub.channel import Channel, Subscription
 from uaitools.hub.closing import MISTAKES, RATE, SLOW, Closing
@@ -17,6 +17,7 @@ from uaitools.hub.commands import BadCommand, Command, CommandError, read_comman
 from uaitools.hub.deflate import deflated
 from uaitools.hub.message import frame_text
 from uaitools.hub.pace import Pace
+from uaitools.hub.place import Place
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -121,12 +122,12 @@ class Session:
     @property
     def user(self) -> str | None:
         """Whose it is, where that is known."""
-        return None if self.principal.kind == "anonymous" else self.principal.id
+        return self.principal.user
 
     @property
     def admitted(self) -> bool:
         """Whether it has a credential, or none is needed."""
-        return self.principal.kind != "anonymous" or bool(self.principal.scopes)
+        return self.principal != GUEST
 
     @property
     def lag(self) -> int:
@@ -155,8 +156,8 @@ class Session:
 
     def reset(self, channel: Channel) -> None:
         """Say that a channel's history was lost."""
-        place = {"epoch": channel.ring.epoch, "offset": channel.ring.head}
-        self.say({"type": "reset", "channel": channel.name, **place})
+        place = Place(channel.ring.epoch, channel.ring.head)
+        self.say({"type": "reset", "channel": channel.name, **place.document})
 
     def end(self, closing: Closing) -> None:
         """Disconnect it."""

@@ -73,11 +73,9 @@ class Following:
     def _begin(
         self, session: Session, socket: EventSocket, channel: Channel, after: dict[str, Place]
     ) -> dict[str, Any]:
-        place = after.get(channel.name)
-        recovered = channel.reaches(place)
-        offset = place.offset if place and recovered else None
+        recovered, offset = channel.recover(after.get(channel.name))
         subscription = self._hub.members.subscribe(session, channel, None, offset)
-        socket.places[channel.name] = Place(channel.ring.epoch, subscription.offset)
+        socket.places[channel.name] = subscription.place
         return _begun(subscription, recovered)
 
     async def poll(self, request: web.Request) -> bytes:
@@ -131,16 +129,15 @@ class _Poll:
     def __init__(self, channel: Channel, place: Place | None, news: asyncio.Event) -> None:
         self.channel = channel
         self.news = news
-        self.recovered = channel.reaches(place)
+        self.recovered, offset = channel.recover(place)
         self.paused = False
         self._messages: list[bytes] = []
-        offset = place.offset if place and self.recovered else None
         self._subscription = channel.subscribe(self, None, offset)
 
     @property
     def place(self) -> Place:
         """Up to where it has what there is."""
-        return Place(self._subscription.ring.epoch, self._subscription.offset)
+        return self._subscription.place
 
     def look(self) -> bool:
         """Take what there is already; whether there is any."""
@@ -184,8 +181,7 @@ class _Poll:
 def _begun(subscription: Subscription, recovered: bool | None) -> dict[str, Any]:
     return {
         "channel": subscription.channel.name,
-        "epoch": subscription.ring.epoch,
-        "offset": subscription.offset,
+        **subscription.place.document,
         "recovered": recovered,
     }
 

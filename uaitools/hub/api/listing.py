@@ -58,7 +58,7 @@ def _view(session: Session) -> answers.Connection:
     channels = [_subscribed(one) for one in list(session.subscriptions.values())]
     return answers.Connection(
         id=session.id,
-        kind=type(socket).__name__.removesuffix("Socket").lower(),
+        kind=socket.kind,
         user=session.user,
         address=session.address,
         age=round(now - session.since, 3),

@@ -19,6 +19,7 @@ from uaitools.hub.api.fields import (
     Token,
     User,
 )
+from uaitools.hub.place import EPOCH
 
 
 class Said(Asked):
@@ -77,7 +78,7 @@ class PresenceQuery(Asked):
 class HistoryQuery(Asked):
     """A page of a channel's messages, after a place or the newest."""
 
-    epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    epoch: Annotated[str, Field(pattern=f"^{EPOCH}$")] | None = None
     offset: Annotated[int, Field(ge=0, lt=1 << 53)] = 0
     limit: Limit = 100
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from uaitools.hub.client.backoff import full_jitter
+from uaitools.hub.client.backoff import pause
 from uaitools.hub.client.connection import Lost
 from uaitools.hub.client.errors import Interrupted, Refused
 from uaitools.hub.client.events import Attendance, Direct, Page
@@ -217,7 +216,7 @@ class HubClient:
                     except Refused as refused:
                         if not (retry and refused.may_mend):
                             raise
-                        await asyncio.sleep(full_jitter(failures, random.random()))  # noqa: S311
+                        await asyncio.sleep(pause(failures))
                         failures += 1
                     else:
                         return reply

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from uaitools import log
-from uaitools.hub.client.backoff import full_jitter
+from uaitools.hub.client.backoff import pause
 from uaitools.hub.client.connection import Connection, Lost, connect
 from uaitools.hub.client.errors import Ended, HubError, Refused, Unreachable, Unsubscribed
 from uaitools.hub.client.events import Direct, Presence
@@ -199,7 +198,7 @@ class Session:
                     channel=subscription.channel,
                     reason=type(error).__name__,
                 )
-            await asyncio.sleep(full_jitter(failures, random.random()))  # noqa: S311 - no secret
+            await asyncio.sleep(pause(failures))
             failures += 1
 
     async def _subscribe(self, connection: Connection, subscription: Subscription[Any]) -> None:
@@ -233,7 +232,7 @@ class Session:
             if lost is None:
                 # It asks to connect elsewhere; all nodes may do so, one after the other.
                 if loop.time() - began < self._timing.steady:
-                    await asyncio.sleep(full_jitter(failures, random.random()))  # noqa: S311
+                    await asyncio.sleep(pause(failures))
                     failures += 1
                 continue
             self._reason = str(lost)
@@ -242,7 +241,7 @@ class Session:
                 self._finish(_ended(lost), _ended(lost))
                 return
             _log.warning("hub is away", hub=self._host, reason=self._reason)
-            await asyncio.sleep(lost.pause + full_jitter(failures, random.random()))  # noqa: S311
+            await asyncio.sleep(lost.pause + pause(failures))
             failures += 1
 
     async def _open(self) -> Connection:

@@ -5,7 +5,6 @@ Every event's id is the place in all channels of the stream, so that the last on
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,8 +14,8 @@ from aiohttp import hdrs, web
 from uaitools.hub.closing import Closing
 from uaitools.hub.frames import split
 from uaitools.hub.place import Place, write_places
-from uaitools.hub.sockets.outbox import Outbox
-from uaitools.hub.sockets.port import PATIENCE, Receiver
+from uaitools.hub.sockets.buffered import BufferedSocket
+from uaitools.hub.sockets.port import Kind, Receiver
 
 _ALIVE: Final = b": still here\n\n"
 _HEADERS: Final = {
@@ -26,47 +25,19 @@ _HEADERS: Final = {
 }
 
 
-class EventSocket:
+class EventSocket(BufferedSocket):
     """See sockets.port. places: where the client is in each channel, as events move it."""
 
-    __slots__ = (
-        "_closing",
-        "_loop",
-        "_outbox",
-        "_receiver",
-        "_request",
-        "heard",
-        "places",
-        "sent",
-    )
+    __slots__ = ("places",)
+
+    kind: Final[Kind] = "event"
 
     def __init__(self, receiver: Receiver, request: web.Request) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._receiver = receiver
-        self._request = request
-        self._outbox = Outbox()
-        self._closing: Closing | None = None
+        super().__init__(receiver, request)
         self.places: dict[str, Place] = {}
-        self.heard = self._loop.time()
-        self.sent = 0
 
     def __repr__(self) -> str:
         return f"<EventSocket {write_places(self.places)} {self._outbox!r}>"
-
-    @property
-    def paused(self) -> bool:
-        """See Socket.paused."""
-        return self._outbox.full
-
-    @property
-    def deflate(self) -> bool:
-        """See Socket.deflate."""
-        return False
-
-    @property
-    def kept(self) -> int:
-        """See Socket.kept."""
-        return self._outbox.size
 
     async def serve(self) -> web.StreamResponse:
         """Answer the request, and return when the client has gone or the stream was ended."""
@@ -79,9 +50,7 @@ class EventSocket:
                     await response.write(piece)
                     # A client says nothing: that it reads is how it shows that it lives.
                     self.heard = self._loop.time()
-                    self.sent += len(piece)
-                    if self._outbox.sent(piece):
-                        self._receiver.resumed()
+                    self._sent(piece)
         finally:
             self._outbox.close()
             self._receiver.lost()
@@ -100,20 +69,9 @@ class EventSocket:
         """See Socket.ping."""
         self._outbox.put(_ALIVE)
 
-    def end(self, closing: Closing) -> None:
-        """See Socket.end."""
-        if self._closing is None:
-            self._closing = closing
-            said = {"code": closing.code, "reason": closing.reason, "again": closing.reconnect}
-            self._put("closed", orjson.dumps(said))
-            self._outbox.close()
-            self._loop.call_later(PATIENCE, self.cut_off)
-
-    def cut_off(self) -> None:
-        """See Socket.cut_off."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
+    def _say_why(self, closing: Closing) -> None:
+        said = {"code": closing.code, "reason": closing.reason, "again": closing.reconnect}
+        self._put("closed", orjson.dumps(said))
 
     def _event(self, text: bytes) -> None:
         said = orjson.loads(text)

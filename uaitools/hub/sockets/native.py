@@ -11,7 +11,7 @@ from uaitools.hub.extensions import compresses
 from uaitools.hub.frames import (
     CLOSE,
     NO_STATUS,
-    PING,
+    PING_FRAME,
     PONG,
     Binary,
     Close,
@@ -23,10 +23,7 @@ from uaitools.hub.frames import (
     encode,
     encode_close,
 )
-from uaitools.hub.sockets.port import PATIENCE, Receiver
-
-HIGH_WATER: Final = 32 * 1024  # bytes that wait to be sent; then it is paused
-_PING: Final = encode(PING, b"")
+from uaitools.hub.sockets.port import HIGH_WATER, PATIENCE, Kind, Receiver
 
 
 class _Nobody:
@@ -68,6 +65,8 @@ class NativeSocket(asyncio.Protocol):
         "paused",
         "sent",
     )
+
+    kind: Final[Kind] = "native"
 
     def __init__(self, receiver: Receiver, largest: int, agreed: str = "") -> None:
         self._loop = asyncio.get_running_loop()
@@ -168,7 +167,7 @@ class NativeSocket(asyncio.Protocol):
 
     def ping(self) -> None:
         """See Socket.ping."""
-        self.write(_PING)
+        self.write(PING_FRAME)
 
     def end(self, closing: Closing) -> None:
         """See Socket.end."""

@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from typing import Final
 
-HIGH_WATER: Final = 32 * 1024  # bytes that wait; then it is full
+from uaitools.hub.sockets.port import HIGH_WATER
+
 LOW_WATER: Final = 8 * 1024  # bytes that wait; then it is not any more
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from uaitools.hub.closing import Closing
 
 PATIENCE: Final = 5.0  # seconds that a peer has to answer a close frame
+HIGH_WATER: Final = 32 * 1024  # bytes that wait to be sent; then a socket is paused
+
+Kind = Literal["native", "aiohttp", "event"]
 
 
 class Socket(Protocol):
@@ -18,6 +21,10 @@ class Socket(Protocol):
 
     heard: float
     sent: int
+
+    @property
+    def kind(self) -> Kind:
+        """What carries it."""
 
     @property
     def paused(self) -> bool:

@@ -220,8 +220,8 @@ class _Listener:
 
 def named(request: web.Request, watcher: str) -> str:
     """A watcher by the name that it gives itself: nobody speaks for another principal's."""
-    principal = request[PRINCIPAL]
-    return watcher if principal.kind == "anonymous" else f"{principal.id}/{watcher}"
+    user = request[PRINCIPAL].user
+    return watcher if user is None else f"{user}/{watcher}"
 
 
 def _complaint(code: int, message: str) -> str:

@@ -1,12 +1,11 @@
-"""When to try again to reach a registry. Pure.
-
-Full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter".
-"""
+"""When to try again to reach a registry. Pure."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+
+from uaitools.backoff import full_jitter
 
 
 class Backoff:
@@ -41,7 +40,7 @@ class Backoff:
         late = self.failures - self._immediate
         if late <= 0:
             return 0.0
-        return self.uniform() * min(self._cap, self._base * 2.0 ** min(late - 1, 30))
+        return full_jitter(late - 1, self.uniform(), first=self._base, largest=self._cap)
 
     def succeeded(self) -> None:
         """All is well again."""
