@@ -25,6 +25,8 @@ from uaitools.hub.frames import (
 )
 from uaitools.hub.sockets.port import HIGH_WATER, PATIENCE, Kind, Receiver
 
+_LINGER: Final = 0.25  # seconds in which who broke a rule may answer the close frame
+
 
 class _Nobody:
     """Who is told when the connection has ended: nothing is."""
@@ -112,12 +114,19 @@ class NativeSocket(asyncio.Protocol):
     def _fail(self) -> None:
         """Say nothing more, and hear nothing: RFC 6455 7.1.7.
 
-        To close for both ways would reset what he still sends, and with it what he has not read
-        yet: the reason.
+        To close at once, and for both ways, would reset what he still sends, and with it what he
+        has not read yet: the reason. aiohttp's client loses it also when the end overtakes its
+        answer to the close frame.
         """
         self._failed = True
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        self._loop.call_later(_LINGER, self._end_writing)
+
+    def _end_writing(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
         else:
             self._close()
 
