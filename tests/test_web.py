@@ -155,6 +155,16 @@ async def test_headers_of_aiohttps_own_errors_are_kept(serve: Serve) -> None:
     assert response.headers.getall("Content-Type") == ["application/json"]
 
 
+async def test_a_body_that_is_not_as_its_headers_say_is_the_clients_mistake(serve: Serve) -> None:
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    client = await serve(read)
+    headers = {"Content-Encoding": "gzip"}
+    response = await client.get("/thing", data=b"not compressed", headers=headers)
+    assert (response.status, (await document(response))["code"]) == (400, 400)
+
+
 async def test_a_redirect_is_no_error(serve: Serve) -> None:
     client = await serve(raising(web.HTTPFound("/health")))
 

@@ -129,11 +129,16 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
         str(resource.status if resource.said or resource.streams else 204): good,
         **({"304": {"description": "As If-None-Match says"}} if resource.tagged else {}),
         **{
-            str(code): {"description": _ERRORS[code], "content": _json(Error)}
+            str(code): {"description": _ERRORS[code], "content": _json(Error) | _told(code)}
             for code in sorted(errors)
         },
     }
     return operation
+
+
+def _told(code: int) -> dict[str, Any]:
+    """What is no HTTP, or has too long a line, is answered before there is a request."""
+    return {"text/plain": {"schema": {"type": "string"}}} if code == 400 else {}
 
 
 def _in_path(name: str, pattern: str | None) -> dict[str, Any]:

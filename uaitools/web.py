@@ -154,6 +154,8 @@ def _translate(error: Exception, request: web.Request, service: str) -> ServiceE
             return ServiceError(error.status, _http_message(error, request), service)
         case ValidationError():
             return invalid(error, service)
+        case web.RequestPayloadError():
+            return ServiceError(400, "the body cannot be read; is it as its headers say?", service)
     _log.error(
         "request failed",
         method=request.method,

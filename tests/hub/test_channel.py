@@ -12,7 +12,7 @@ from tests.hub.readers import Reader, channel, publish
 from uaitools.hub.channel import Channel, ChannelPolicy, Policy, Subscription
 from uaitools.hub.closing import SLOW
 from uaitools.hub.deflate import deflated
-from uaitools.hub.filters import compile_filter
+from uaitools.hub.filters import Filter, compile_filter
 from uaitools.hub.message import Message, frame_message, read_data
 from uaitools.hub.ring import Ring
 
@@ -234,3 +234,41 @@ def test_a_filter_knows_what_was_there_before_it_when_somebody_asks_for_it() -> 
             pass
     assert [found["n"] for found in newest.got] == [9]
     assert [found["n"] for found in earlier.got] == [2, 3, 9]
+
+
+def test_a_filter_is_asked_when_its_first_subscriber_is_written_to_and_not_before() -> None:
+    one, reader = channel(size=SIZE), Reader()
+    asked: list[int] = []
+
+    def above_one(data: Any) -> bool:
+        asked.append(data["n"])
+        return bool(data["n"] > 1)
+
+    wanted = Filter(b"own", above_one)
+    subscription = one.subscribe(reader, wanted, None)
+    publish(one, {"n": 1}, {"n": 2})
+    assert asked == []
+    deliver(subscription)
+    assert (asked, [message["n"] for message in reader.got]) == ([1, 2], [2])
+
+    one.told()
+    publish(one, {"n": 3})
+    deliver(subscription, subscription)
+    assert (asked, [message["n"] for message in reader.got]) == ([1, 2, 3], [2, 3])
+
+
+def test_what_was_pushed_out_before_it_was_asked_for_is_not_asked_any_more() -> None:
+    one, reader = channel(size=SIZE), Reader()
+    asked: list[int] = []
+
+    def everything(data: Any) -> bool:
+        asked.append(data["n"])
+        return True
+
+    wanted = Filter(b"own", everything)
+    subscription = one.subscribe(reader, wanted, None)
+    publish(one, *({"n": number} for number in range(1, SIZE + 4)))
+    deliver(subscription)
+
+    assert asked == list(range(4, SIZE + 4))
+    assert reader.got[0] == ("c", 1, 3)

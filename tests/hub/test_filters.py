@@ -1,3 +1,5 @@
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -125,3 +127,13 @@ def test_filters_do_not_stand_in_each_other_for_ever() -> None:
     compile_filter(document)
     with pytest.raises(BadFilter, match="deep"):
         compile_filter({"not": document})
+
+
+def test_a_filter_is_kept_only_for_as_long_as_somebody_has_it() -> None:
+    document = {"eq": ["nobody else has", "this"]}
+    wanted = compile_filter(document)
+    assert compile_filter(document) is wanted
+    seen = weakref.ref(wanted)
+    del wanted
+    gc.collect()
+    assert seen() is None

@@ -15,11 +15,12 @@ from aiohttp import web
 from tests.peers.gateways import eventually
 from uaitools.errors import ServiceError
 from uaitools.hub.closing import GOING_AWAY
-from uaitools.hub.frames import BINARY, TEXT, encode
+from uaitools.hub.frames import BINARY, TEXT, encode, encode_close
 from uaitools.hub.handshake import accept
 from uaitools.hub.sockets.handover import hand_over, unsupported
-from uaitools.hub.sockets.native import NativeSocket
+from uaitools.hub.sockets.native import AT_ONCE, NativeSocket
 from uaitools.hub.sockets.port import HIGH_WATER
+from uaitools.tasks import spawn
 
 LARGEST = 100_000
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -215,6 +216,8 @@ def test_an_upgrade_is_accepted_as_the_standard_says() -> None:
         ("Upgrade", "h2c", 426),
         ("Connection", "keep-alive", 426),
         ("Sec-WebSocket-Version", "8", 426),
+        ("Content-Length", "5", 400),
+        ("Transfer-Encoding", "chunked", 400),
         ("Sec-WebSocket-Key", "", 400),
         ("Sec-WebSocket-Key", "c2hvcnQ=", 400),
         ("Sec-WebSocket-Key", "no base64 at all", 400),
@@ -225,3 +228,35 @@ def test_what_is_no_upgrade_is_refused(field: str, value: str, code: int) -> Non
         accept({**HEADERS, field: value})
 
     assert caught.value.code == code
+
+
+async def test_a_flood_of_pings_is_answered_in_order_a_part_each_turn(server: Server) -> None:
+    pings = [number.to_bytes(4, "big") for number in range(9_000)]
+    async with raw(server) as (reader, writer):
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        writer.write(b"".join(masked(0x9, ping) for ping in pings))
+        counting = spawn(count(), name="count turns")
+        got = await asyncio.wait_for(reader.readexactly(6 * len(pings)), 10)
+        counting.cancel()
+        assert got == b"".join(encode(0xA, ping) for ping in pings)
+        assert turns >= 9_000 * 10 // AT_ONCE
+        writer.write(masked(0x1, b"still here"))
+        assert await asyncio.wait_for(reader.readexactly(12), 10) == encode(TEXT, b"still here")
+
+
+async def test_what_was_sent_before_an_end_is_heard_however_long_it_is(server: Server) -> None:
+    texts = [b"%05d" % number * 20 for number in range(2_000)]
+    async with raw(server) as (reader, writer):
+        writer.write(b"".join(masked(0x1, text) for text in texts) + masked(0x8, b"\x03\xe8"))
+        writer.write_eof()
+        got = await asyncio.wait_for(reader.read(), 10)
+        while len(more := await asyncio.wait_for(reader.read(), 10)):
+            got += more
+        assert got == b"".join(encode(TEXT, text) for text in texts) + encode_close(1000)

@@ -16,10 +16,10 @@ from uaitools.hub.errors import BadData
 from uaitools.hub.filters import BadFilter, Filter, compile_filter
 from uaitools.hub.history import Page
 from uaitools.hub.message import Message, encode_data
+from uaitools.hub.session import FILTERS, Session
 
 if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
-    from uaitools.hub.session import Session
 
 Reply = dict[str, Any]
 
@@ -71,6 +71,7 @@ class Actions:
         held = session.subscriptions
         if name not in held and len(held) >= hub.config.subscriptions:
             raise CommandError("limit", f"a connection has {hub.config.subscriptions} channels")
+        _check_filters(session, name, wanted)
         channel = await hub.channels.open(name, guest=not session.admitted)
         if session not in hub.sessions:
             raise CommandError("unavailable", "the connection has gone")  # nobody would leave again
@@ -109,7 +110,8 @@ class Actions:
 
     async def _history(self, session: Session, command: commands.History) -> Reply:
         self._check_here(session, command.channel)
-        page = await self._hub.history(command.channel, command.since, command.limit)
+        guest = not session.admitted
+        page = await self._hub.history(command.channel, command.since, command.limit, guest=guest)
         return {"type": "history", **history_document(command.channel, page)}
 
     async def _ping(self, _session: Session, _command: commands.Ping) -> Reply:
@@ -137,6 +139,16 @@ def _encoded(data: object) -> bytes:
         return encode_data(data)
     except BadData as error:
         raise BadCommand("bad_field", str(error)) from None
+
+
+def _check_filters(session: Session, name: str, wanted: Filter | None) -> None:
+    """Let pass a filter beside those of other channels. Raises CommandError."""
+    if wanted is None:
+        return
+    held = session.subscriptions.get(name)
+    others = session.filters - (len(held.group.key) if held is not None else 0)
+    if others + len(wanted.key) > FILTERS:
+        raise CommandError("limit", f"the filters of a connection have {FILTERS} bytes in all")
 
 
 def _compiled(document: dict[str, Any] | None) -> Filter | None:

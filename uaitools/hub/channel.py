@@ -19,6 +19,7 @@ from uaitools.hub.ring import SIZE, Ring
 _NONE: Final = (-1, -1, b"", -1)
 _EVERYTHING: Final = b""
 _SPARE: Final = 64  # offsets that a group may know beside those of the ring
+_TOLD: Final = 256  # messages whose data is kept while they are told
 
 
 class Policy(enum.Enum):
@@ -152,6 +153,8 @@ class Subscription:
     def take(self) -> bytes:
         """What comes next for him, as one piece, which he has got now."""
         ring, group = self.channel.ring, self.group
+        if group.filters:
+            self.channel.judge(group)
         if self._omitted is None:
             data, self.offset = group.piece(ring, self.offset, self.deflate)
             return data
@@ -162,12 +165,18 @@ class Subscription:
 
 
 class Group:
-    """Subscriptions that want the same messages: for each of these that is found out once."""
+    """Subscriptions that want the same messages: for each of these that is found out once.
 
-    __slots__ = ("_filter", "_pieces", "members", "since", "unwanted")
+    It is found out when the first of them is written to, so that the filters of thousands take
+    their time one by one. filters: some messages are not wanted.
+    """
 
-    def __init__(self, wanted: Filter | None, since: int) -> None:
-        self.since = since  # of what came after this it is known whether it is wanted
+    __slots__ = ("_filter", "_pieces", "filters", "members", "since", "unwanted", "upto")
+
+    def __init__(self, wanted: Filter | None, head: int) -> None:
+        # Of what came after the first, up to the second, it is known whether it is wanted.
+        self.since = self.upto = head
+        self.filters = wanted is not None
         self.members: dict[Subscription, None] = {}
         self._filter = wanted
         self.unwanted: set[int] = set()  # offsets
@@ -182,11 +191,6 @@ class Group:
         """Equal for those that want the same."""
         return self._filter.key if self._filter is not None else _EVERYTHING
 
-    @property
-    def filters(self) -> bool:
-        """Whether some messages are not wanted."""
-        return self._filter is not None
-
     def judge(self, offset: int, data: object, ring: Ring) -> None:
         """Find out whether a message that the ring has is wanted."""
         if self._filter is None:
@@ -198,7 +202,7 @@ class Group:
 
     def renew(self, head: int) -> None:
         """Forget what was found out: the history is another one."""
-        self.since = head
+        self.since = self.upto = head
         self.unwanted.clear()
         self._pieces = [_NONE, _NONE]
 
@@ -217,7 +221,7 @@ class Channel:
     users: connections of each that are here. used: when it was last of use to anybody.
     """
 
-    __slots__ = ("_groups", "_read", "name", "policy", "ring", "used", "users")
+    __slots__ = ("_data", "_groups", "_read", "name", "policy", "ring", "used", "users")
 
     def __init__(
         self, name: str, policy: ChannelPolicy, ring: Ring, read: Callable[[bytes], Any]
@@ -229,6 +233,7 @@ class Channel:
         self.users: dict[str, int] = {}
         self.used = 0.0
         self._groups: dict[bytes, Group] = {}
+        self._data: dict[int, Any] = {}  # of messages that are being told, by offset
 
     def __repr__(self) -> str:
         return f"<Channel {self.name} {self.ring!r} subscriptions={len(self)}>"
@@ -263,11 +268,28 @@ class Channel:
         return False, None
 
     def append(self, frame: bytes, data: object, now: float) -> int:
-        """Keep a message; its offset. Who gets it is not written to here, see hub.fanout."""
+        """Keep a message; its offset. Who gets it is not written to here, see hub.fanout.
+
+        data: what it says, where the channel is `filtered`.
+        """
         offset = self.ring.append(frame, now)
-        for group in self._groups.values():
-            group.judge(offset, data, self.ring)
+        if self.filtered:
+            self._data[offset] = data
+            if len(self._data) > _TOLD:
+                del self._data[next(iter(self._data))]
         return offset
+
+    def judge(self, group: Group) -> None:
+        """Have a group know of all messages up to the newest whether they are wanted."""
+        begin = max(group.upto, self.ring.base)
+        for offset, frame in enumerate(self.ring.after(begin), start=begin + 1):
+            data = self._data[offset] if offset in self._data else self._read(frame)
+            group.judge(offset, data, self.ring)
+        group.upto = self.ring.head
+
+    def told(self) -> None:
+        """All who read have been written to."""
+        self._data.clear()
 
     def subscribe(
         self, sink: Sink, wanted: Filter | None, offset: int | None, *, deflate: bool = False
@@ -327,6 +349,7 @@ class Channel:
     def restart(self, ring: Ring) -> None:
         """Go on with another history; each subscriber hears of it when he is caught up."""
         self.ring = ring
+        self._data.clear()
         for group in self._groups.values():
             group.renew(ring.head)
 

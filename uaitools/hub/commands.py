@@ -19,6 +19,7 @@ from uaitools.hub.place import EPOCH, Place
 CHANNEL: Final = r"^[!-~]{1,128}$"
 LIMIT: Final = 1000  # messages or members in one reply
 _KEYS: Final = 16  # of an object
+_SHOWN: Final = 100  # characters of a field's name in the reply that it is wrong
 _IDS: Final = 1 << 53
 _EPOCH: Final = re.compile(EPOCH, re.ASCII)
 
@@ -184,7 +185,7 @@ def _bad(error: ValidationError, text: str | bytes) -> BadCommand:
         case "union_tag_invalid" | "union_tag_not_found":
             known = "connect, subscribe, unsubscribe, publish, presence, history, ping"
             return BadCommand("unknown_type", f"a command's type is one of {known}", read_id(text))
-    where = ".".join(str(part) for part in first["loc"][1:])
+    where = ".".join(str(part) for part in first["loc"][1:])[:_SHOWN]
     what = first["msg"].removeprefix("Value error, ")
     return BadCommand("bad_field", f"{where}: {what}", read_id(text))
 

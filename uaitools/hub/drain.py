@@ -7,10 +7,13 @@ import random
 from contextlib import suppress
 from typing import Final
 
+from uaitools import log
 from uaitools.hub.closing import GOING_AWAY
 from uaitools.hub.session import Session
 from uaitools.hub.sessions import Sessions
 from uaitools.hub.slices import in_slices
+
+_log = log.get_logger(__name__)
 
 LEAD: Final = 0.5  # seconds: all are told before the first has to go
 GRACE: Final = 2.0  # seconds after its time, or after a close frame, that a client has to go
@@ -24,6 +27,9 @@ async def send_elsewhere(sessions: Sessions, rate: float, deadline: float) -> No
     """
     clock = asyncio.get_running_loop().time
     leaving = list(sessions)
+    left = deadline - clock() - LEAD
+    if len(leaving) > left * rate:
+        _log.warning("not all can be sent elsewhere in time", clients=len(leaving), rate=rate)
     random.shuffle(leaving)  # or those who came together would go together, again and again
     began = clock() + LEAD
     due = {session: began + at / rate for at, session in enumerate(leaving)}

@@ -104,7 +104,8 @@ class Fanout:
         self._late.update(dict.fromkeys(rest))
         while done and self._begin():
             done = self._write(self._walk, until)
-            if done:
+            if done and self._channel is not None:
+                self._channel.told()
                 self._channel = None
                 self._wake()
         self.held = max(self.held, monotonic() - began)
@@ -125,8 +126,9 @@ class Fanout:
             more = not one.channel.catch_up(one)
             if more:
                 self._late[one] = None
-            # A whole piece may have had to be compressed: 0.4 ms.
-            if (more or count % LOOK == 0) and monotonic() > until:
+            # A whole piece may have had to be compressed: 0.4 ms; a filter may take as long.
+            slow = more or one.group.filters or count % LOOK == 0
+            if slow and monotonic() > until:
                 return False
         return True
 

@@ -12,8 +12,8 @@ with numbers and texts with texts; true is no number.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -21,8 +21,10 @@ DEPTH: Final = 8  # filters within filters
 PARTS: Final = 64  # comparisons, and, or, not in one filter
 VALUES: Final = 256  # of one `in`
 LENGTH: Final = 16 * 1024  # bytes of a filter's JSON
-_REMEMBERED: Final = 256  # filters
 TEXT: Final = 256  # characters of a field or a text value
+
+# Those that somebody uses: one that nobody does would keep the memory around it.
+_known: Final[WeakValueDictionary[bytes, Filter]] = WeakValueDictionary()
 
 Wants = Callable[[Any], bool]
 _MISSING: Final = object()
@@ -35,7 +37,7 @@ class BadFilter(ValueError):
 class Filter:
     """A filter, made once for all that are the same. key: equal for those, and for no others."""
 
-    __slots__ = ("_wants", "key")
+    __slots__ = ("__weakref__", "_wants", "key")
 
     def __init__(self, key: bytes, wants: Wants) -> None:
         self.key = key
@@ -60,9 +62,11 @@ def compile_filter(document: object) -> Filter:
     return _compiled(key)
 
 
-@lru_cache(_REMEMBERED)
 def _compiled(key: bytes) -> Filter:
-    return Filter(key, _any(orjson.loads(key), 1, [0]))
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = Filter(key, _any(orjson.loads(key), 1, [0]))
+    return found
 
 
 def _any(document: object, depth: int, parts: list[int]) -> Wants:
@@ -125,11 +129,13 @@ def _within(operator: str, get: Get, values: object) -> Wants:
     if not isinstance(values, list) or len(values) > VALUES:
         raise BadFilter(f"{operator} has a list of at most {VALUES} values")
     # true equals 1 in a set, and is another value in JSON.
-    known = {(isinstance(one, bool), one) for one in map(_plain, values)}
+    plain = [_plain(one) for one in values]
+    truths = frozenset(one for one in plain if isinstance(one, bool))
+    others = frozenset(one for one in plain if not isinstance(one, bool))
 
     def wants(data: Any) -> bool:
         found = get(data)
-        return _is_plain(found) and (isinstance(found, bool), found) in known
+        return _is_plain(found) and found in (truths if isinstance(found, bool) else others)
 
     return wants
 

@@ -104,12 +104,12 @@ class Hub:
         self._sweeping = spawn(self.sweep.run(), name="sweep connections")
 
     async def drain(self, deadline: float) -> None:
-        """Send everybody elsewhere, `config.reconnects` a second; return when all have gone.
+        """Send everybody elsewhere, `config.reconnects` a second from all workers.
 
         deadline: on the clock of the running loop, by which the last one is told to go.
         """
         self._leave()
-        await send_elsewhere(self.sessions, self.config.reconnects, deadline)
+        await send_elsewhere(self.sessions, self.config.reconnects / self.config.workers, deadline)
 
     async def stop(self) -> None:
         """Disconnect everybody and release everything."""
@@ -263,9 +263,11 @@ class Hub:
         self.published += 1
         return place
 
-    async def history(self, channel: str, since: Place | None, limit: int) -> Page:
-        """A page of what was said in a channel. Raises ServiceError."""
-        return read_page((await self.channels.open(channel)).ring, since, limit)
+    async def history(
+        self, channel: str, since: Place | None, limit: int, *, guest: bool = False
+    ) -> Page:
+        """A page of what was said in a channel. guest: see Channels.open. Raises ServiceError."""
+        return read_page((await self.channels.open(channel, guest=guest)).ring, since, limit)
 
     async def attendance(self, channel: str, after: str | None, limit: int) -> dict[str, Any]:
         """Who is in a channel, as clients get it. Raises ServiceError."""

@@ -19,3 +19,8 @@ class Pace:
         """
         after = max(full, now) + 1 / self.rate
         return after if after - now <= self.burst / self.rate + 1e-9 else None
+
+    def delay(self, full: float, now: float) -> tuple[float, float]:
+        """Seconds until one more may come, which is counted; and when the bucket is full then."""
+        after = max(full, now) + 1 / self.rate
+        return max(0.0, after - now - self.burst / self.rate), after

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from uaitools.auth.credential import Credential
     from uaitools.hub.sockets.port import Socket
 
-WAITING: Final = 64  # commands of one connection that wait for the one before them
+# Commands of one connection that wait for the one before: its burst, within these bounds.
+WAITING: Final = (64, 1024)
+_KEPT: Final = 8  # times the largest command: bytes of those that wait
+FILTERS: Final = 16 * 1024  # bytes of all filters of one connection; compiled they take more
 REPLIES: Final = 512 * 1024  # bytes that may wait to be sent to a client; then it goes
 _MISTAKES: Final = Pace(10 / 60, 10)
 
@@ -74,10 +77,13 @@ class Session:
     __slots__ = (
         "_ended",
         "_full",
+        "_gone",
         "_host",
+        "_kept",
         "_mistakes_full",
         "_room",
         "_waiting",
+        "_working",
         "address",
         "credential",
         "expiring",
@@ -111,10 +117,14 @@ class Session:
         self.subscriptions: dict[str, Subscription] = {}
         self._host = host
         self._ended = False
+        self._gone = False
+        self._kept = 0  # characters of the commands that wait
         self._full = 0.0  # of commands, see Pace
         self._mistakes_full = 0.0
         self._room: asyncio.Future[None] | None = None
-        self._waiting: deque[Command | BadCommand] | None = None  # while commands are done
+        # While commands are done: as they came, because what is read of them takes more memory.
+        self._waiting: deque[str | BadCommand] | None = None
+        self._working: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self.id} user={self.user} channels={len(self.subscriptions)}>"
@@ -128,6 +138,16 @@ class Session:
     def admitted(self) -> bool:
         """Whether it has a credential, or none is needed."""
         return self.principal != GUEST
+
+    @property
+    def filters(self) -> int:
+        """Bytes of the filters of its subscriptions, as JSON."""
+        return sum(len(one.group.key) for one in self.subscriptions.values())
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept for it, as far as they are known."""
+        return self.socket.kept + self._kept + self.filters
 
     @property
     def lag(self) -> int:
@@ -161,7 +181,9 @@ class Session:
 
     def end(self, closing: Closing) -> None:
         """Disconnect it."""
-        if not self._ended:
+        if self._gone and self._working is not None:
+            self._working.cancel()  # what it said before it went takes too long
+        elif not self._ended:
             self._ended = True
             self._forget()
             self._host.ended(closing)
@@ -184,10 +206,10 @@ class Session:
         """Do a command, after those before it."""
         try:
             self._check(text)
-            said: Command | BadCommand = read_command(text, self._host.added)
         except BadCommand as mistake:
-            said = mistake
-        self._add(said)
+            self._add(mistake)
+        else:
+            self._add(text)
 
     def binary(self, _data: bytes) -> None:
         """Nothing that comes in bytes is a command."""
@@ -199,27 +221,45 @@ class Session:
         self._host.resume(self)
 
     def lost(self) -> None:
-        """It has gone."""
-        self._ended = True
-        self._forget()
-        self._host.left(self)
+        """It has gone. What it said before is still done, unless it was disconnected."""
+        if self._ended or self._working is None:
+            if self._working is not None:
+                self._working.cancel()  # the hub has ended it, whatever it waits for
+            self._ended = True
+            self._forget()
+            self._host.left(self)
+        else:
+            self._ended = self._gone = True
+            self._make_room()
 
     def _forget(self) -> None:
         """Do none of the commands that wait."""
         if self._waiting is not None:
             self._waiting.clear()
+        self._kept = 0
         self._make_room()
 
-    def _add(self, said: Command | BadCommand) -> None:
+    def _add(self, said: str | BadCommand) -> None:
         if self._ended:
             return
+        size = len(said) if isinstance(said, str) else 0
         if self._waiting is None:
             self._waiting = deque((said,))
-            spawn(self._work(self._waiting), name="do commands")
-        elif len(self._waiting) < WAITING:
+            self._working = spawn(self._work(self._waiting), name="do commands")
+        elif self._has_room(size):
             self._waiting.append(said)
         else:
-            self._complain(BadCommand("too_many", "commands before this one wait", said.id))
+            name = read_id(said) if isinstance(said, str) else said.id
+            self._complain(BadCommand("too_many", "commands before this one wait", name))
+            return
+        self._kept += size
+
+    def _has_room(self, size: int) -> bool:
+        """Whether a command of that size may wait for those before it."""
+        waiting = 0 if self._waiting is None else len(self._waiting)
+        least, largest = WAITING
+        most = min(largest, max(least, self._host.pace.burst))
+        return waiting < most and self._kept + size <= _KEPT * self._host.largest
 
     def _check(self, text: str) -> None:
         """Raises BadCommand for what is too long, or too often."""
@@ -233,7 +273,7 @@ class Session:
             raise BadCommand("too_many", reason, read_id(text))
         self._full = full
 
-    async def _work(self, waiting: deque[Command | BadCommand]) -> None:
+    async def _work(self, waiting: deque[str | BadCommand]) -> None:
         try:
             while waiting:
                 await self._turn()
@@ -243,11 +283,22 @@ class Session:
                 if isinstance(said, BadCommand):
                     self._complain(said)
                 else:
-                    await self._do(said)
-                if waiting:  # nothing waits for one who has gone
+                    await self._read(said)
+                if waiting:  # nothing waits for one who was disconnected
                     waiting.popleft()
+                    self._kept -= len(said) if isinstance(said, str) else 0
         finally:
-            self._waiting = None
+            self._waiting = self._working = None
+            if self._gone:
+                self._host.left(self)
+
+    async def _read(self, text: str) -> None:
+        try:
+            command = read_command(text, self._host.added)
+        except BadCommand as mistake:
+            self._complain(mistake)
+        else:
+            await self._do(command)
 
     async def _turn(self) -> None:
         """Let others have the loop, and wait until replies can be sent."""

@@ -92,4 +92,4 @@ class Sweep:
 
 
 def _weight(session: Session) -> tuple[int, int]:
-    return session.socket.kept, session.lag
+    return session.kept, session.lag

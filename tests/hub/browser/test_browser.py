@@ -197,6 +197,35 @@ async def test_moving_to_another_node_loses_nothing_and_gives_nothing_twice(
     await close(runtime)
 
 
+async def test_as_many_commands_as_one_likes_are_given_no_faster_than_the_hub_takes_them(
+    runtime: Runtime,
+) -> None:
+    async with hub(rate=200, burst=20) as server:
+        await client(runtime, f"ws://{server.address}/ws")
+        await runtime.run("await sub.ready")
+        offsets = await runtime.run(
+            "const all = [...Array(150).keys()].map((one) => hub.publish('builds', one));"
+            "return (await Promise.all(all)).map((place) => place.offset)"
+        )
+        assert offsets == list(range(1, 151))
+        assert server.hub.closed == {}
+        await close(runtime)
+
+
+async def test_a_hub_that_sends_it_elsewhere_without_a_time_is_left_with_pauses(
+    runtime: Runtime, peer: HubPeer
+) -> None:
+    await client(runtime, peer.url)
+    await runtime.run("await sub.ready")
+    await (await peer.link()).say(type="reconnect", after_ms="soon")
+    second = await peer.link(2)
+    await second.say(type="reconnect")
+    await peer.link(3)
+    await asyncio.sleep(0.3)
+    assert len(peer.links) <= 4
+    await close(runtime)
+
+
 @pytest.mark.parametrize("code", [4001, 4003])
 async def test_codes_that_say_so_end_the_client(runtime: Runtime, peer: HubPeer, code: int) -> None:
     await client(runtime, peer.url)

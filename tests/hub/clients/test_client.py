@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import aiohttp
 import pytest
 from pydantic import BaseModel, ConfigDict
 from structlog.testing import capture_logs
@@ -34,6 +35,7 @@ from uaitools.hub.client import (
     Unreachable,
     Unsubscribed,
 )
+from uaitools.hub.client.connection import Lost, connect
 
 QUICK = Timing(connect=2.0, answer=5.0, grace=0.2, steady=30.0)
 
@@ -288,6 +290,14 @@ async def test_retry_after_is_waited_for(peer: HubPeer) -> None:
         with pytest.raises(Unreachable):
             await hub.ping()
         assert peer.refused == 1
+
+
+async def test_retry_after_is_not_waited_for_without_end(peer: HubPeer) -> None:
+    peer.refuses, peer.headers = 503, {"Retry-After": "9" * 400}
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(Lost) as caught:
+            await connect(session, peer.url, None, Timing())
+    assert caught.value.pause == 300
 
 
 async def test_a_token_is_asked_for_at_each_connect(peer: HubPeer) -> None:

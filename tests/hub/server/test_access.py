@@ -13,7 +13,7 @@ import aiohttp
 import jwt
 import pytest
 
-from tests.hub.server.served import Served, served
+from tests.hub.server.served import Served, served, stream
 from tests.peers.gateways import eventually
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.keyfile import change
@@ -261,3 +261,51 @@ async def test_pages_of_other_origins_may_not_poll() -> None:
     async with served() as hub:
         path = "/v1/poll?channel=public"
         assert (await hub.ask("GET", path, Origin="https://evil.example.org")).status == 403
+
+
+async def test_a_stream_and_a_poll_of_a_private_channel_end_with_its_token(hub: Served) -> None:
+    headers = {"Authorization": bearer()}
+    grant = Grants(CHANNEL_SECRET.encode()).issue("u-1", "private:x", time.time() + 2)
+    query = f"channel=private:x&grant={grant}"
+    async with stream(hub, query, **headers) as one:
+        _, place, _ = await one.hear("subscribed")
+        # It would wait for 25 s otherwise.
+        polled = await hub.ask("GET", f"/v1/poll?{query}&after={place}", **headers)
+        assert (polled.status, polled.body["channels"][0]["messages"]) == (200, [])
+        _, _, notice = await one.hear("unsubscribed")
+        assert (notice["channel"], notice["code"]) == ("private:x", "expired")
+        assert hub.server.hub.channels.get("private:x") is not None
+        assert (await hub.ask("GET", f"/v1/poll?{query}&after={place}", **headers)).status == 403
+
+
+async def test_guests_leave_half_of_the_channels_to_others_whatever_they_ask(
+    mode: Mode, auth: AuthConfig
+) -> None:
+    async with served(mode=mode, auth=auth, open_channels=20) as hub:
+        async with hub.client(welcomed=False) as guest:
+            codes = [
+                (await guest.ask("history", channel=f"public:{number}")).get("code")
+                for number in range(20)
+            ]
+        assert (codes.count(None), codes.count("unavailable")) == (10, 10)
+        async with hub.client(Authorization=bearer()) as client:
+            await client.subscribe("mine")
+
+
+async def test_the_filters_of_a_connection_are_bounded_together(hub: Served) -> None:
+    async with hub.client(Authorization=bearer()) as client:
+        wanted = {"in": ["name", [f"{number:0200}" for number in range(60)]]}
+        await client.subscribe("a", filter=wanted)
+        reply = await client.ask("subscribe", channel="b", filter=wanted)
+        assert (reply["type"], reply["code"]) == ("error", "limit")
+        await client.subscribe("a", filter=wanted)  # in its own place
+        await client.subscribe("b", filter={"eq": ["name", "x"]})
+        await client.ask("unsubscribe", channel="a")
+        await client.subscribe("c", filter=wanted)
+
+
+async def test_who_asks_for_no_websocket_is_told_how(hub: Served) -> None:
+    answer = await hub.ask("GET", "/ws")
+    assert answer.status == 426
+    assert answer.headers["Upgrade"] == "websocket"
+    assert answer.headers["Sec-WebSocket-Version"] == "13"

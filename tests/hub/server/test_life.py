@@ -128,7 +128,7 @@ async def test_replies_wait_for_who_reads_slowly_and_are_not_dropped(mode: Mode)
 
 
 async def test_who_asks_on_and_reads_no_replies_goes(mode: Mode) -> None:
-    async with served(mode=mode, rate=100_000, burst=100_000) as hub, raw(hub) as (_, writer):
+    async with served(mode=mode, rate=100_000, burst=60) as hub, raw(hub) as (_, writer):
         for _ in range(20):
             await hub.publish("b", "x" * 10_000)
         command = b'{"id":1,"type":"history","channel":"b"}'
@@ -245,3 +245,66 @@ async def test_a_stream_whose_client_goes_is_no_error() -> None:
                 await asyncio.sleep(0.02)
         assert [one for one in found if b'status="5' in one] == []
         assert [one for one in found if b"duration" in one] == []
+
+
+async def test_what_was_said_before_a_connection_ended_is_done(mode: Mode) -> None:
+    async with served(mode=mode) as hub:
+        async with hub.client() as client:
+            for number in range(40):
+                await client.say(type="publish", channel="a", data=number)
+        await eventually(lambda: not hub.server.hub.sessions)
+        kept = await hub.ask("GET", "/v1/history/a")
+        assert [one["data"] for one in kept.body["messages"]] == list(range(40))
+
+
+async def test_what_waits_to_be_done_for_a_client_is_bounded_in_bytes(mode: Mode) -> None:
+    async with served(mode=mode, largest=2_000, burst=60, rate=1_000) as hub:
+        going = asyncio.Event()
+
+        async def wait(_session: object, _data: object) -> None:
+            await going.wait()
+
+        hub.server.hub.command("wait")(wait)
+        async with hub.client() as client:
+            for _ in range(15):
+                await client.say(type="wait", data="x" * 1_900)
+            refused = {(await client.hear())["code"] for _ in range(5)}
+            assert refused == {"too_many"}
+            [seen] = (await hub.ask("GET", "/connections")).body["page"]
+            assert 8_000 < seen["bytes_kept"] < 18_000
+            going.set()
+
+
+async def test_workers_share_the_pace_of_a_drain() -> None:
+    async with served(workers=4, reconnects=40) as hub, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(hub.client()) for _ in range(11)]
+        deadline = asyncio.get_running_loop().time() + 30
+        draining = spawn(hub.server.drain(deadline), name="drain")
+        told = [(await client.hear())["after_ms"] for client in clients]
+        assert 950 < max(told) - min(told) <= 1_000  # ten a second: the others have the rest
+        for client in clients:
+            await client.socket.close()
+        await draining
+
+
+async def test_a_hub_that_stops_waits_for_no_command_of_who_has_gone(mode: Mode) -> None:
+    started = asyncio.Event()
+
+    async def wait(_session: object, _data: object) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with served(mode=mode) as hub:
+        hub.server.hub.command("wait")(wait)
+        async with hub.client() as client:
+            await client.say(type="wait")
+            await started.wait()
+        async with hub.client() as staying:
+            started.clear()
+            await staying.say(type="wait")
+            await started.wait()
+            assert len(hub.server.hub.sessions) == 2
+            stopping = spawn(hub.server.hub.stop(), name="stop")
+            assert await staying.ended() == 1001
+            await stopping
+        assert not hub.server.hub.sessions

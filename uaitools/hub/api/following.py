@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -61,7 +62,7 @@ class Following:
         socket = EventSocket(session, request)
         session.socket = socket
         try:
-            channels = await self._channels(asked, session.principal)
+            channels, session.expiring = await self._channels(asked, session.principal)
             after = _after(asked.after if last is None else last)
             socket.begin([self._begin(session, socket, one, after) for one in channels])
         except BaseException:
@@ -84,8 +85,9 @@ class Following:
         self._hub.check_room()
         asked = query(request, requests.Polling)
         principal, _ = await self._upgrade.principal(request)
-        channels = await self._channels(asked, principal)
+        channels, expiring = await self._channels(asked, principal)
         after = _after(asked.after)
+        wait = min((asked.wait, *(until - time() for until in expiring.values())))
         news = asyncio.Event()
         sinks = [_Poll(channel, after.get(channel.name), news) for channel in channels]
         self._polls.update(sinks)
@@ -93,7 +95,7 @@ class Following:
             known = all(sink.recovered for sink in sinks)
             if known and not any(sink.look() for sink in sinks):
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(asked.wait):
+                    async with asyncio.timeout(wait):
                         await news.wait()
             places = {sink.channel.name: sink.place for sink in sinks}
             said = [sink.document() for sink in sinks]
@@ -103,24 +105,32 @@ class Following:
                 sink.close()
         return orjson.dumps({"after": write_places(places), "channels": said})
 
-    async def _channels(self, asked: requests.Following, principal: Principal) -> list[Channel]:
-        """The channels that are asked for. Raises ServiceError."""
+    async def _channels(
+        self, asked: requests.Following, principal: Principal
+    ) -> tuple[list[Channel], dict[str, float]]:
+        """The channels that are asked for, and when tokens for some of them end, in unix seconds.
+
+        Raises ServiceError.
+        """
+        expiring: dict[str, float] = {}
         try:
             for name in asked.channel:
-                self._hub.rules.check_reader(
-                    name, principal, granted=self._granted(principal, name, asked.grant)
-                )
+                until = self._granted(principal, name, asked.grant)
+                self._hub.rules.check_reader(name, principal, granted=until is not None)
+                if until is not None:
+                    expiring[name] = until
         except CommandError as error:
             raise ServiceError(_STATUS.get(error.code, 400), str(error), SERVICE) from error
         names = dict.fromkeys(asked.channel)
         guest = principal == GUEST
-        return [await self._hub.channels.open(name, guest=guest) for name in names]
+        return [await self._hub.channels.open(name, guest=guest) for name in names], expiring
 
-    def _granted(self, principal: Principal, name: str, grants: tuple[str, ...]) -> bool:
+    def _granted(self, principal: Principal, name: str, grants: tuple[str, ...]) -> float | None:
+        """Until when some token for a channel is good."""
         for grant in grants:
             with suppress(CommandError):  # it is for another one of the channels
-                return self._hub.members.granted(principal, name, grant) is not None
-        return False
+                return self._hub.members.granted(principal, name, grant)
+        return None
 
 
 class _Poll:

@@ -67,7 +67,7 @@ def _view(session: Session) -> answers.Connection:
         lag=sum(one.lag for one in channels),
         lag_ms=max((one.lag_ms for one in channels), default=0),
         bytes_sent=socket.sent,
-        bytes_kept=socket.kept,
+        bytes_kept=session.kept,
         channels=channels,
     )
 

@@ -22,7 +22,7 @@ from uaitools.rest import Resource, serve
 if TYPE_CHECKING:
     from uaitools.hub.hub import Hub
 
-_CHANNEL: Final = "{channel:.+}"
+_CHANNEL: Final = r"{channel:[\s\S]+}"  # line breaks as well: they are refused with a reason
 _NAMES: Final = {"channel": CHANNEL}
 _USERS: Final = {"id": r"^[!-~]{1,123}$"}  # those that have a channel
 

@@ -14,7 +14,7 @@ from uaitools.hub import extensions
 from uaitools.hub.api.addresses import client_address
 from uaitools.hub.api.origins import Origins
 from uaitools.hub.errors import SERVICE
-from uaitools.hub.handshake import accept
+from uaitools.hub.handshake import VERSION, NoUpgrade, accept
 from uaitools.hub.session import Session
 from uaitools.hub.sockets.aiohttp import AiohttpSocket
 from uaitools.hub.sockets.handover import hand_over, unsupported
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # Up to there what is too long is a mistake that is answered; beyond, the connection ends.
 _TIMES: Final = 4
+
+# RFC 9110 15.5.22, RFC 6455 4.2.2
+_ASKED: Final = {hdrs.UPGRADE: "websocket", hdrs.SEC_WEBSOCKET_VERSION: VERSION}
 
 _log = log.get_logger(__name__)
 
@@ -37,10 +40,15 @@ class Upgrade:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._origins = Origins(hub.config.origins)
-        missing = unsupported() if hub.config.mode == "auto" else ""
-        self._native = hub.config.mode != "aiohttp" and not missing
-        if missing:
+        mode = hub.config.mode
+        missing = unsupported() if mode != "aiohttp" else ""
+        self._native = mode == "native" or (mode == "auto" and not missing)
+        if missing and self._native:
+            _log.error('mode = "native" will fail with this aiohttp', reason=missing)
+        elif missing:
             _log.error("sockets are aiohttp's, which take ten times the memory", reason=missing)
+        if hub.config.compression and not self._native:
+            _log.warning("sockets of aiohttp's compress nothing")
 
     def __repr__(self) -> str:
         return f"<Upgrade native={self._native} {self._origins!r}>"
@@ -48,7 +56,10 @@ class Upgrade:
     @access("optional")
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """GET /ws."""
-        accepted = accept(request.headers)
+        try:
+            accepted = accept(request.headers)
+        except NoUpgrade as error:
+            raise web.HTTPUpgradeRequired(text=error.message, headers=_ASKED) from error
         offered = request.headers.getall(extensions.HEADER, ())
         agreed = extensions.agree(offered, allowed=self._hub.config.compression)
         session = await self.session(request)

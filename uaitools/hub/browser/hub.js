@@ -42,8 +42,7 @@ const EXPIRED = new Set(["unauthorized", "expired"]);
 const MEND = new Set(["too_many", "unavailable", "internal"]);
 const CONNECT = 10_000; // milliseconds for a connection to be there
 const STEADY = 10_000; // milliseconds after which a connection counts as good
-const AT_ONCE = 64; // subscriptions that are asked for without a pause
-const SPACE = 25; // milliseconds between those after them: hubs bound commands a second
+const SHARE = 0.8; // of a hub's burst that is used: what is given in time may arrive all at once
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 /** Call a function of the application, if it gave one; the next ones come though it fails. */
@@ -209,6 +208,9 @@ class Socket extends Link {
   #pending = new Map();
   #heard = Date.now();
   #ping = 25_000;
+  #rate = 50; // of commands, and how many at once, until the welcome says it
+  #burst = 100;
+  #full = 0; // when the hub's bucket is full again
   #grace;
   #timer;
   #socket;
@@ -237,8 +239,18 @@ class Socket extends Link {
     const id = this.#ids.next++;
     return new Promise((done) => {
       this.#pending.set(id, { done, then });
-      this.#socket.send(JSON.stringify({ id, ...command }));
+      const give = () => { if (!this.over) this.#socket.send(JSON.stringify({ id, ...command })); };
+      const delay = this.#delay();
+      if (delay > 0) setTimeout(give, delay);
+      else give();
     });
+  }
+
+  /** Milliseconds until the hub takes another command: it bounds how many come. */
+  #delay() {
+    const now = Date.now();
+    this.#full = Math.max(this.#full, now) + 1000 / this.#rate;
+    return this.#full - now - (SHARE * this.#burst * 1000) / this.#rate;
   }
 
   /** Resolves when every command has its reply. */
@@ -262,6 +274,7 @@ class Socket extends Link {
         if (said.type === "welcome") {
           this.welcomed = true;
           this.#ping = said.ping * 1000;
+          if (said.rate > 0 && said.burst > 0) [this.#rate, this.#burst] = [said.rate, said.burst];
           this.#watch();
         }
         this.take(this, said);
@@ -636,12 +649,7 @@ export class HubClient {
     if (this.#error || link.over) return;
     this.#use(link);
     if (link.kind === "websocket") {
-      const attaching = [];
-      for (const one of [...this.#subscriptions.values()]) {
-        if (attaching.length >= AT_ONCE) await sleep(SPACE);
-        attaching.push(this.#attach(link, one));
-      }
-      await Promise.all(attaching);
+      await Promise.all([...this.#subscriptions.values()].map((one) => this.#attach(link, one)));
     }
     if (link !== this.#current) return;
     for (const before of this.#links) {
@@ -658,7 +666,7 @@ export class HubClient {
       case "gap": return one?.gap(link.number, said.from, said.to);
       case "reset": return one?.reset(link.number, said);
       case "presence": return one?.presence(link.number, said);
-      case "reconnect": return link.moveOn(said.after_ms);
+      case "reconnect": return link.moveOn(Math.max(0, Number(said.after_ms) || 0));
       case "direct": return tell(this.#options, "onDirect", said);
       case "unsubscribed":
         if (one?.link !== link.number) return undefined;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Any, Final
 
 import aiohttp
@@ -14,9 +15,12 @@ from uaitools.hub.client.errors import Garbled, Refused
 from uaitools.hub.client.messages import Delivered, Move, Notice, Reply, Welcome, read
 from uaitools.hub.client.timing import PING, Timing
 from uaitools.hub.closing import CLOSINGS, NORMAL
+from uaitools.hub.pace import Pace
 from uaitools.tasks import spawn
 
 LARGEST: Final = 16 * 1024 * 1024  # bytes of one message of the hub
+_SHARE: Final = 0.8  # of the hub's burst: what is given in time may arrive all at once
+_LONGEST: Final = 300.0  # seconds that a hub, or what stands before it, may have us wait
 _CLOSE: Final = 1.0  # seconds that a hub has to answer our goodbye
 _REFUSED: Final = (401, 403)
 # A connection that was cut looks like one that was closed with 1000, which no hub sends by itself.
@@ -52,6 +56,9 @@ class Connection:
     """
 
     __slots__ = (
+        "_full",
+        "_order",
+        "_pace",
         "_pending",
         "_reading",
         "_receive",
@@ -82,6 +89,9 @@ class Connection:
         self._receive = receive
         self._timing = timing
         self._silence = PING + timing.grace
+        self._pace = _pace(50.0, 100)  # until its welcome
+        self._full = 0.0
+        self._order = asyncio.Lock()
         self._pending: dict[int, tuple[asyncio.Future[Reply | None], Then | None]] = {}
         self._reading = spawn(self._run(), name=f"read from the hub, connection {number}")
 
@@ -102,6 +112,7 @@ class Connection:
         answer: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
         self._pending[id_] = answer, then
         try:
+            await self._turn()
             await self._socket.send_str(text.decode())
             reply = await answer
         except (aiohttp.ClientError, OSError) as error:
@@ -111,6 +122,13 @@ class Connection:
         if reply is None:
             raise self.over.result()
         return reply
+
+    async def _turn(self) -> None:
+        """Wait until the hub takes another command: it bounds how many come."""
+        async with self._order:
+            delay, self._full = self._pace.delay(self._full, monotonic())
+            if delay > 0:
+                await asyncio.wait({self.over}, timeout=delay)
 
     async def idle(self) -> None:
         """Wait until every command has its reply, or for the end."""
@@ -171,6 +189,7 @@ class Connection:
             case Welcome():
                 self.welcomed = True
                 self.largest = said.largest
+                self._pace = _pace(said.rate, said.burst)
                 self._silence = said.ping + self._timing.grace
             case Move() if not self.moves.done():
                 self.moves.set_result(said.after)
@@ -183,6 +202,11 @@ class Connection:
         if then is not None:
             then(reply)
         answer.set_result(reply)
+
+
+def _pace(rate: float, burst: int) -> Pace:
+    """What we allow ourselves of what the hub allows."""
+    return Pace(rate, max(1, int(burst * _SHARE)))
 
 
 def _ending(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> Lost:
@@ -224,7 +248,7 @@ async def connect(
             f"status {error.status} instead of a WebSocket",
             code=error.status,
             final=error.status in _REFUSED,
-            pause=float(pause) if pause.isdecimal() else 0.0,
+            pause=min(float(pause), _LONGEST) if pause.isdecimal() else 0.0,
         ) from error
     except TimeoutError as error:
         raise Lost("it does not answer in time") from error

@@ -53,10 +53,16 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """ping: seconds between the hub's pings. largest: bytes of a command."""
+    """What the hub expects of a client.
+
+    ping: seconds between the hub's pings. largest: bytes of a command. rate, burst: of commands, a
+    second and at once.
+    """
 
     ping: float
     largest: int
+    rate: float = 50.0
+    burst: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,10 @@ def _of_channel(document: Mapping[str, Any]) -> Notice | None:
 def _of_connection(document: Mapping[str, Any]) -> Notice | None:
     match document:
         case {"type": "welcome", "ping": int(ping) | float(ping), "largest": int(largest)}:
-            return Welcome(float(ping), largest)
+            rate, burst = document.get("rate"), document.get("burst")
+            if isinstance(rate, int | float) and rate > 0 and isinstance(burst, int):
+                return Welcome(float(ping), largest, float(rate), burst)
+            return Welcome(float(ping), largest)  # of a hub that does not say it
         case {"type": "reconnect", "after_ms": int(after) | float(after)}:
             return Move(max(0.0, after / 1000))
         case {"type": "error", "code": str(code), "message": str(message)}:

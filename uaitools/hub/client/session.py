@@ -37,10 +37,6 @@ from uaitools.hub.closing import DISCONNECTED, MISTAKES, UNAUTHORIZED
 from uaitools.hub.place import Place
 from uaitools.tasks import spawn
 
-AT_ONCE: Final = 16  # subscriptions that wait for an answer: hubs bound what waits
-# And how often a connection says something, by 100 at once and 50 a second unless told otherwise.
-BURST: Final = 64  # subscriptions of a new connection without a pause
-SPACE: Final = 0.025  # seconds between those after them
 # The notice of a subscription whose token is over; another token mends it.
 _EXPIRED: Final = frozenset({"unauthorized", "expired"})
 _STATUS: Final = {UNAUTHORIZED.code: 401, DISCONNECTED.code: 403, MISTAKES.code: 400}
@@ -60,7 +56,6 @@ class Session:
         "_ids",
         "_numbers",
         "_reason",
-        "_slots",
         "_subscriptions",
         "_tasks",
         "_timing",
@@ -85,7 +80,6 @@ class Session:
         self._direct = direct
         self._ids = itertools.count(1)
         self._numbers = itertools.count(1)
-        self._slots = asyncio.Semaphore(AT_ONCE)
         self._subscriptions: dict[str, Subscription[Any]] = {}
         self._connections: set[Connection] = set()
         self._current: Connection | None = None
@@ -181,8 +175,7 @@ class Session:
         failures = 0
         while connection is self._current and not subscription.ended:
             try:
-                async with self._slots:
-                    await self._subscribe(connection, subscription)
+                await self._subscribe(connection, subscription)
                 if subscription.track.follows(connection.number):
                     return
             except Lost:
@@ -274,11 +267,8 @@ class Session:
 
     async def _take_over(self, connection: Connection) -> None:
         """Follow everything on a new connection, then close those before it."""
-        attaching: list[asyncio.Task[None]] = []
-        for one in tuple(self._subscriptions.values()):
-            if len(attaching) >= BURST:
-                await asyncio.sleep(SPACE)
-            attaching.append(self._attach_soon(connection, one))
+        followed = tuple(self._subscriptions.values())
+        attaching = [self._attach_soon(connection, one) for one in followed]
         if attaching:
             await asyncio.wait(attaching)
         if connection is not self._current:

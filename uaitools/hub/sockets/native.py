@@ -25,6 +25,7 @@ from uaitools.hub.frames import (
 )
 from uaitools.hub.sockets.port import HIGH_WATER, PATIENCE, Kind, Receiver
 
+AT_ONCE: Final = 8 * 1024  # bytes that are read in one turn: 1,400 frames of the shortest kind
 _LINGER: Final = 0.25  # seconds in which who broke a rule may answer the close frame
 
 
@@ -59,9 +60,11 @@ class NativeSocket(asyncio.Protocol):
         "_ending",
         "_failed",
         "_loop",
+        "_pongs",
         "_reader",
         "_receiver",
         "_transport",
+        "_unread",
         "deflate",
         "heard",
         "paused",
@@ -76,6 +79,8 @@ class NativeSocket(asyncio.Protocol):
         self._reader = FrameReader(largest, inflate if agreed else None)
         self.deflate = compresses(agreed)
         self._transport: asyncio.Transport | None = None
+        self._unread = b""  # waits for its turn; nothing more is read meanwhile
+        self._pongs = b""  # that are still to be sent
         self._ending = False  # a close frame has been sent
         self._failed = False  # the client has broken a rule
         self.paused = False
@@ -90,7 +95,7 @@ class NativeSocket(asyncio.Protocol):
     def kept(self) -> int:
         """See Socket.kept."""
         waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        return self._reader.kept + waiting
+        return self._reader.kept + len(self._unread) + waiting
 
     # -- what the transport tells -----------------------------------------------------------
 
@@ -105,11 +110,34 @@ class NativeSocket(asyncio.Protocol):
         self.heard = self._loop.time()
         if self._failed:
             return
+        if self._unread:  # uvloop may have several reads for one turn
+            self._unread += data
+        elif len(data) <= AT_ONCE:
+            self._feed(data)
+        elif self._transport is not None:
+            self._transport.pause_reading()
+            self._unread = data
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what may be read in one turn; the rest follows when others had theirs."""
+        if not self._unread or self._transport is None or self._transport.is_closing():
+            return
+        data, self._unread = self._unread[:AT_ONCE], self._unread[AT_ONCE:]
+        if self._unread:
+            self._loop.call_soon(self._read_on)
+        else:
+            self._transport.resume_reading()
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         try:
             self._reader.feed(data, self._on_event)
         except Violation as violation:
             self.end(Closing(violation.code, str(violation), reconnect=False))
             self._fail()
+        if self._pongs:
+            self._answer_pings()
 
     def _fail(self) -> None:
         """Say nothing more, and hear nothing: RFC 6455 7.1.7.
@@ -119,6 +147,9 @@ class NativeSocket(asyncio.Protocol):
         answer to the close frame.
         """
         self._failed = True
+        if self._unread and self._transport is not None:
+            self._unread = b""
+            self._transport.resume_reading()  # what comes is not looked at
         self._loop.call_later(_LINGER, self._end_writing)
 
     def _end_writing(self) -> None:
@@ -147,6 +178,13 @@ class NativeSocket(asyncio.Protocol):
         receiver.lost()
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, Ping) and not self.paused:
+            # For one who does not read they would pile up: the latest alone need be answered,
+            # RFC 6455 5.5.3.
+            self._pongs += encode(PONG, event.payload)
+            return
+        if self._pongs:
+            self._answer_pings()
         if isinstance(event, Close):
             self._answer_close(event)
         elif self._ending:
@@ -155,10 +193,11 @@ class NativeSocket(asyncio.Protocol):
             self._receiver.text(event.text)
         elif isinstance(event, Binary):
             self._receiver.binary(event.data)
-        elif isinstance(event, Ping) and not self.paused:
-            # For one who does not read they would pile up: the latest alone need be answered,
-            # RFC 6455 5.5.3.
-            self.write(encode(PONG, event.payload))
+
+    def _answer_pings(self) -> None:
+        # In one piece: there may be a thousand, and each write takes longer than a pong.
+        pongs, self._pongs = self._pongs, b""
+        self.write(pongs)
 
     def _answer_close(self, event: Close) -> None:
         if not self._ending:
