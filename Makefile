@@ -32,7 +32,8 @@ run: $(VENV)/.installed
 endif
 
 test: lint
-	scripts/install-programs nginx curl redis-server openssl chromium
+	scripts/install-programs nginx curl redis-server openssl chromium \
+		--optional postgresql-15=/usr/lib/postgresql/15/bin/postgres
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.installed

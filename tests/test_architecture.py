@@ -21,6 +21,7 @@ SHARED = [
     *ROOT.glob("traffic/**/*.py"),
     *ROOT.glob("auth/*.py"),
     *ROOT.glob("limits/*.py"),
+    *ROOT.glob("postgres/**/*.py"),
 ]
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.

@@ -1,0 +1,101 @@
+"""A cluster in use by a program on an event loop: its server is started again when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, TypeVar
+
+from uaitools.log import get_logger
+from uaitools.postgres.embedded.cluster import Cluster
+from uaitools.postgres.embedded.server import Server
+from uaitools.postgres.errors import ClusterError
+from uaitools.tasks import spawn
+
+_log = get_logger(__name__)
+_PAUSE: Final = 1.0  # seconds between two attempts, and looks where the kernel does not tell
+T = TypeVar("T")
+
+
+class Keeper:
+    """Enters a cluster, watches its server and leaves."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        # What waits for locks and processes blocks, and must not hold up who reads files.
+        self._thread = ThreadPoolExecutor(1, "postgres")
+        self._watch: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Keeper {self._cluster!r}>"
+
+    async def start(self) -> Server:
+        """Enter the cluster. Raises ClusterError."""
+        entering = self._run(self._cluster.enter)
+        try:
+            server = await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            with suppress(ClusterError):  # it cannot be cut short; then it has to be undone
+                await entering
+                await self._run(self._cluster.leave)
+            self._thread.shutdown()
+            raise
+        except ClusterError:
+            self._thread.shutdown()
+            raise
+        self._watch = spawn(self._keep(server), name="embedded postgres")
+        return server
+
+    async def stop(self) -> None:
+        """Leave the cluster; who is the last stops its server."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        try:
+            await asyncio.shield(self._run(self._cluster.leave))
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _keep(self, server: Server) -> None:
+        while True:
+            await _ended(server)
+            _log.error("embedded PostgreSQL has ended; starting it again")
+            try:
+                server = await self._run(self._cluster.revive)
+            except ClusterError as error:
+                _log.error("embedded PostgreSQL cannot be started", reason=str(error))
+                await asyncio.sleep(_PAUSE)
+
+    def _run(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+async def _ended(server: Server) -> None:
+    """Wait for the end of a server's process."""
+    try:
+        descriptor = os.pidfd_open(server.pid())
+    except (AttributeError, PermissionError):  # a kernel before 5.3, or one that is told not to
+        while _answers(server):  # noqa: ASYNC110 - nothing else tells
+            await asyncio.sleep(_PAUSE)
+        return
+    except OSError:
+        return  # it has
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    loop.add_reader(descriptor, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _answers(server: Server) -> bool:
+    try:
+        server.pid()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""A connection of a pool, with what the pool knows of it."""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from uaitools.postgres.access import Connection
+
+# What a query fails with when its connection does, or ends with the next moment.
+LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
+# These may be of something else, unless the connection has ended.
+_PERHAPS: Final = (asyncpg.InterfaceError, OSError)
+
+
+class Loan:
+    """One connection. ends: when it is to be replaced; used: when it came back; both monotonic."""
+
+    __slots__ = ("_poll", "connection", "ends", "used")
+
+    def __init__(self, connection: Connection, ends: float) -> None:
+        self.connection = connection
+        self.ends = ends
+        self.used = 0.0
+        # Private, for want of another way: asyncpg hears of an end only when the loop turns, and
+        # whoever is given a connection in between has a query fail.
+        transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<Loan {state} ends={self.ends:.1f} used={self.used:.1f}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is known to have ended."""
+        return self.connection.is_closed()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the server has said nothing since. An idle one speaks to say that it ends."""
+        return not self._poll.poll(0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it was left as it was found: outside of a transaction, and no query running."""
+        if self.connection.is_in_transaction():
+            return False
+        # A query that was cancelled ends later; asyncpg's own pool asks the same.
+        protocol = self.connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001
+        return not protocol._is_cancelling()  # noqa: SLF001
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether this is the error of a connection that has ended."""
+        return isinstance(error, LOST) or (self.closed and isinstance(error, _PERHAPS))
+
+    async def tidy(self) -> None:
+        """Wait for the end of what was cancelled, and leave its transaction."""
+        await self.connection.execute("SELECT 1")  # after which it is known whether there is one
+        if self.connection.is_in_transaction():
+            await self.connection.execute("ROLLBACK")
