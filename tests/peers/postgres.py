@@ -15,7 +15,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,13 +73,11 @@ class PostgresServer:
 
 
 def install_of(kind: str) -> Install:
-    """The programs of a kind; skips the test where they are missing, and says so aloud."""
+    """The programs of a kind; the test is skipped where they are missing."""
     if kind == "embedded":
         return from_wheel()
     if not (DEBIAN / "bin/postgres").exists():
-        reason = "PostgreSQL 15 of Debian is missing: apt-get install postgresql-15"
-        warnings.warn(reason, stacklevel=1)
-        pytest.skip(reason)
+        pytest.skip("PostgreSQL 15 of Debian is not here: apt-get install postgresql-15")
     return Install(15, DEBIAN.parent, DEBIAN.name)
 
 
@@ -89,10 +86,14 @@ def postgres(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PostgresServer]:
     """A server that the workers of a run share; the last one stops it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with running(request.param, folder) as server:
+    with running(request.param, folder_of_run(tmp_path_factory)) as server:
         yield server
+
+
+def folder_of_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary directory that all workers of this run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @contextlib.contextmanager

@@ -16,4 +16,4 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """For pytest-asyncio."""
-    return loops_of(item, both={"test_pool.py"})
+    return loops_of(item, both={"test_turns.py", "test_ends.py"})

@@ -16,6 +16,7 @@ LOST: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,  # asyncpg's for a query behind the server's farewell
 )
 # These may be of something else, unless the connection has ended.
 _PERHAPS: Final = (asyncpg.InterfaceError, OSError)

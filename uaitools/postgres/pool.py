@@ -39,7 +39,13 @@ _WAITS: Final = Family("postgres_waits_total", "counter", "Callers that had to w
 _REFUSED: Final = Family("postgres_refused_total", "counter", "Callers that got no connection.")
 _ASKING: Final = 2.0  # seconds that a connection may take to say that it is well
 _ROUND: Final = 5.0  # seconds between two rounds of the task that retires idle connections
-_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)
+_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    ValueError,
+)
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 

@@ -21,7 +21,7 @@ SERVICE_ROLE: Final = "uaitools_service"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _ROLE: Final = """
 SELECT rolsuper OR rolbypassrls AS free,
-       NOT pg_has_role(current_user, oid, 'USAGE') OR oid <> current_user::regrole AS other,
+       rolname = current_user AS itself,
        pg_has_role(oid, current_user, 'USAGE') AS inherits
 FROM pg_roles WHERE rolname = $1
 """
@@ -114,7 +114,7 @@ async def _check(connection: Connection) -> None:
     reason = ""
     if row["free"]:
         reason = f"ALTER ROLE {SERVICE_ROLE} NOSUPERUSER NOBYPASSRLS;"
-    elif not row["other"]:
+    elif row["itself"]:
         reason = "the database_url names that role itself; name the owner of the tables"
     elif row["inherits"]:
         who = await connection.fetchval("SELECT quote_ident(current_user)")

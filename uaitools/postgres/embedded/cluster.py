@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,9 +12,10 @@ from typing import Final
 from uaitools.log import get_logger
 from uaitools.postgres.embedded.identity import Identity, identity_for
 from uaitools.postgres.embedded.initdb import create
-from uaitools.postgres.embedded.install import Install, from_wheel
+from uaitools.postgres.embedded.install import Install, can_execute, from_wheel
 from uaitools.postgres.embedded.locks import alone, is_free, locks, opened
 from uaitools.postgres.embedded.server import (
+    EVERY,
     PORT,
     Server,
     emptied,
@@ -23,7 +25,6 @@ from uaitools.postgres.embedded.server import (
     remove,
     stop,
     told_by,
-    wait_until,
 )
 from uaitools.postgres.errors import ClusterError
 
@@ -31,6 +32,7 @@ _log = get_logger(__name__)
 CONNECTIONS: Final = 200  # for the pools of all components, over several processes
 _PATIENCE: Final = 300.0  # seconds: a recovery reads what was written since the last checkpoint
 _STOPPING: Final = 30.0
+_SILENCE: Final = 10.0  # of a server that should be listening
 _LOG_SIZE: Final = 1_000_000  # bytes, after which the server's log is begun anew
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -94,6 +96,8 @@ class Cluster:
 
     def leave(self) -> bool:
         """Use the cluster no more. Who leaves last stops the server: whether that were we."""
+        if self._using < 0:
+            return False
         with alone(self._lock("start"), self._identity, _PATIENCE):
             os.close(self._using)
             self._using, self._server = -1, None
@@ -125,35 +129,30 @@ class Cluster:
 
     def _running(self) -> Server | None:
         """The server, when it takes queries. One that nobody uses any more is as good as any."""
-        found: Server | None = None
-
-        def is_decided() -> bool:
-            nonlocal found
-            found = None
-            if self._has_ended():
-                return True
+        deadline = time.monotonic() + _PATIENCE
+        while not self._has_ended():
             found = told_by(self._data)
-            return found is not None and found.ready
-
-        if not wait_until(is_decided, _PATIENCE):
-            raise ClusterError(f"the server of {self._data} is not ready for {_PATIENCE:.0f} s")
-        if found is not None and not found.socket.exists():
-            raise ClusterError(
-                f"{self._data} is served at {found.sockets}, which is not here: in another "
-                "container? Give each a data directory of its own, or set database_url"
-            )
-        return found
+            if found is not None and found.ready:
+                if found.answers():
+                    return found
+                # Sessions of a killed one still end; or it is one that we cannot see.
+                patience = _SILENCE if found.socket.exists() else 0
+                deadline = min(deadline, time.monotonic() + patience)
+            if time.monotonic() > deadline:
+                where = "has begun" if found is None else f"is said to listen at {found.sockets}"
+                raise ClusterError(
+                    f"the server of {self._data} {where}, and does not answer here. If it runs in "
+                    "another container, give each its data directory, or set database_url"
+                )
+            time.sleep(EVERY)
+        return None
 
     def _start(self) -> Server:
         install = self._install or from_wheel(self._major())
         install.clean(self._folder)
         # Beside the data; where the server's user cannot get there, beside the socket.
         beside = self._identity.reaches(self._folder / "_")
-        before = told_by(self._data)
-        if beside and before is not None and emptied(before.sockets, self._identity):
-            sockets = before.sockets  # where others look for it
-        else:
-            sockets = private_directory(self._identity, executable=not beside)
+        sockets = self._sockets(executable=not beside)
         try:
             placed = install.placed(self._folder if beside else sockets, self._identity)
             if not self._data.exists():
@@ -161,8 +160,18 @@ class Cluster:
                 _log.info("embedded PostgreSQL made", directory=str(self._data))
             return self._launch(placed, sockets)
         except BaseException:
-            remove(sockets)
+            if self._server is None:  # nobody knows of it yet
+                remove(sockets)
             raise
+
+    def _sockets(self, *, executable: bool) -> Path:
+        """Where the socket is to be: where it was before, since others look for it there."""
+        before = told_by(self._data) or self._server
+        if before is not None and emptied(before.sockets, self._identity):
+            if can_execute(before.sockets) or not executable:
+                return before.sockets
+            remove(before.sockets)
+        return private_directory(self._identity, executable=executable)
 
     def _major(self) -> int | None:
         """The version that the data is of."""

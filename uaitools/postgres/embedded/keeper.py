@@ -56,6 +56,8 @@ class Keeper:
             self._watch = None
         try:
             await asyncio.shield(self._run(self._cluster.leave))
+        except (ClusterError, OSError) as error:
+            _log.error("embedded PostgreSQL was not stopped", reason=str(error))
         finally:
             self._thread.shutdown(wait=False)
 
@@ -78,7 +80,7 @@ async def _ended(server: Server) -> None:
     try:
         descriptor = os.pidfd_open(server.pid())
     except (AttributeError, PermissionError):  # a kernel before 5.3, or one that is told not to
-        while _answers(server):  # noqa: ASYNC110 - nothing else tells
+        while server.answers():  # noqa: ASYNC110 - nothing else tells
             await asyncio.sleep(_PAUSE)
         return
     except OSError:
@@ -91,11 +93,3 @@ async def _ended(server: Server) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-def _answers(server: Server) -> bool:
-    try:
-        server.pid()
-    except OSError:
-        return False
-    return True

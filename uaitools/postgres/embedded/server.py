@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ LONGEST: Final = 107  # bytes of a socket's path, sun_path of Linux less its end
 ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 HERE: Final = "/proc/self/cwd"  # a directory that its user cannot name, but is in
 _PREFIX: Final = "uaitools-pg-"
-_EVERY: Final = 0.005
+EVERY: Final = 0.005  # seconds between two looks at what does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ class Server:
             raise ProcessLookupError("the server runs in another container")
         return pid
 
+    def answers(self) -> bool:
+        """Whether somebody listens, and somewhere where we can see him."""
+        try:
+            self.pid()
+        except OSError:
+            return False
+        return True
+
 
 def told_by(data: Path) -> Server | None:
     """What postmaster.pid says, of a server that may have ended since."""
@@ -67,8 +76,9 @@ def private_directory(identity: Identity, *, executable: bool = False) -> Path:
 
     executable: programs will be run from there, too.
     """
-    own = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()]
-    for name in (*(own if identity.own else ["/run"]), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp
+    # Not in XDG_RUNTIME_DIR, which is removed when its user logs out.
+    first = tempfile.gettempdir() if identity.own else "/run"
+    for name in (first, "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp
         above = Path(name)
         example = above / f"{_PREFIX}12345678" / f".s.PGSQL.{PORT}"
         if not above.is_absolute() or len(os.fsencode(example)) > LONGEST:
@@ -83,15 +93,20 @@ def private_directory(identity: Identity, *, executable: bool = False) -> Path:
 
 def emptied(folder: Path, identity: Identity) -> bool:
     """Clear the socket's directory of a server that has ended; whether it can be used again."""
+    if not folder.name.startswith(_PREFIX):
+        return False
     try:
+        if not folder.exists():  # tidied away
+            folder.mkdir(mode=0o700)
+            identity.give(folder)
         found = folder.lstat()
-        if found.st_uid != identity.uid or found.st_mode & 0o77 or not folder.is_dir():
+        if found.st_uid != identity.uid or found.st_mode & 0o77 or not stat.S_ISDIR(found.st_mode):
             return False
         for left in folder.glob(".s.PGSQL.*"):
             left.unlink()
     except OSError:
         return False
-    return folder.name.startswith(_PREFIX)
+    return True
 
 
 def remove(folder: Path) -> None:
@@ -141,7 +156,7 @@ def wait_until(condition: Callable[[], bool], patience: float) -> bool:
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_EVERY)
+        time.sleep(EVERY)
     return True
 
 
