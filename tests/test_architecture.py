@@ -22,6 +22,7 @@ SHARED = [
     *ROOT.glob("auth/*.py"),
     *ROOT.glob("limits/*.py"),
     *ROOT.glob("postgres/**/*.py"),
+    *ROOT.glob("cache/*.py"),
 ]
 # Files without I/O and without a clock: `now` is an argument there. A file that is renamed or
 # removed is renamed or removed here, too.
@@ -67,6 +68,7 @@ PURE_IN_AUTH = (
     "principal.py",
     "service_token.py",
 )
+PURE_IN_CACHE = ("entries.py", "owed.py", "port.py", "script.py")
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE_IN_REGISTRY = (
     "address.py",
@@ -141,6 +143,7 @@ PURE_IN_HUB = (
 PURE = [
     *ROOT.glob("traffic/**/*.py"),
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),
+    *(ROOT / "cache" / file for file in PURE_IN_CACHE),
     *(ROOT / "hub" / file for file in PURE_IN_HUB),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),

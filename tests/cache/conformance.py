@@ -1,0 +1,118 @@
+"""What every backend promises (uaitools.cache.port.Backend)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from uaitools.cache.port import Backend, Lease
+
+TTL: Final = 60.0
+HOSTILE: Final = ("", " ", "a\nb\r\n", "{x}:k:", "\x00", "ключ", "\ud800", "k" * 10_000)
+
+Promise = Callable[[Backend], Awaitable[None]]
+
+
+async def leased(backend: Backend, key: str) -> Lease:
+    lease = await backend.ask(key)
+    assert isinstance(lease, Lease)
+    return lease
+
+
+async def a_value_that_was_set_is_found(backend: Backend) -> None:
+    assert await backend.get("k") is None
+    assert not await backend.exists("k")
+    for value in (b"", b"1", bytes(range(256)), b"v" * 100_000):
+        await backend.set("k", value, TTL)
+        assert await backend.get("k") == value
+        assert await backend.ask("k") == value
+        assert await backend.exists("k")
+    assert await backend.get("K") is None
+
+
+async def a_value_that_was_deleted_is_not_found(backend: Backend) -> None:
+    await backend.set("a", b"1", TTL)
+    await backend.set("b", b"2", TTL)
+    await backend.set("c", b"3", TTL)
+    assert await backend.delete("a", "b", "nothing")
+    assert await backend.delete()
+    assert [await backend.get(key) for key in "abc"] == [None, None, b"3"]
+
+
+async def a_value_ends_with_its_time(backend: Backend) -> None:
+    await backend.set("k", b"1", 0.02)
+    await backend.store("l", await leased(backend, "l"), b"1", 0.02)
+    await asyncio.sleep(0.05)
+    assert [await backend.get(key) for key in "kl"] == [None, None]
+    assert not await backend.exists("k")
+
+
+async def what_was_loaded_is_kept_by_its_lease(backend: Backend) -> None:
+    lease = await leased(backend, "k")
+    assert await backend.get("k") is None
+    assert not await backend.exists("k")
+    assert await backend.store("k", lease, b"1", TTL)
+    assert await backend.get("k") == b"1"
+    assert not await backend.store("k", lease, b"2", TTL)
+    assert await backend.get("k") == b"1"
+
+
+async def what_was_loaded_before_a_delete_is_not_kept(backend: Backend) -> None:
+    old = await leased(backend, "k")
+    await backend.delete("k")
+    assert not await backend.store("k", old, b"old", TTL)
+    new = await leased(backend, "k")
+    assert new.token != old.token
+    assert not await backend.store("k", old, b"old", TTL)
+    assert await backend.get("k") is None
+    assert await backend.store("k", new, b"new", TTL)
+    assert not await backend.store("k", old, b"old", TTL)
+    assert await backend.get("k") == b"new"
+
+
+async def what_was_loaded_before_a_set_is_not_kept(backend: Backend) -> None:
+    lease = await leased(backend, "k")
+    await backend.set("k", b"set", TTL)
+    assert not await backend.store("k", lease, b"loaded", TTL)
+    assert await backend.get("k") == b"set"
+    await backend.delete("k")
+    assert not await backend.store("k", lease, b"loaded", TTL)
+
+
+async def who_loads_the_same_shares_the_lease_and_the_first_is_kept(backend: Backend) -> None:
+    one, other = await leased(backend, "k"), await leased(backend, "k")
+    assert one.token == other.token != b""
+    assert await backend.store("k", other, b"other", TTL)
+    assert not await backend.store("k", one, b"one", TTL)
+    assert await backend.get("k") == b"other"
+
+
+async def the_lease_of_one_key_stores_no_other(backend: Backend) -> None:
+    lease = await leased(backend, "a")
+    await leased(backend, "b")
+    assert not await backend.store("b", lease, b"1", TTL)
+    assert not await backend.store("a", Lease(b"1"), b"1", TTL)
+    assert not await backend.store("nobody asked", lease, b"1", TTL)
+
+
+async def any_text_is_a_key_of_its_own(backend: Backend) -> None:
+    for number, key in enumerate(HOSTILE):
+        await backend.set(key, b"%d" % number, TTL)
+    for number, key in enumerate(HOSTILE):
+        assert await backend.get(key) == b"%d" % number
+        assert await backend.delete(key)
+        assert await backend.get(key) is None
+
+
+PROMISES: Final[tuple[Promise, ...]] = (
+    a_value_that_was_set_is_found,
+    a_value_that_was_deleted_is_not_found,
+    a_value_ends_with_its_time,
+    what_was_loaded_is_kept_by_its_lease,
+    what_was_loaded_before_a_delete_is_not_kept,
+    what_was_loaded_before_a_set_is_not_kept,
+    who_loads_the_same_shares_the_lease_and_the_first_is_kept,
+    the_lease_of_one_key_stores_no_other,
+    any_text_is_a_key_of_its_own,
+)

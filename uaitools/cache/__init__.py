@@ -1,0 +1,18 @@
+"""A cache of bytes in this process or in Redis: the only copy of nothing lives there.
+
+    config    what a `[cache]` table says
+    service   CacheService: get, set, JSON, delete, exists, and `fetch`, which loads what is missing
+    flights   loads under way: one for a key
+    port      what a backend promises; both pass tests/cache/conformance.py
+    local     this process: entries, bounded by bytes and number
+    redis     several processes: script, what Redis does in one step; remote, the round trips, and
+              what happens while it is away; owed, deletes that it has not heard of
+
+The one hard rule: what was deleted is not brought back by a load that was slow. Who finds nothing
+gets a lease, and a load is stored only while its lease is held; a delete takes value and lease
+away, and so does whatever makes a cache forget (eviction, a restart). A delete that Redis could not
+be told is done before anything is read there again.
+
+A Redis that is away is a miss, never an error, and costs a call nothing after the first that has
+noticed. I/O happens in remote; entries, owed, port and script are pure.
+"""
