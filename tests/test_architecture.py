@@ -113,6 +113,12 @@ PURE_IN_REGISTRY = (
     "table.py",
     "watchers.py",
 )
+PURE_IN_MEMORY = (
+    "context/assemble.py",
+    "context/digest.py",
+    "context/line.py",
+    "context/tokens.py",
+)
 PURE_IN_HUB = (
     "broker/port.py",
     "broker/retries.py",
@@ -146,6 +152,7 @@ PURE = [
     *(ROOT / "cache" / file for file in PURE_IN_CACHE),
     *(ROOT / "hub" / file for file in PURE_IN_HUB),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
+    *(ROOT / "memory" / file for file in PURE_IN_MEMORY),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
     *(ROOT / "registry" / file for file in PURE_IN_REGISTRY),
 ]

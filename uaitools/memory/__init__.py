@@ -1,0 +1,1 @@
+"""Memory: one truth in PostgreSQL, found again by meaning and by word, deleted for certain."""
