@@ -118,6 +118,15 @@ PURE_IN_MEMORY = (
     "context/digest.py",
     "context/line.py",
     "context/tokens.py",
+    "embed/answer.py",
+    "embed/config.py",
+    "embed/errors.py",
+    "embed/pooling.py",
+    "embed/port.py",
+    "embed/statistics.py",
+    "embed/words.py",
+    "evaluation/labelled.py",
+    "evaluation/measures.py",
 )
 PURE_IN_HUB = (
     "broker/port.py",
