@@ -127,6 +127,14 @@ PURE_IN_MEMORY = (
     "embed/words.py",
     "evaluation/labelled.py",
     "evaluation/measures.py",
+    "index/best.py",
+    "index/changes.py",
+    "index/entries.py",
+    "index/errors.py",
+    "index/objects.py",
+    "index/port.py",
+    "index/scope.py",
+    "index/scopes.py",
 )
 PURE_IN_HUB = (
     "broker/port.py",
