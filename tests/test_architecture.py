@@ -114,6 +114,11 @@ PURE_IN_REGISTRY = (
     "watchers.py",
 )
 PURE_IN_MEMORY = (
+    "analysis/document.py",
+    "analysis/query.py",
+    "analysis/quoting.py",
+    "analysis/stems.py",
+    "analysis/words.py",
     "context/assemble.py",
     "context/digest.py",
     "context/line.py",
@@ -125,8 +130,10 @@ PURE_IN_MEMORY = (
     "embed/port.py",
     "embed/statistics.py",
     "embed/words.py",
+    "errors.py",
     "evaluation/labelled.py",
     "evaluation/measures.py",
+    "filters.py",
     "index/best.py",
     "index/changes.py",
     "index/entries.py",
@@ -135,6 +142,9 @@ PURE_IN_MEMORY = (
     "index/port.py",
     "index/scope.py",
     "index/scopes.py",
+    "store/conditions.py",
+    "store/sql.py",
+    "store/statements.py",
 )
 PURE_IN_HUB = (
     "broker/port.py",
@@ -212,14 +222,8 @@ CLIENT = frozenset(
         *(f"uaitools.registry.client.{public}" for public in client.__all__),
     }
 )
-USED = {
-    "registry": (
-        "uaitools.proxy.DirectRequest",
-        "uaitools.proxy.Gateway",
-        "uaitools.proxy.Mounted",
-        "uaitools.proxy.ProxyConfig",
-    ),
-}
+FRONT = ("uaitools.proxy.Gateway", "uaitools.proxy.Mounted", "uaitools.proxy.ProxyConfig")
+USED = {"memory": FRONT, "registry": ("uaitools.proxy.DirectRequest", *FRONT)}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=name)

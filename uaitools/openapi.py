@@ -27,6 +27,8 @@ _ERRORS: Final = {
     403: "The credential does not allow it",
     404: "There is no such thing",
     409: "It has changed meanwhile",
+    410: "It was there, and will not be again",
+    412: "It has another version",
     413: "The body is too large",
     415: "The body is of another type",
     422: "A field is wrong",
@@ -108,6 +110,10 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
         errors |= {422}
     if resource.tagged:
         parameters.append(_IF_NONE_MATCH)
+    parameters += [
+        {"name": name, "in": "header", "schema": {"type": "string", "pattern": pattern}}
+        for name, pattern in resource.headers.items()
+    ]
     if parameters:
         operation["parameters"] = parameters
     if resource.body is not None:
@@ -128,6 +134,7 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
     operation["responses"] = {
         str(resource.status if resource.said or resource.streams else 204): good,
         **({"304": {"description": "As If-None-Match says"}} if resource.tagged else {}),
+        **{str(code): good for code in resource.also},
         **{
             str(code): {"description": _ERRORS[code], "content": _json(Error) | _told(code)}
             for code in sorted(errors)

@@ -14,8 +14,9 @@ import jwt
 import pytest
 
 from tests.hub.server.served import Client, Closed, Visitor, stream, visit
+from tests.peers.component_program import ComponentProgram
 from tests.peers.gateways import settled
-from tests.peers.hub_program import HubProgram, hub_program
+from tests.peers.hub_program import hub_program
 from tests.peers.redis import RedisServer
 from tests.registry.store.conftest import redis  # noqa: F401 - for pytest
 from uaitools.tasks import spawn
@@ -28,7 +29,7 @@ Document = dict[str, Any]
 
 @dataclass
 class Node:
-    program: HubProgram
+    program: ComponentProgram
     visitor: Visitor
 
 

@@ -1,9 +1,22 @@
 """Memories of users and the context of conversations, found again by meaning and by word.
 
-context/     what of a conversation fits a budget of tokens
-embed/       texts into vectors: what is alike in meaning is near
-evaluation/  how good a search is: labelled questions, and measures with their uncertainty
-index/       vectors found by nearness, behind one protocol
+A request's way:
+
+    server       the gateway's listener, in front of the service's own application
+    api/         what comes and goes over HTTP, and whose memories a request is about
+    service      the parts, put together
+    store/       SQL: every statement in the scope of one user
+    searching    words and meaning, made one list by `ranking`, read again from the store
+    following    what was written is embedded and put into the index, from an outbox
+
+What these stand on:
+
+    analysis/    what a text is found by; `filters`, conditions on metadata; `model`, `wanted`
+    embed/       texts into vectors: what is alike in meaning is near
+    index/       vectors found by nearness, behind one protocol
+    context/     what of a conversation fits a budget of tokens
+    evaluation/  how good a search is: labelled questions, and measures with their uncertainty
+    touches      how often memories are read; `upkeep`, what is done now and then
 
 PostgreSQL is the truth; whatever else is kept of a memory is made of it.
 """

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from uaitools.errors import ServiceError
-
-_SERVICE: Final = "memory"
+from uaitools.memory.errors import SERVICE
 
 
 class EmbedderAway(ServiceError):
@@ -14,7 +11,7 @@ class EmbedderAway(ServiceError):
 
     def __init__(self, reason: str, *, advice: str = "try again", retry_after: float = 1) -> None:
         message = f"no vectors can be made now: {reason}; {advice}"
-        super().__init__(503, message, _SERVICE, retry_after=retry_after)
+        super().__init__(503, message, SERVICE, retry_after=retry_after)
 
 
 class EmbedderRefused(EmbedderAway):

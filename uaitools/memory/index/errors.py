@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from uaitools.errors import ServiceError
-
-SERVICE: Final = "memory"
+from uaitools.memory.errors import SERVICE
 
 
 class IndexAway(ServiceError):

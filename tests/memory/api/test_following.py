@@ -1,0 +1,79 @@
+"""The index follows what was written, whatever becomes of either meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.memory.api.served import Served, served
+from tests.peers.gateways import eventually
+from tests.peers.postgres import PostgresServer, fresh_database
+from tests.peers.weaviate.server import weaviate_double
+from uaitools.memory.config import MemoryConfig
+from uaitools.memory.model import Draft
+from uaitools.memory.service import MIGRATIONS, MemoryService
+
+
+async def test_an_index_that_is_away_is_caught_up_with(postgres: PostgresServer) -> None:
+    async with weaviate_double() as double:
+        params = double.params
+        index = {
+            "kind": "weaviate",
+            "weaviate_url": f"http://127.0.0.1:{params.http.port}",
+            "weaviate_grpc": f"127.0.0.1:{params.grpc.port}",
+        }
+        async with served(postgres, index=index) as memory:
+            first = await memory.remember("I like tea")
+            await memory.followed()
+            [found] = await memory.search("tea", mode="vector")
+            assert found["id"] == first["id"]
+            double.vanish()
+            await memory.ask("DELETE", f"/memories/{first['id']}?user_id=ann")
+            second = await memory.remember("I like coffee")
+            answer = await memory.ask(
+                "POST", "/memories/search", {"user_id": "ann", "query": "coffee or tea"}
+            )
+            assert answer.body["degraded"] == ["vector"]
+            assert [one["id"] for one in answer.body["results"]] == [second["id"]]
+            double.come_back()
+            await _told(memory, second["id"])
+
+
+async def _told(memory: Served, *names: str) -> None:
+    """Until the index has these memories of ann's and no others."""
+    service = memory.service
+
+    async def held() -> set[str]:
+        return {str(one.id) async for one in service.index.ids("ann")}
+
+    await eventually(lambda: not service.following.failing)
+    await memory.followed()
+    assert await held() == set(names)
+
+
+async def _done(service: MemoryService, count: int) -> None:
+    """Until so many were followed, and nothing is left."""
+    await eventually(lambda: service.following.followed >= count)
+    while (await service.outbox.backlog()).size:
+        await eventually(lambda: not service.following.failing)
+
+
+async def test_another_embedder_makes_new_vectors_of_everything(postgres: PostgresServer) -> None:
+    async with fresh_database(postgres, migrations=MIGRATIONS) as database:
+        for dimension in (512, 256):
+            hashing = {"use": "hash", "hash": {"dimension": dimension}}
+            config = MemoryConfig.model_validate({"embed": hashing})
+            service = MemoryService(config, Path("/nowhere"), database=database)
+            await service.start()
+            try:
+                for number in range(30):
+                    await service.create(Draft("ann", f"fact number {number}"))
+                await _done(service, 30)
+                async with service.pool.acquire() as connection:
+                    await connection.execute("SELECT set_config('uaitools.user_id','ann',false)")
+                    rows = await connection.fetch("SELECT model, length(vector) FROM embeddings")
+                assert len(rows) == 30
+                assert {tuple(row) for row in rows} == {
+                    (str(service.embedder.model), 4 * dimension)
+                }
+            finally:
+                await service.stop()

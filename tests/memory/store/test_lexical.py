@@ -1,0 +1,155 @@
+"""Search by words, beside the formula as its authors wrote it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from uaitools.memory.analysis.document import document
+from uaitools.memory.analysis.query import identifies, query
+from uaitools.memory.analysis.quoting import quoted
+from uaitools.memory.analysis.words import words
+from uaitools.memory.model import Draft
+from uaitools.memory.store.creating import Creating
+from uaitools.memory.store.lexical import EXACT, K1, PRIOR, B, Lexical
+from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statistics import ANONYMOUS, ENOUGH, Statistics
+from uaitools.memory.wanted import Wanted
+
+TEXTS = (
+    "I like tea in the morning",
+    "tea tea tea, and then more tea",
+    "The deploy of ERR-4432 failed on host db-7",
+    "ERR-4433 was mended by a deploy",
+    "My dog likes the beach, tea is not for dogs",
+    "nothing of that",
+    "it's C++ and getUserById that I like",
+)
+
+
+EVERYTHING = Wanted()
+
+
+async def remember(scopes: Scopes, *texts: str, user: str = "ann") -> dict[UUID, str]:
+    creating = Creating(scopes)
+    made = [(await creating.create(Draft(user, text))).memory for text in texts]
+    return {one.id: one.content for one in made}
+
+
+async def search(
+    scopes: Scopes, text: str, wanted: Wanted = EVERYTHING
+) -> list[tuple[UUID, float]]:
+    lexical = Lexical(scopes, Statistics(scopes))
+    found = await lexical.search("ann", query(text), wanted, 10)
+    return [(one.id, one.score) for one in found]
+
+
+def bm25(texts: list[str], text: str, mean: float) -> list[tuple[str, float]]:
+    """Okapi BM25 as a part of what one text could have, best first."""
+    asked = query(text).lexemes
+    counts = [Counter(one.lexeme for one in words(each)) for each in texts]
+    lengths = [document(each).length for each in texts]
+    weights = {}
+    for lexeme in asked:
+        have = sum(lexeme in count for count in counts)
+        idf = math.log(1 + (len(texts) + PRIOR - have + 0.5) / (have + 0.5))
+        weights[lexeme] = idf * (EXACT if identifies(lexeme) else 1)
+    scores = []
+    for each, count, length in zip(texts, counts, lengths, strict=True):
+        score = sum(
+            weight * count[lexeme] * (1 + K1) / (count[lexeme] + K1 * (1 - B + B * length / mean))
+            for lexeme, weight in weights.items()
+        )
+        if score:
+            scores.append((each, score / (sum(weights.values()) * (1 + K1))))
+    return sorted(scores, key=lambda one: -one[1])
+
+
+@pytest.mark.parametrize(
+    "text", ["tea", "tea dog", "deploy ERR-4432", "err 4432", "c++ likes", "getuserbyid", "beach x"]
+)
+async def test_scores_are_those_of_the_formula(scopes: Scopes, text: str) -> None:
+    made = await remember(scopes, *TEXTS)
+    await remember(scopes, "tea of another user", "tea and ERR-4432", user="bob")
+    found = [(made[name], score) for name, score in await search(scopes, text)]
+    expected = bm25(list(TEXTS), text, Statistics(scopes).length)
+    assert dict(found) == pytest.approx(dict(expected))
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert all(0 < score <= 1 for _, score in found)
+
+
+async def test_an_identifier_comes_before_its_parts(scopes: Scopes) -> None:
+    made = await remember(scopes, *TEXTS)
+    found = [made[name] for name, _ in await search(scopes, "ERR-4432")]
+    assert found == [TEXTS[2], TEXTS[3]]
+
+
+async def test_a_phrase_has_to_be_there(scopes: Scopes) -> None:
+    made = await remember(scopes, *TEXTS)
+    assert [made[name] for name, _ in await search(scopes, '"tea is not" dogs')] == [TEXTS[4]]
+    found = await search(scopes, '"the deploy of ERR-4432"')
+    assert [made[name] for name, _ in found] == [TEXTS[2]]
+    assert await search(scopes, '"not is tea"') == []
+
+
+async def test_only_what_is_wanted_is_found(scopes: Scopes) -> None:
+    creating = Creating(scopes)
+    one = (await creating.create(Draft("ann", "green tea", tags=("a",)))).memory
+    two = (await creating.create(Draft("ann", "black tea", supersedes=one.id))).memory
+    assert [name for name, _ in await search(scopes, "tea")] == [two.id]
+    tagged = Wanted(any_tags=["a"], superseded=True)
+    assert [name for name, _ in await search(scopes, "tea", tagged)] == [one.id]
+
+
+@pytest.mark.parametrize("text", ["'", "\\", "a'b\\c", "':*", "!", "a & b | !c <-> d", "((", "$1"])
+async def test_what_means_something_to_the_database_is_a_word_like_any(
+    scopes: Scopes, text: str
+) -> None:
+    await remember(scopes, f"before {text} after", "another one")
+    found = await search(scopes, f"before {text}")
+    assert len(found) == 1
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(texts=st.lists(st.text(st.characters(exclude_characters="\0"), max_size=60), max_size=8))
+async def test_every_text_is_kept_and_found_by_its_own_words(
+    scopes: Scopes, texts: list[str]
+) -> None:
+    async with scopes.everyone() as connection:
+        for text in texts:
+            made = document(text)
+            kept = await connection.fetchval("SELECT $1::text::tsvector", made.lexemes)
+            assert (kept == "") == (made.lexemes == "")
+            asked = query(text)
+            if asked:
+                fits = await connection.fetchval(
+                    "SELECT $1::text::tsvector @@ $2::text::tsquery", made.lexemes, asked.any
+                )
+                assert fits, text
+            for lexeme in {one.lexeme for one in words(text)}:
+                assert await connection.fetchval(
+                    "SELECT $1::text::tsvector @@ $2::text::tsquery", made.lexemes, quoted(lexeme)
+                ), lexeme
+
+
+async def test_what_many_users_have_is_known_and_what_few_have_is_not(scopes: Scopes) -> None:
+    statistics = Statistics(scopes)
+    await statistics.refresh()
+    assert statistics.probability("tea") is None
+    creating = Creating(scopes)
+    for number in range(ENOUGH):
+        user = f"user-{number % 10}"
+        text = f"tea number {number}" + " secret" * (number % 10 < ANONYMOUS - 1)
+        await creating.create(Draft(user, text + f" id-{number}"))
+    await statistics.refresh()
+    assert statistics.probability("tea") == 1.0
+    assert statistics.probability("secret") is None
+    assert statistics.probability("=id-7") is None
+    assert 3 < statistics.length < 8

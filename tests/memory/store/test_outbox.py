@@ -1,0 +1,88 @@
+"""What is marked stays marked until it has been done."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID, uuid4
+
+from uaitools.memory.model import Draft
+from uaitools.memory.store.creating import Creating
+from uaitools.memory.store.memories import Memories
+from uaitools.memory.store.outbox import Outbox
+from uaitools.memory.store.scope import Scopes
+
+
+async def make(scopes: Scopes, content: str = "I like tea") -> UUID:
+    return (await Creating(scopes).create(Draft("ann", content))).memory.id
+
+
+async def test_a_new_memory_is_marked_with_its_row(scopes: Scopes) -> None:
+    name = await make(scopes)
+    [claim] = await Outbox(scopes).claim(10)
+    assert (claim.memory_id, claim.user_id, claim.generation, claim.attempts) == (name, "ann", 1, 1)
+    assert (await Outbox(scopes).backlog()).size == 1
+
+
+async def test_what_is_claimed_is_nobody_elses_until_the_claim_is_over(scopes: Scopes) -> None:
+    outbox = Outbox(scopes)
+    for number in range(20):
+        await make(scopes, f"fact {number}")
+    claims = await asyncio.gather(*(outbox.claim(5) for _ in range(6)))
+    names = [one.memory_id for some in claims for one in some]
+    assert (len(names), len(set(names))) == (20, 20)
+    assert await outbox.claim(5) == []
+    async with scopes.everyone() as connection:
+        await connection.execute("UPDATE outbox SET due = now() - interval '1 s'")
+    assert {one.attempts for one in await outbox.claim(20)} == {2}
+
+
+async def test_what_is_done_is_marked_no_more_unless_it_changed_meanwhile(scopes: Scopes) -> None:
+    outbox, memories = Outbox(scopes), Memories(scopes)
+    first, second = await make(scopes, "one"), await make(scopes, "two")
+    claims = await outbox.claim(10)
+    await memories.change("ann", second, {"content": "three"})
+    await outbox.done(claims)
+    [claim] = await outbox.claim(10)
+    assert (claim.memory_id, claim.generation) == (second, 2)
+    assert first != claim.memory_id
+
+
+async def test_who_was_late_has_it_looked_at_once_more(scopes: Scopes) -> None:
+    """What he wrote to the index may have come after what another one did there."""
+    outbox = Outbox(scopes)
+    await make(scopes)
+    late = await outbox.claim(10, lease=0)
+    other = await outbox.claim(10)
+    await outbox.done(other)
+    assert (await outbox.backlog()).size == 0
+    await outbox.done(late)
+    [again] = await outbox.claim(10)
+    assert again.memory_id == late[0].memory_id
+
+
+async def test_what_failed_is_tried_again_after_its_pause(scopes: Scopes) -> None:
+    outbox = Outbox(scopes)
+    await make(scopes)
+    claims = await outbox.claim(10)
+    await outbox.failed(claims, 3600)
+    assert await outbox.claim(10) == []
+    async with scopes.everyone() as connection:
+        await connection.execute("UPDATE outbox SET due = due - interval '1 h'")
+    assert [one.attempts for one in await outbox.claim(10)] == [2]
+
+
+async def test_marks_may_be_made_by_hand_and_of_what_has_gone(scopes: Scopes) -> None:
+    outbox, ghost = Outbox(scopes), uuid4()
+    await outbox.mark([(ghost, "ann", 7)])
+    await outbox.mark([])
+    assert [one.memory_id for one in await outbox.claim(10)] == [ghost]
+
+
+async def test_memories_without_a_vector_of_a_model_are_marked_a_few_at_a_time(
+    scopes: Scopes,
+) -> None:
+    outbox = Outbox(scopes)
+    for number in range(5):
+        await make(scopes, f"fact {number}")
+    await outbox.done(await outbox.claim(10))
+    assert [await outbox.mark_others("static/x/1", 3) for _ in range(3)] == [3, 2, 0]

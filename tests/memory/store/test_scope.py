@@ -1,0 +1,69 @@
+"""Whose rows a statement reaches, whatever it says."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from uaitools.memory.model import Draft
+from uaitools.memory.store.creating import Creating
+from uaitools.memory.store.scope import Scopes
+from uaitools.postgres.database import Database
+
+TABLES = ("memories", "versions", "embeddings", "outbox", "requests")
+
+
+async def test_a_statement_that_names_no_user_reaches_the_rows_of_one(scopes: Scopes) -> None:
+    creating = Creating(scopes)
+    for user in ("ann", "bob"):
+        await creating.create(Draft(user, f"I am {user}"), key="k")
+    async with scopes.of("ann") as connection:
+        for table in ("memories", "outbox", "requests"):
+            users = await connection.fetch(f"SELECT user_id FROM {table}")
+            assert [row["user_id"] for row in users] == ["ann"]
+        assert await connection.execute("DELETE FROM memories WHERE user_id = 'bob'") == "DELETE 0"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await connection.execute("UPDATE memories SET user_id = 'bob'")
+    async with scopes.everyone() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM memories") == 2
+
+
+async def test_without_a_scope_nothing_is_reached_and_nothing_written(database: Database) -> None:
+    connection = await database.service.connect()
+    try:
+        for table in TABLES:
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(
+                "INSERT INTO outbox (memory_id, user_id, generation)"
+                " VALUES (gen_random_uuid(), 'ann', 1)"
+            )
+    finally:
+        await connection.close()
+
+
+async def test_the_service_is_neither_owner_nor_superuser_and_policies_are_forced(
+    scopes: Scopes,
+) -> None:
+    async with scopes.everyone() as connection:
+        role = await connection.fetchrow(
+            "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        )
+        assert role is not None
+        assert tuple(role) == (False, False)
+        tables = await connection.fetch(
+            "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced,"
+            " relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AS foreign"
+            " FROM pg_class WHERE relname = ANY($1)",
+            list(TABLES),
+        )
+        assert {row["relname"] for row in tables} == set(TABLES)
+        assert all(row["forced"] and row["foreign"] for row in tables)
+
+
+async def test_a_scope_of_everyone_ends_with_its_connection(scopes: Scopes) -> None:
+    await Creating(scopes).create(Draft("ann", "I am ann"))
+    async with scopes.everyone() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM memories") == 1
+    async with scopes.of("bob") as connection:  # the same connection
+        assert await connection.fetchval("SELECT count(*) FROM memories") == 0

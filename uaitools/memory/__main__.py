@@ -1,0 +1,118 @@
+"""The program: `python -m uaitools.memory`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+
+from uaitools.auth.config import AuthConfig
+from uaitools.command import (
+    add_common_flags,
+    cannot_listen,
+    common_flags,
+    run_program,
+    unguarded,
+)
+from uaitools.config import ConfigError, Settings, load
+from uaitools.lifecycle import run, run_main
+from uaitools.memory.config import MemoryConfig
+from uaitools.memory.errors import SERVICE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, or bring the tables up to date; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    return run_program(options, SERVICE, _settings, _migrate if options.command else _serve)
+
+
+def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
+    """The configuration with what the command line adds. Raises ConfigError."""
+    settings = load(
+        {SERVICE: MemoryConfig, "auth": AuthConfig},
+        file=options.config,
+        environ=environ,
+        flags=common_flags(options, SERVICE),
+    )
+    listen = settings.of(MemoryConfig).listen
+    if problems := unguarded(options, SERVICE, listen, settings.of(AuthConfig)):
+        raise ConfigError(problems)
+    return settings
+
+
+def _serve(settings: Settings) -> int:
+    from uaitools.errors import ServiceError  # noqa: PLC0415 - 0.2 s that --check saves
+    from uaitools.memory.server import MemoryServer  # noqa: PLC0415
+    from uaitools.memory.service import MemoryService  # noqa: PLC0415
+    from uaitools.postgres.errors import SetupError  # noqa: PLC0415
+
+    common, config = settings.common, settings.of(MemoryConfig)
+
+    async def serve() -> None:
+        service = MemoryService(config, common.data_directory, common.database_url)
+        await run([MemoryServer(config, service, auth=settings.of(AuthConfig))])
+
+    try:
+        run_main(serve)
+    except (SetupError, ConfigError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except ServiceError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    except (OSError, UnicodeError) as error:
+        return cannot_listen(config.listen, error)
+    return 0
+
+
+def _migrate(settings: Settings) -> int:
+    from uaitools.errors import ServiceError  # noqa: PLC0415
+    from uaitools.memory.service import MIGRATIONS  # noqa: PLC0415
+    from uaitools.postgres.database import open_database  # noqa: PLC0415
+    from uaitools.postgres.errors import SetupError  # noqa: PLC0415
+
+    common = settings.common
+
+    async def migrate() -> None:
+        database = await open_database(common.database_url, common.data_directory, SERVICE)
+        try:
+            applied = await database.migrate(MIGRATIONS)
+        finally:
+            await database.close()
+        for one in applied:
+            sys.stdout.write(f"applied {one.name}\n")
+        if not applied:
+            sys.stdout.write("the tables are up to date\n")
+
+    try:
+        run_main(migrate)
+    except SetupError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except ServiceError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m uaitools.memory",
+        description="Memories of users, kept in PostgreSQL and found by meaning and by word.",
+        epilog="Flags override the environment (UAITOOLS_MEMORY__LISTEN=...), and it the file.\n"
+        "SIGTERM finishes what runs, at most 30 s.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    add_common_flags(
+        parser,
+        table=SERVICE,
+        listen="127.0.0.1:8017",
+        stores="where the embedded PostgreSQL is, unless DATABASE_URL names one",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("migrate", help="bring the tables of the database up to date, and exit")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""What goes over HTTP, as pydantic models: OpenAPI is made of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+class Memory(BaseModel):
+    """What is remembered of a user."""
+
+    id: UUID
+    user_id: str
+    type: str
+    content: str
+    tags: list[str]
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    access_count: int
+    pinned: bool
+    superseded: bool
+    version: int
+    agent_id: str | None
+    session_id: str | None
+    external_id: str | None
+    expires_at: datetime | None
+    supersedes: UUID | None
+
+
+class Memories(BaseModel):
+    """A page. next: the cursor of the next one, none after the last."""
+
+    memories: list[Memory]
+    next: str | None
+
+
+class Refused(BaseModel):
+    """Why one of several was not made."""
+
+    code: int
+    message: str
+
+
+class Made(BaseModel):
+    """What became of one of several: its memory, or why there is none."""
+
+    memory: Memory | None = None
+    created: bool = False
+    error: Refused | None = None
+
+
+class ManyMade(BaseModel):
+    """What became of several, in their order."""
+
+    results: list[Made]
+    created: int
+
+
+class Explained(BaseModel):
+    """The parts of a score, each 0 to 1. matched: what was found of the query.
+
+    In hybrid mode the score is (lexical + vector) / 2, times recency.
+    """
+
+    lexical: float
+    vector: float
+    recency: float
+    matched: list[str]
+
+
+class Result(Memory):
+    """A memory that was found, and how well it fits."""
+
+    score: float
+    explain: Explained | None = None
+
+
+class Results(BaseModel):
+    """What was found, best first. degraded: what could not be searched."""
+
+    results: list[Result]
+    mode: str
+    degraded: list[str]
+
+
+class Version(BaseModel):
+    """What a memory was until it was changed."""
+
+    version: int
+    changed: str
+    at: datetime
+    document: dict[str, Any]
+
+
+class History(BaseModel):
+    """What a memory was before, newest first."""
+
+    versions: list[Version]

@@ -1,0 +1,122 @@
+"""The types of fields that come over HTTP, and how JSON schema tells of them."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+
+from uaitools.auth.principal import valid_id
+
+CONTENT: Final = 65_536  # characters
+METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each value
+DEPTH: Final = 16  # of metadata
+TAGS: Final = 64
+_ID: Final = r"^[!-~]([ -~]{0,254}[!-~])?$"
+# PostgreSQL keeps no U+0000 in texts.
+_TEXT: Final = r"^[^\u0000]*$"
+_TELLING: Final = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+_WHOLE: Final = range(-(1 << 63), 1 << 63)
+_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+class Asked(BaseModel):
+    """What comes: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _user(text: str) -> str:
+    if not valid_id(text):
+        raise ValueError("is 1 to 256 printable ASCII characters, without blanks at its ends")
+    return text
+
+
+def _telling(text: str) -> str:
+    if not text.strip():
+        raise ValueError("has to say something")
+    return text
+
+
+def _moment(value: datetime) -> datetime:
+    """In UTC, which leaves no year that Python or PostgreSQL could not write."""
+    if not _EARLIEST <= value <= _LATEST:
+        raise ValueError("is a moment of the years 1 to 9999")
+    return value.astimezone(UTC)
+
+
+def _future(value: datetime) -> datetime:
+    if value <= datetime.now(UTC):
+        raise ValueError("is over; is the clock right?")
+    return value
+
+
+def _metadata(document: dict[str, Any]) -> dict[str, Any]:
+    if _weight(document, 1) > METADATA:
+        raise ValueError(f"has at most {METADATA} characters in all")
+    return document
+
+
+def _weight(value: Any, depth: int) -> int:
+    """How much JSON keeps of a value. Raises ValueError for what it cannot keep."""
+    if depth > DEPTH:
+        raise ValueError(f"values stand within each other at most {DEPTH} deep")
+    match value:
+        case dict():
+            return sum(
+                _weight(name, depth) + _weight(one, depth + 1) for name, one in value.items()
+            )
+        case list():
+            return sum(_weight(one, depth + 1) for one in value)
+        case str():
+            if "\0" in value:
+                raise ValueError("has a text with U+0000, which PostgreSQL cannot keep")
+            return len(value) + 1
+        case bool():
+            return 1
+        case int() if value not in _WHOLE:
+            raise ValueError("has a whole number of over 64 bits; send it as a text")
+        case float() if not math.isfinite(value):
+            raise ValueError("has a number that is none")
+    return 1
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+User = Annotated[str, AfterValidator(_user), WithJsonSchema({"type": "string", "pattern": _ID})]
+Content = Annotated[
+    str,
+    Field(min_length=1, max_length=CONTENT, pattern=_TEXT),
+    AfterValidator(_telling),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": CONTENT,
+            "pattern": _TELLING,
+        }
+    ),
+]
+Kind = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+Tag = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=TAGS)]
+Name = Annotated[str, Field(min_length=1, max_length=256, pattern=_TEXT)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
+Future = Annotated[Moment, AfterValidator(_future)]
+Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
+Cursor = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32}$")]

@@ -1,0 +1,160 @@
+"""Handlers of memories: one of them, several, and pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from aiohttp import hdrs, web
+
+from uaitools.errors import ServiceError
+from uaitools.memory.api import requests
+from uaitools.memory.api.callers import owner
+from uaitools.memory.api.documents import cursor, document, encoded, place
+from uaitools.memory.errors import SERVICE, BadRequest, Changed, Unknown
+from uaitools.memory.model import Draft, Memory
+from uaitools.memory.store.creating import Created, Outcome
+from uaitools.memory.wanted import Wanted
+from uaitools.rest import body, query
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
+
+KEY: Final = r"^[!-~]{1,255}$"  # of Idempotency-Key
+VERSION: Final = r'^"[1-9][0-9]{0,17}"$'  # of If-Match: what ETag said
+_KEY: Final = re.compile(KEY)
+_VERSION: Final = re.compile(VERSION)
+_JSON: Final = "application/json"
+
+
+class Handlers:
+    """What the service does with memories."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: MemoryService) -> None:
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"<Handlers {self._service!r}>"
+
+    async def create(self, request: web.Request) -> web.Response:
+        """POST of a memory: 201 when it is made, 200 when it is there."""
+        asked = await body(request, requests.NewMemory, SERVICE)
+        draft = _draft(owner(request, asked.user_id), asked)
+        created = await self._service.create(draft, _key(request))
+        # A request that is sent again gets what it got: its sender may look for 201.
+        known = created.outcome is Outcome.DUPLICATE
+        response = _answer(created.memory, status=200 if known else 201)
+        if created.outcome is Outcome.REPLAYED:
+            response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+    async def create_many(self, request: web.Request) -> bytes:
+        """POST of several memories, each of which is made or refused by itself."""
+        asked = await body(request, requests.NewMemories, SERVICE)
+        drafts = [_draft(owner(request, one.user_id), one) for one in asked.memories]
+        made = [await self._made(draft) for draft in drafts]
+        return encoded({"results": made, "created": sum(one["created"] for one in made)})
+
+    async def get(self, request: web.Request) -> web.Response:
+        """GET of a memory."""
+        asked = query(request, requests.Reading)
+        memory = await self._service.memories.get(owner(request, asked.user_id), _id(request))
+        if asked.touch:
+            self._service.touches.add((memory.id,))
+        return _answer(memory)
+
+    async def page(self, request: web.Request) -> bytes:
+        """GET of a page of memories."""
+        asked = query(request, requests.Listing)
+        wanted = Wanted(
+            types=asked.type,
+            all_tags=asked.tag,
+            **asked.model_dump(exclude={"user_id", "type", "tag", "cursor", "limit"}),
+        )
+        user = owner(request, asked.user_id)
+        found = await self._service.memories.page(user, wanted, place(asked.cursor), asked.limit)
+        return encoded(
+            {"memories": [document(one) for one in found.memories], "next": cursor(found.next)}
+        )
+
+    async def change(self, request: web.Request) -> web.Response:
+        """PATCH of a memory."""
+        whose = query(request, requests.Whose)
+        asked = await body(request, requests.Changes, SERVICE)
+        memory = await self._service.memories.change(
+            owner(request, whose.user_id), _id(request), _changes(asked), _expected(request)
+        )
+        self._service.following.notify()
+        return _answer(memory)
+
+    async def delete(self, request: web.Request) -> None:
+        """DELETE of a memory."""
+        whose = query(request, requests.Whose)
+        await self._service.memories.delete(owner(request, whose.user_id), _id(request))
+        self._service.following.notify()
+
+    async def history(self, request: web.Request) -> bytes:
+        """GET of what a memory was before."""
+        whose = query(request, requests.Whose)
+        versions = await self._service.memories.history(owner(request, whose.user_id), _id(request))
+        return encoded({"versions": versions})
+
+    async def _made(self, draft: Draft) -> dict[str, Any]:
+        try:
+            created: Created = await self._service.create(draft)
+        except ServiceError as error:
+            details: Sequence[Any] = error.details or ()
+            message = "; ".join(f"{one['field']}: {one['message']}" for one in details)
+            refused = {"code": error.code, "message": message or error.message}
+            return {"memory": None, "created": False, "error": refused}
+        new = created.outcome is Outcome.CREATED
+        return {"memory": document(created.memory), "created": new, "error": None}
+
+
+def _draft(user: str, asked: requests.NewMemory) -> Draft:
+    return Draft(**{**{name: getattr(asked, name) for name in _DRAFTED}, "user_id": user})
+
+
+_DRAFTED: Final = tuple(requests.NewMemory.model_fields)
+
+
+def _changes(asked: requests.Changes) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in asked.model_fields_set}
+
+
+def _id(request: web.Request) -> UUID:
+    """The id of the path; what is none is nobody's memory."""
+    try:
+        return UUID(request.match_info["id"])
+    except ValueError:
+        raise Unknown from None
+
+
+def _key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and _KEY.fullmatch(key) is None:
+        raise BadRequest("Idempotency-Key", "is 1 to 255 printable ASCII characters without blanks")
+    return key
+
+
+def _expected(request: web.Request) -> int | None:
+    """The version that the memory has to have."""
+    text = request.headers.get(hdrs.IF_MATCH)
+    if text is None or text == "*":
+        return None
+    if _VERSION.fullmatch(text) is None:
+        raise Changed("If-Match is no version of the memory; it is the ETag that GET has said")
+    return int(text[1:-1])
+
+
+def _answer(memory: Memory, *, status: int = 200) -> web.Response:
+    return web.Response(
+        body=encoded(document(memory)),
+        status=status,
+        content_type=_JSON,
+        headers={hdrs.ETAG: f'"{memory.version}"'},
+    )

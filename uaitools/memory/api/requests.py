@@ -1,0 +1,175 @@
+"""What comes over HTTP: bodies and queries, as pydantic models."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Final, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from uaitools.memory.api.fields import (
+    Asked,
+    Content,
+    Cursor,
+    Future,
+    Kind,
+    Limit,
+    Metadata,
+    Moment,
+    Name,
+    Tag,
+    Tags,
+    User,
+)
+from uaitools.memory.ranking import Mode
+
+Days = Annotated[float, Field(ge=0.001, le=36_500)]
+Part = Annotated[float, Field(ge=0, le=1)]
+
+
+class Whose(Asked):
+    """Whose memories a request is about: the caller's own unless a service names the user."""
+
+    user_id: User | None = None
+
+
+class NewMemory(Whose):
+    """A memory to be made.
+
+    external_id: a name of the caller's; the same one makes one memory. supersedes: the memory that
+    this one contradicts; both are kept, and only the newer one is found.
+    """
+
+    content: Content
+    type: Kind = "fact"
+    tags: Tags = ()
+    metadata: Metadata = Field(default_factory=dict)
+    agent_id: Name | None = None
+    session_id: Name | None = None
+    external_id: Name | None = None
+    expires_at: Future | None = None
+    pinned: bool = False
+    supersedes: UUID | None = None
+
+
+class NewMemories(Asked):
+    """Several, each of which is made or refused by itself."""
+
+    memories: Annotated[tuple[NewMemory, ...], Field(min_length=1, max_length=1000)]
+
+
+class NewNamedMemory(NewMemory):
+    """The same where no token says whose it is."""
+
+    user_id: User
+
+
+class NewNamedMemories(NewMemories):
+    """The same where no token says whose they are."""
+
+    memories: Annotated[tuple[NewNamedMemory, ...], Field(min_length=1, max_length=1000)]
+
+
+def naming(model: type[BaseModel]) -> type[BaseModel]:
+    """A model in which whoever asks has to name the user, for OpenAPI."""
+    if model is NewMemories:
+        return NewNamedMemories
+    if not issubclass(model, Whose):
+        return model
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, user_id=(User, ...))
+
+
+def _undefined(schema: dict[str, Any]) -> None:
+    """What is left out is kept: there is no default."""
+    schema.pop("default", None)
+
+
+_KEPT: Final[Any] = partial(Field, json_schema_extra=_undefined)
+
+
+class Changes(Asked):
+    """What is to be changed of a memory; null takes a field away that need not be there."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    content: Content = _KEPT(default="")
+    type: Kind = _KEPT(default="")
+    tags: Tags = _KEPT(default=())
+    metadata: Metadata = _KEPT(default_factory=dict)
+    agent_id: Name | None = None
+    session_id: Name | None = None
+    external_id: Name | None = None
+    expires_at: Future | None = None
+    pinned: bool = _KEPT(default=False)
+
+    @model_validator(mode="after")
+    def _there(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name a field to change")
+        return self
+
+
+class TagsWanted(Asked):
+    """Which tags memories have: some of `any`, all of `all`, and none of `none`."""
+
+    any: Tags = ()
+    all: Tags = ()
+    none: Tags = ()
+
+
+class Filter(Asked):
+    """Which memories are wanted; all that is given holds. Times: from, and before."""
+
+    type: Annotated[tuple[Kind, ...], Field(max_length=64)] = ()
+    tags: TagsWanted = TagsWanted()
+    metadata: dict[str, Any] | None = None
+    agent_id: Name | None = None
+    session_id: Name | None = None
+    pinned: bool | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    updated_after: Moment | None = None
+    updated_before: Moment | None = None
+    superseded: bool = False
+
+
+class Search(Whose):
+    """What is looked for, in words; "quoted words" have to stand side by side.
+
+    half_life_days: the age after which a memory counts for half. min_score: 0 to 1. touch: what is
+    found counts as read.
+    """
+
+    query: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\u0000]*$")]
+    limit: Limit = 10
+    mode: Mode = "hybrid"
+    filter: Filter = Filter()
+    min_score: Part = 0.0
+    half_life_days: Days | None = None
+    explain: bool = False
+    touch: bool = True
+
+
+class Listing(Whose):
+    """A page of memories, newest first. Of the tags all, of the types any."""
+
+    type: Annotated[tuple[Kind, ...], Field(max_length=64)] = ()
+    tag: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
+    agent_id: Name | None = None
+    session_id: Name | None = None
+    external_id: Name | None = None
+    pinned: bool | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    updated_after: Moment | None = None
+    updated_before: Moment | None = None
+    superseded: bool = False
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class Reading(Whose):
+    """One memory. touch: it counts as read."""
+
+    touch: bool = True

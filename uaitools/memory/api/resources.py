@@ -1,0 +1,75 @@
+"""The HTTP resources of the service: which handler answers what, and what OpenAPI says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from uaitools.memory.api import answers, requests
+from uaitools.memory.api.handlers import KEY, VERSION, Handlers
+from uaitools.memory.api.searching import SearchHandler
+from uaitools.memory.errors import SERVICE
+from uaitools.openapi import Described
+from uaitools.rest import Resource, serve
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
+
+_ONE: Final = "/memories/{id:[0-9A-Fa-f-]+}"  # no other name below /memories is one
+_IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
+
+
+def add_resources(app: web.Application, service: MemoryService, *, secured: bool) -> None:
+    """Add everything to an application. secured: OpenAPI says that a token is needed."""
+    described = Described("uaitools memory", "Memories of users, found again.", secured)
+    resources = _resources(Handlers(service), SearchHandler(service))
+    serve(app, SERVICE, resources if secured else map(_naming, resources), described)
+
+
+def _naming(resource: Resource) -> Resource:
+    """The same where no token says who asks: every request has to name the user."""
+    body = None if resource.body is None else requests.naming(resource.body)
+    query = None if resource.query is None else requests.naming(resource.query)
+    return replace(resource, body=body, query=query)
+
+
+def _resources(handlers: Handlers, searching: SearchHandler) -> Iterable[Resource]:
+    return (
+        Resource(
+            "POST", "/memories", handlers.create, "Remember something",
+            answers.Memory, requests.NewMemory, status=201, also=(200,), errors=(403, 404, 409),
+            headers={"Idempotency-Key": KEY},
+        ),
+        Resource(
+            "GET", "/memories", handlers.page, "A user's memories, newest first",
+            answers.Memories, query=requests.Listing, errors=(403,),
+        ),
+        Resource(
+            "POST", "/memories/batch", handlers.create_many, "Remember several things",
+            answers.ManyMade, requests.NewMemories, errors=(403,),
+        ),
+        Resource(
+            "POST", "/memories/search", searching.search, "Find memories",
+            answers.Results, requests.Search, errors=(403,),
+        ),
+        Resource(
+            "GET", _ONE, handlers.get, "One memory",
+            answers.Memory, query=requests.Reading, errors=(403, 404), patterns=_IDS,
+        ),
+        Resource(
+            "PATCH", _ONE, handlers.change, "Change a memory",
+            answers.Memory, requests.Changes, query=requests.Whose, errors=(403, 404, 409),
+            headers={"If-Match": VERSION}, patterns=_IDS,
+        ),
+        Resource(
+            "DELETE", _ONE, handlers.delete, "Delete a memory for good",
+            query=requests.Whose, status=204, errors=(403, 404), patterns=_IDS,
+        ),
+        Resource(
+            "GET", f"{_ONE}/history", handlers.history, "What a memory was before",
+            answers.History, query=requests.Whose, errors=(403, 404), patterns=_IDS,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""The handler of searches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from uaitools.memory.api import requests
+from uaitools.memory.api.callers import owner
+from uaitools.memory.api.documents import document, encoded
+from uaitools.memory.errors import SERVICE, BadRequest
+from uaitools.memory.filters import BadFilter
+from uaitools.memory.model import Memory
+from uaitools.memory.ranking import Candidate
+from uaitools.memory.searching import Asked
+from uaitools.memory.wanted import Wanted
+from uaitools.rest import body
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
+
+_DIGITS = 6  # of a score: what is beyond says nothing
+
+
+class SearchHandler:
+    """Answers searches."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: MemoryService) -> None:
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"<SearchHandler {self._service!r}>"
+
+    async def search(self, request: web.Request) -> bytes:
+        """POST of a search."""
+        asked = await body(request, requests.Search, SERVICE)
+        days = asked.half_life_days
+        search = Asked(
+            asked.query,
+            limit=asked.limit,
+            mode=asked.mode,
+            wanted=_wanted(asked.filter),
+            min_score=asked.min_score,
+            half_life=None if days is None else timedelta(days=days),
+        )
+        try:
+            found = await self._service.searching.search(owner(request, asked.user_id), search)
+        except BadFilter as error:
+            raise BadRequest("filter.metadata", str(error)) from error
+        if asked.touch:
+            self._service.touches.add(memory.id for memory, _ in found.results)
+        results = [_result(*one, explain=asked.explain) for one in found.results]
+        return encoded({"results": results, "mode": asked.mode, "degraded": found.degraded})
+
+
+def _wanted(asked: requests.Filter) -> Wanted:
+    same = asked.model_dump(exclude={"type", "tags", "metadata"})
+    return Wanted(
+        types=asked.type,
+        any_tags=asked.tags.any,
+        all_tags=asked.tags.all,
+        no_tags=asked.tags.none,
+        metadata=asked.metadata,
+        **same,
+    )
+
+
+def _result(memory: Memory, candidate: Candidate, *, explain: bool) -> dict[str, Any]:
+    result = {**document(memory), "score": round(candidate.score, _DIGITS)}
+    if explain:
+        result["explain"] = {
+            "lexical": round(candidate.lexical, _DIGITS),
+            "vector": round(candidate.vector, _DIGITS),
+            "recency": round(candidate.recency, _DIGITS),
+            "matched": candidate.matched,
+        }
+    return result

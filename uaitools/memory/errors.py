@@ -1,0 +1,49 @@
+"""Why memories cannot be had or kept as asked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from uaitools.errors import ServiceError
+
+SERVICE: Final = "memory"
+
+
+class Unknown(ServiceError):
+    """There is no such memory in the caller's scope (404). A foreign one is told alike."""
+
+    def __init__(self, which: str = "that id") -> None:
+        message = f"there is no memory with {which}; GET /memories lists yours"
+        super().__init__(404, message, SERVICE)
+
+
+class Deleted(ServiceError):
+    """The id is one of a memory that was deleted for good (410)."""
+
+    def __init__(self) -> None:
+        message = "a memory with that id was deleted, and its id cannot be used again; leave it out"
+        super().__init__(410, message, SERVICE)
+
+
+class Changed(ServiceError):
+    """A memory is not what the caller thinks it is (409)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(409, message, SERVICE)
+
+
+class BadRequest(ServiceError):
+    """What was asked cannot be done whatever there is (422). field: of the body or the query."""
+
+    def __init__(self, field: str, message: str) -> None:
+        details = [{"field": field, "message": message}]
+        super().__init__(422, "the request has invalid fields", SERVICE, details=details)
+
+
+class Crowded(ServiceError):
+    """Others change the same memories at the same time, again and again (503)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503, "others change the same memory now; try again", SERVICE, retry_after=1
+        )

@@ -1,0 +1,36 @@
+"""The memory service's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from uaitools.metrics import Family, Sample
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
+
+_SEARCHES: Final = Family("memory_searches_total", "counter", "Searches.")
+_DEGRADED: Final = Family(
+    "memory_searches_degraded_total", "counter", "Searches without what was to be searched."
+)
+_FOLLOWED: Final = Family("memory_followed_total", "counter", "Memories that the index followed.")
+_FAILING: Final = Family(
+    "memory_index_failing",
+    "gauge",
+    "Whether the index could not follow at the last attempt.",
+    "max",
+)
+_EXPIRED: Final = Family("memory_expired_total", "counter", "Expired memories that were removed.")
+_DROPPED: Final = Family("memory_reads_dropped_total", "counter", "Reads that were not counted.")
+
+
+def samples(service: MemoryService) -> Iterator[Sample]:
+    """Everything that the service counts."""
+    yield Sample(_SEARCHES, (), service.searching.searches)
+    yield Sample(_DEGRADED, (), service.searching.degraded)
+    yield Sample(_FOLLOWED, (), service.following.followed)
+    yield Sample(_FAILING, (), float(service.following.failing))
+    yield Sample(_EXPIRED, (), service.upkeep.expired)
+    yield Sample(_DROPPED, (), service.touches.dropped)
+    yield from service.pool.samples()

@@ -1,0 +1,116 @@
+"""A search, from the words that are asked to the memories that are found.
+
+What is found by words and by meaning are only names: the memories are read again from the
+database, in the caller's scope and under the same conditions, so that no index can show what is
+gone or another user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from uaitools import log
+from uaitools.memory.analysis.query import Query, query
+from uaitools.memory.embed.errors import EmbedderAway
+from uaitools.memory.embed.port import Embedder
+from uaitools.memory.index.errors import IndexAway
+from uaitools.memory.index.port import VectorIndex
+from uaitools.memory.model import Memory
+from uaitools.memory.ranking import Candidate, Mode, aged, fused
+from uaitools.memory.store.lexical import Lexical
+from uaitools.memory.store.memories import Memories
+from uaitools.memory.wanted import Wanted
+
+DEPTH: Final = 50  # candidates of each list at least; three times as many as are asked for
+NARROW: Final = 10_000  # memories among which meaning is looked for; among more it is of all
+_WIDE: Final = 1_000  # candidates then, because most may not be wanted
+
+_log = log.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search. half_life: of a memory's score; None where its age does not matter."""
+
+    text: str
+    limit: int = 10
+    mode: Mode = "hybrid"
+    wanted: Wanted = field(default_factory=Wanted)
+    min_score: float = 0.0
+    half_life: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found, best first. degraded: what could not be searched."""
+
+    results: Sequence[tuple[Memory, Candidate]]
+    degraded: Sequence[str]
+
+
+class Searching:
+    """Searches of a service's memories. searches, degraded: how many there were."""
+
+    def __init__(
+        self, memories: Memories, lexical: Lexical, embedder: Embedder, index: VectorIndex
+    ) -> None:
+        self.searches = self.degraded = 0
+        self._memories = memories
+        self._lexical = lexical
+        self._embedder = embedder
+        self._index = index
+
+    def __repr__(self) -> str:
+        return f"<Searching {self._index!r} searches={self.searches}>"
+
+    async def search(self, user: str, asked: Asked) -> Found:
+        """The best of a user's memories. Raises BadFilter, and ServiceError without a database."""
+        self.searches += 1
+        depth = max(DEPTH, 3 * asked.limit)
+        parsed = query(asked.text)
+        mode, degraded = asked.mode, []
+        by_meaning: Mapping[UUID, float] = {}
+        if mode != "lexical":
+            try:
+                by_meaning = await self._meant(user, parsed, asked, depth)
+            except (EmbedderAway, IndexAway) as error:
+                _log.warning("search without vectors", reason=str(error))
+                mode, degraded = "lexical", ["vector"]
+                self.degraded += 1
+        by_words: dict[UUID, tuple[float, Sequence[str]]] = {}
+        if mode != "vector" and parsed:
+            matches = await self._lexical.search(user, parsed, asked.wanted, depth)
+            by_words = {one.id: (one.score, one.matched) for one in matches}
+        candidates = fused(by_words, by_meaning, mode)
+        return Found(await self._read(user, asked, parsed, candidates), degraded)
+
+    async def _meant(
+        self, user: str, parsed: Query, asked: Asked, depth: int
+    ) -> Mapping[UUID, float]:
+        """Cosines of what is near in meaning, by id. Raises EmbedderAway and IndexAway."""
+        [vector] = await self._embedder.embed([asked.text])
+        among = None
+        if asked.wanted.narrow or parsed.phrases:
+            names = await self._memories.names(user, asked.wanted, parsed.required, NARROW + 1)
+            if len(names) <= NARROW:
+                among = names
+            else:
+                depth = _WIDE
+        hits = await self._index.search(user, vector, depth, among)
+        return {one.id: one.score for one in hits}
+
+    async def _read(
+        self, user: str, asked: Asked, parsed: Query, candidates: Sequence[Candidate]
+    ) -> list[tuple[Memory, Candidate]]:
+        names = [one.id for one in candidates]
+        rows = await self._memories.chosen(user, asked.wanted, parsed.required, names)
+        created = {name: memory.created_at for name, memory in rows.items()}
+        there = [one for one in candidates if one.id in rows]
+        best = aged(there, created, datetime.now(UTC), asked.half_life)
+        return [
+            (rows[one.id], one) for one in best if one.score > 0 and one.score >= asked.min_score
+        ][: asked.limit]

@@ -1,0 +1,130 @@
+"""The memory service: its parts, put together, begun and ended in their order."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from uaitools.memory.analysis.stems import stem
+from uaitools.memory.config import MemoryConfig
+from uaitools.memory.embed.catalogue import embedder
+from uaitools.memory.embed.port import Embedder
+from uaitools.memory.errors import SERVICE
+from uaitools.memory.following import Following
+from uaitools.memory.index.catalogue import index_for
+from uaitools.memory.index.port import VectorIndex
+from uaitools.memory.model import Draft
+from uaitools.memory.searching import Searching
+from uaitools.memory.store.creating import Created, Creating
+from uaitools.memory.store.embeddings import Embeddings
+from uaitools.memory.store.lexical import Lexical
+from uaitools.memory.store.memories import Memories
+from uaitools.memory.store.outbox import Outbox
+from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statistics import Statistics
+from uaitools.memory.touches import Touches
+from uaitools.memory.upkeep import Upkeep
+from uaitools.postgres.database import Database, open_database
+from uaitools.postgres.pool import Pool
+
+MIGRATIONS = "uaitools.memory.store.migrations"
+
+
+class _Words:
+    """How usual words are, for embedders: these know no stems."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def probability(self, term: str) -> float | None:
+        """See embed.statistics.Frequencies."""
+        return self._statistics.probability(stem(term.casefold()))
+
+
+class MemoryService:
+    """Everything but HTTP. A start that fails ends what had begun.
+
+    database: an open one, with its tables; without it one is opened, by `url` or below `data_dir`.
+    """
+
+    pool: Pool
+    memories: Memories
+    creating: Creating
+    searching: Searching
+    outbox: Outbox
+    following: Following
+    touches: Touches
+    upkeep: Upkeep
+    embedder: Embedder
+    index: VectorIndex
+
+    def __init__(
+        self,
+        config: MemoryConfig,
+        data_dir: Path,
+        url: str | None = None,
+        *,
+        database: Database | None = None,
+    ) -> None:
+        self._config = config
+        self._data_dir = data_dir
+        self._url = url
+        self._database = database
+        self._stack = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<MemoryService {self._database!r}>"
+
+    async def start(self) -> None:
+        """Open the database and bring its tables up to date, then begin.
+
+        Raises SetupError, DatabaseAway, ConfigError and IndexUnavailable.
+        """
+        async with AsyncExitStack() as stack:
+            database = self._database
+            if database is None:
+                database = await open_database(self._url, self._data_dir, SERVICE)
+                stack.push_async_callback(database.close)
+                await database.migrate(MIGRATIONS)
+            self.pool = Pool(database.service, self._config.pool.settings, name=SERVICE)
+            await self.pool.start()
+            stack.push_async_callback(self.pool.stop)
+            await self._assemble(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Release everything."""
+        await self._stack.aclose()
+
+    async def create(self, draft: Draft, key: str | None = None) -> Created:
+        """See Creating.create; the index hears of it."""
+        created = await self.creating.create(draft, key)
+        self.following.notify()
+        return created
+
+    async def _assemble(self, stack: AsyncExitStack) -> None:
+        scopes = Scopes(self.pool)
+        statistics = Statistics(scopes)
+        self.memories, self.creating = Memories(scopes), Creating(scopes)
+        self.outbox = Outbox(scopes)
+        self.embedder = embedder(self._config.embed, _Words(statistics))
+        await self.embedder.start()
+        stack.push_async_callback(self.embedder.stop)
+        model = self.embedder.model
+        embeddings = Embeddings(scopes, str(model))
+        self.index = index_for(
+            self._config.index, str(model), model.dimension, source=embeddings, pool=self.pool
+        )
+        await self.index.start()
+        stack.push_async_callback(self.index.stop)
+        self.searching = Searching(
+            self.memories, Lexical(scopes, statistics), self.embedder, self.index
+        )
+        self.following = Following(self.outbox, embeddings, self.embedder, self.index)
+        self.touches, self.upkeep = (
+            Touches(scopes),
+            Upkeep(self.memories, self.creating, statistics),
+        )
+        for part in (self.upkeep, self.touches, self.following):
+            await part.start()
+            stack.push_async_callback(part.stop)

@@ -1,0 +1,197 @@
+"""How a memory comes to be: once, however often it is sent.
+
+Three things make two requests the same: a key of the client's, an `external_id`, and the same
+content. The database's unique indexes decide, so that requests which come at the same time leave
+one row as well.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+import orjson
+from asyncpg import Record
+
+from uaitools.memory.errors import BadRequest, Changed, Crowded, Unknown
+from uaitools.memory.model import Draft, Memory
+from uaitools.memory.store.conditions import LIVE
+from uaitools.memory.store.rows import COLUMNS, memory_of, written
+from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statements import marked, removed
+
+if TYPE_CHECKING:
+    from uaitools.postgres.access import Connection
+
+_ATTEMPTS: Final = 5  # each fails only when somebody removes what stood in the way meanwhile
+_FIELDS: Final = tuple(written(Draft("", "")))
+_KINDS: Final = {
+    "words": "text::tsvector",
+    "metadata": "text::jsonb",
+    "expires_at": "timestamptz",
+    "supersedes": "uuid",
+}
+_VALUES: Final = ", ".join(
+    f"${at}::{_KINDS[name]}" if name in _KINDS else f"${at}" for at, name in enumerate(_FIELDS, 2)
+)
+_INSERT: Final = f"""
+    WITH made AS (
+        INSERT INTO memories (id, created_at, updated_at, {", ".join(_FIELDS)})
+        VALUES ($1, now(), now(), {_VALUES})
+        ON CONFLICT DO NOTHING
+        RETURNING {COLUMNS}, generation
+    ),
+    marks AS ({marked("made")})
+    SELECT {COLUMNS} FROM made
+"""
+_STANDING: Final = f"""
+    SELECT {COLUMNS}, {LIVE} AS live, twin FROM memories
+    WHERE user_id = $1 AND (external_id = $2 OR twin = $3)
+    ORDER BY (external_id = $2) IS TRUE DESC
+    LIMIT 1
+"""
+_SUPERSEDE: Final = f"""
+    UPDATE memories SET superseded = true, twin = NULL, version = version + 1, updated_at = now()
+    WHERE user_id = $1 AND id = $2 AND {LIVE} AND NOT superseded
+"""
+_REMOVE: Final = removed(f"user_id = $1 AND id = $2 AND NOT {LIVE}")
+
+
+class Outcome(enum.Enum):
+    """Whether a memory was made, and if not, by what it was known."""
+
+    CREATED = "created"
+    REPLAYED = "replayed"  # the key
+    DUPLICATE = "duplicate"  # external_id, or the content
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A memory that is there now, and whether it was before."""
+
+    memory: Memory
+    outcome: Outcome
+
+
+class Creating:
+    """Makes memories."""
+
+    __slots__ = ("_scopes",)
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    def __repr__(self) -> str:
+        return f"<Creating {self._scopes!r}>"
+
+    async def create(self, draft: Draft, key: str | None = None) -> Created:
+        """Make a memory, unless it is there. key: equal for one request that is sent again.
+
+        Raises BadRequest, Changed, Unknown, and ServiceError where the database is away.
+        """
+        if key is None and draft.supersedes is None:  # then one statement does it
+            async with self._scopes.of(draft.user_id) as connection:
+                return await _made(connection, uuid4(), draft)
+        async with self._scopes.writing(draft.user_id) as connection:
+            name = uuid4()
+            if key is not None:
+                known = await _claim(connection, draft, key, name)
+                if known is not None:
+                    return known
+            await _supersede(connection, draft)
+            created = await _made(connection, name, draft)
+            if key is not None and created.memory.id != name:
+                await connection.execute(
+                    "UPDATE requests SET memory_id = $3 WHERE user_id = $1 AND key = $2",
+                    draft.user_id,
+                    key,
+                    created.memory.id,
+                )
+            return created
+
+    async def forget_keys(self, age: timedelta) -> None:
+        """Forget the keys of requests that are older."""
+        async with self._scopes.everyone() as connection:
+            await connection.execute("DELETE FROM requests WHERE at < now() - $1::interval", age)
+
+
+async def _made(connection: Connection, name: UUID, draft: Draft) -> Created:
+    values = written(draft)
+    for _ in range(_ATTEMPTS):
+        row = await connection.fetchrow(_INSERT, name, *(values[one] for one in _FIELDS))
+        if row is not None:
+            return Created(memory_of(row), Outcome.CREATED)
+        standing = await connection.fetchrow(
+            _STANDING, draft.user_id, draft.external_id, draft.twin
+        )
+        if standing is None:
+            continue
+        if standing["live"]:
+            return _same(standing, draft)
+        await connection.fetchval(_REMOVE, draft.user_id, standing["id"])
+    raise Crowded
+
+
+def _same(standing: Record, draft: Draft) -> Created:
+    """What was sent before. Raises Changed when it says something else."""
+    memory = memory_of(standing)
+    if memory.twin != draft.twin:
+        raise Changed(
+            f"external_id {draft.external_id!r} is that of memory {memory.id}, which says"
+            " something else; change that one with PATCH, or take another external_id"
+        )
+    return Created(memory, Outcome.DUPLICATE)
+
+
+async def _supersede(connection: Connection, draft: Draft) -> None:
+    if draft.supersedes is None:
+        return
+    row: Any = await connection.fetchrow(
+        f"SELECT twin FROM memories WHERE user_id = $1 AND id = $2 AND {LIVE}",
+        draft.user_id,
+        draft.supersedes,
+    )
+    if row is None:
+        raise Unknown("the id of `supersedes`")
+    if row["twin"] == draft.twin:
+        raise BadRequest("supersedes", "that memory says the same: there is nothing to supersede")
+    await connection.execute(_SUPERSEDE, draft.user_id, draft.supersedes)
+
+
+async def _claim(connection: Connection, draft: Draft, key: str, name: UUID) -> Created | None:
+    """Take a key for a new memory, or find what it has made. Raises Changed."""
+    digest = _digest(draft)
+    taken = await connection.fetchval(
+        "INSERT INTO requests (user_id, key, digest, memory_id) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT DO NOTHING RETURNING true",
+        draft.user_id,
+        key,
+        digest,
+        name,
+    )
+    if taken:
+        return None
+    earlier = await connection.fetchrow(
+        "SELECT digest, memory_id FROM requests WHERE user_id = $1 AND key = $2",
+        draft.user_id,
+        key,
+    )
+    if earlier is None or earlier["digest"] != digest:
+        raise Changed("Idempotency-Key: another request had this key; take a new one")
+    row = await connection.fetchrow(
+        f"SELECT {COLUMNS} FROM memories WHERE user_id = $1 AND id = $2 AND {LIVE}",
+        draft.user_id,
+        earlier["memory_id"],
+    )
+    if row is None:
+        raise Changed("the memory that this request has made was deleted; take a new key")
+    return Created(memory_of(row), Outcome.REPLAYED)
+
+
+def _digest(draft: Draft) -> bytes:
+    """Equal for what asks for the same."""
+    return sha256(orjson.dumps(draft, default=str, option=orjson.OPT_SORT_KEYS)).digest()

@@ -1,0 +1,103 @@
+"""The vectors of memories, in the database: what every index is made of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from uaitools.memory.index.port import Held
+from uaitools.memory.store.scope import Scopes
+
+PAGE: Final = 1000  # rows
+
+_KEEP: Final = """
+    INSERT INTO embeddings (memory_id, user_id, model, generation, vector)
+    SELECT memories.id, memories.user_id, $1, made.generation, made.vector
+    FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]) AS made (id, generation, vector)
+    JOIN memories ON memories.id = made.id AND memories.generation = made.generation
+    FOR KEY SHARE OF memories
+    ON CONFLICT (memory_id) DO UPDATE SET
+        model = excluded.model, generation = excluded.generation, vector = excluded.vector
+"""
+_LOAD: Final = """
+    SELECT memory_id, generation, vector FROM embeddings
+    WHERE user_id = $1 AND model = $2 AND memory_id > $3
+    ORDER BY memory_id LIMIT $4
+"""
+_HELD: Final = """
+    SELECT memory_id, user_id, generation FROM embeddings
+    WHERE model = $1 AND memory_id > $2 AND ($4::text IS NULL OR user_id = $4)
+    ORDER BY memory_id LIMIT $3
+"""
+_FIRST: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is to be embedded: a memory as its row is now."""
+
+    id: UUID
+    user_id: str
+    generation: int
+    content: str
+    vector: bytes | None  # where it has been made already
+
+
+class Embeddings:
+    """Vectors of one model: `index.local.VectorSource`. model: see EmbeddingModel."""
+
+    __slots__ = ("_model", "_scopes")
+
+    def __init__(self, scopes: Scopes, model: str) -> None:
+        self._scopes = scopes
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"<Embeddings {self._model}>"
+
+    async def contents(self, names: Sequence[UUID]) -> list[Content]:
+        """What is to be embedded of some memories; those that are gone are not in it."""
+        async with self._scopes.everyone() as connection:
+            rows = await connection.fetch(
+                "SELECT id, memories.user_id, memories.generation, content, vector FROM memories"
+                " LEFT JOIN embeddings ON memory_id = id AND model = $2"
+                " AND embeddings.generation = memories.generation"
+                " WHERE id = ANY($1::uuid[])",
+                names,
+                self._model,
+            )
+        return [Content(**dict(row)) for row in rows]
+
+    async def keep(self, made: Sequence[tuple[UUID, int, bytes]]) -> None:
+        """Keep vectors by id and generation, except of what has changed or gone meanwhile."""
+        if not made:
+            return
+        columns = [list(column) for column in zip(*made, strict=True)]
+        async with self._scopes.everyone() as connection:
+            await connection.execute(_KEEP, self._model, *columns)
+
+    async def load(self, user: str) -> AsyncIterator[tuple[UUID, int, bytes]]:
+        """All vectors of a user, in pages."""
+        after = _FIRST
+        while True:
+            async with self._scopes.of(user) as connection:
+                rows = await connection.fetch(_LOAD, user, self._model, after, PAGE)
+            for row in rows:
+                yield row["memory_id"], row["generation"], row["vector"]
+            if len(rows) < PAGE:
+                return
+            after = rows[-1]["memory_id"]
+
+    async def held(self, user: str | None) -> AsyncIterator[Held]:
+        """Which vectors there are, of a user or of all, in pages."""
+        after = _FIRST
+        while True:
+            async with self._scopes.everyone() as connection:
+                rows = await connection.fetch(_HELD, self._model, after, PAGE, user)
+            for row in rows:
+                yield Held(row["memory_id"], row["user_id"], row["generation"])
+            if len(rows) < PAGE:
+                return
+            after = rows[-1]["memory_id"]

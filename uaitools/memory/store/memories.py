@@ -1,0 +1,237 @@
+"""Memories one by one and page by page: read, changed, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import orjson
+from asyncpg import Record, UniqueViolationError
+
+from uaitools.memory.errors import Changed, Unknown
+from uaitools.memory.model import Memory
+from uaitools.memory.store.conditions import LIVE, conditions
+from uaitools.memory.store.rows import COLUMNS, memory_of, written
+from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.sql import Parameters
+from uaitools.memory.store.statements import buried, marked, removed
+from uaitools.memory.wanted import Wanted
+
+if TYPE_CHECKING:
+    from uaitools.postgres.access import Connection
+
+VERSIONS: Final = 100  # that are kept of a memory; the oldest ones go
+_MINE: Final = f"user_id = $1 AND id = $2 AND {LIVE}"
+_GET: Final = f"SELECT {COLUMNS} FROM memories WHERE {_MINE}"
+_BURY: Final = buried(_MINE)
+_EXPIRED: Final = removed(
+    f"id IN (SELECT id FROM memories WHERE NOT {LIVE} LIMIT $1 FOR UPDATE SKIP LOCKED)"
+)
+_KEEP: Final = f"""
+    INSERT INTO versions (memory_id, user_id, version, changed, at, document)
+    SELECT id, user_id, version, $3, updated_at, $4::text::jsonb FROM memories WHERE {_MINE}
+"""
+_FORGET: Final = "DELETE FROM versions WHERE user_id = $1 AND memory_id = $2 AND version <= $3"
+_UPDATE: Final = f"""
+    WITH now_so AS (
+        UPDATE memories SET type = $3, content = $4, tags = $5, metadata = $6::text::jsonb,
+            agent_id = $7, session_id = $8, external_id = $9, expires_at = $10, pinned = $11,
+            twin = CASE WHEN superseded THEN NULL ELSE $12::bytea END,
+            words = $13::text::tsvector, length = $14, analysis = $15,
+            generation = generation + (content <> $4)::int,
+            version = version + 1, updated_at = now()
+        WHERE {_MINE}
+        RETURNING {COLUMNS}, generation
+    ),
+    changed AS (SELECT * FROM now_so WHERE $16),
+    marks AS ({marked("changed")})
+    SELECT {COLUMNS} FROM now_so
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended."""
+
+    created_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some memories, newest first; `next` where there are more."""
+
+    memories: Sequence[Memory]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a memory was until it was changed. document: its fields then."""
+
+    version: int
+    changed: str
+    at: datetime
+    document: Mapping[str, Any]
+
+
+class Memories:
+    """The memories of each user."""
+
+    __slots__ = ("_scopes",)
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    def __repr__(self) -> str:
+        return f"<Memories {self._scopes!r}>"
+
+    async def get(self, user: str, name: UUID) -> Memory:
+        """One memory. Raises Unknown, whoever's it is."""
+        async with self._scopes.of(user) as connection:
+            return _found(await connection.fetchrow(_GET, user, name))
+
+    async def chosen(
+        self, user: str, wanted: Wanted, required: str | None, names: Sequence[UUID]
+    ) -> dict[UUID, Memory]:
+        """Those of some memories that there are, and are wanted. required: see `names`."""
+        parameters = Parameters()
+        where = _where(user, wanted, required, parameters)
+        where += f" AND id = ANY({parameters.add(names, 'uuid[]')})"
+        async with self._scopes.of(user) as connection:
+            rows = await connection.fetch(
+                f"SELECT {COLUMNS} FROM memories WHERE {where}", *parameters.values
+            )
+        return {row["id"]: memory_of(row) for row in rows}
+
+    async def names(self, user: str, wanted: Wanted, required: str | None, most: int) -> list[UUID]:
+        """Which memories are wanted, in no order. required: a tsquery that has to fit them."""
+        parameters = Parameters()
+        where = _where(user, wanted, required, parameters)
+        limit = parameters.add(most, "bigint")
+        async with self._scopes.of(user) as connection:
+            rows = await connection.fetch(
+                f"SELECT id FROM memories WHERE {where} LIMIT {limit}", *parameters.values
+            )
+        return [row["id"] for row in rows]
+
+    async def page(self, user: str, wanted: Wanted, after: Place | None, limit: int) -> Page:
+        """The next memories that are wanted. Raises BadFilter."""
+        parameters = Parameters()
+        where = conditions(user, wanted, parameters)
+        if after is not None:
+            moment = parameters.add(after.created_at, "timestamptz")
+            where += f" AND (created_at, id) < ({moment}, {parameters.add(after.id, 'uuid')})"
+        most = parameters.add(limit + 1, "bigint")
+        async with self._scopes.of(user) as connection:
+            rows = await connection.fetch(
+                f"SELECT {COLUMNS} FROM memories WHERE {where}"
+                f" ORDER BY created_at DESC, id DESC LIMIT {most}",
+                *parameters.values,
+            )
+        found = [memory_of(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Page(found, Place(found[-1].created_at, found[-1].id) if more else None)
+
+    async def change(
+        self, user: str, name: UUID, changes: Mapping[str, Any], expected: int | None = None
+    ) -> Memory:
+        """Change fields of a memory, by their names in Draft. expected: the version it has.
+
+        Raises Unknown, and Changed when it has another version or says what another one says.
+        """
+        async with self._scopes.writing(user) as connection:
+            before = _found(await connection.fetchrow(f"{_GET} FOR UPDATE", user, name))
+            if expected is not None and before.version != expected:
+                raise Changed(f"the memory has version {before.version} now; read it again")
+            after = replace(before, **changes)
+            if after == before:
+                return before
+            await connection.execute(_KEEP, user, name, _names(changes), _document(before))
+            await connection.execute(_FORGET, user, name, before.version - VERSIONS)
+            try:
+                return await _update(connection, before, after)
+            except UniqueViolationError as error:
+                which = "external_id" if "external" in str(error) else "content"
+                message = f"{which}: another memory has the same; change or delete that one"
+                raise Changed(message) from error
+
+    async def delete(self, user: str, name: UUID) -> None:
+        """Remove a memory for good. Raises Unknown."""
+        async with self._scopes.of(user) as connection:
+            if not await connection.fetchval(_BURY, user, name):
+                raise Unknown
+
+    async def remove_expired(self, most: int) -> int:
+        """Remove expired memories of all users; how many there were."""
+        async with self._scopes.everyone() as connection:
+            count: int = await connection.fetchval(_EXPIRED, most)
+        return count
+
+    async def history(self, user: str, name: UUID) -> list[Version]:
+        """What a memory was before, newest first. Raises Unknown."""
+        async with self._scopes.of(user) as connection:
+            _found(await connection.fetchrow(_GET, user, name))
+            rows = await connection.fetch(
+                "SELECT version, changed, at, document FROM versions"
+                " WHERE user_id = $1 AND memory_id = $2 ORDER BY version DESC",
+                user,
+                name,
+            )
+        return [Version(**dict(row)) for row in rows]
+
+
+def _where(user: str, wanted: Wanted, required: str | None, parameters: Parameters) -> str:
+    where = conditions(user, wanted, parameters)
+    if required is not None:
+        where += f" AND words @@ {parameters.add(required, 'text')}::tsquery"
+    return where
+
+
+def _found(row: Record | None) -> Memory:
+    if row is None:
+        raise Unknown
+    return memory_of(row)
+
+
+async def _update(connection: Connection, before: Memory, after: Memory) -> Memory:
+    values = written(after)
+    row = await connection.fetchrow(
+        _UPDATE,
+        before.user_id,
+        before.id,
+        *(values[name] for name in _CHANGEABLE),
+        after.content != before.content,
+    )
+    return _found(row)
+
+
+_CHANGEABLE: Final = (
+    "type",
+    "content",
+    "tags",
+    "metadata",
+    "agent_id",
+    "session_id",
+    "external_id",
+    "expires_at",
+    "pinned",
+    "twin",
+    "words",
+    "length",
+    "analysis",
+)
+
+
+def _names(changes: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(changes))
+
+
+def _document(memory: Memory) -> str:
+    """The fields that a change may change."""
+    fields = ("type", "content", "tags", "metadata", "agent_id", "session_id", "external_id")
+    document = {name: getattr(memory, name) for name in (*fields, "expires_at", "pinned")}
+    return orjson.dumps(document).decode()

@@ -1,0 +1,109 @@
+-- The truth: what users' memories are. Everything else (vectors in an index, copies in a cache) is
+-- made of this, and can be made again.
+--
+-- No extension is used. What is ordered for others to see is ordered by code points.
+
+CREATE TABLE memories (
+    id           uuid PRIMARY KEY,
+    user_id      text COLLATE "C" NOT NULL,
+    type         text COLLATE "C" NOT NULL,
+    content      text NOT NULL,
+    tags         text[] NOT NULL,
+    metadata     jsonb NOT NULL,
+    agent_id     text COLLATE "C",
+    session_id   text COLLATE "C",
+    external_id  text COLLATE "C",
+    created_at   timestamptz NOT NULL,
+    updated_at   timestamptz NOT NULL,
+    expires_at   timestamptz,
+    pinned       boolean NOT NULL,
+    supersedes   uuid,
+    superseded   boolean NOT NULL DEFAULT false,
+    access_count bigint NOT NULL DEFAULT 0,
+    accessed_at  timestamptz,
+    version      bigint NOT NULL DEFAULT 1,
+    -- How often the content was changed: what is made of it says of which generation.
+    generation   bigint NOT NULL DEFAULT 1,
+    -- Of the content and whose it is: nobody has two that are the same. NULL when it was superseded.
+    twin         bytea,
+    -- What it is found by: see uaitools.memory.analysis, whose version `analysis` is.
+    words        tsvector NOT NULL,
+    length       integer NOT NULL,
+    analysis     smallint NOT NULL
+) WITH (fillfactor = 90);  -- counting accesses rewrites rows in their place
+
+-- Search reads the rows of one user: an index over words could not be used beneath row-level
+-- security, because matching is no leakproof operator.
+CREATE INDEX memories_of_user ON memories (user_id, created_at DESC, id DESC);
+CREATE UNIQUE INDEX memories_twin ON memories (user_id, twin) WHERE twin IS NOT NULL;
+CREATE UNIQUE INDEX memories_external ON memories (user_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX memories_superseded ON memories (user_id, supersedes) WHERE supersedes IS NOT NULL;
+CREATE INDEX memories_expiring ON memories (expires_at) WHERE expires_at IS NOT NULL;
+
+-- What memories were before they were changed.
+CREATE TABLE versions (
+    memory_id uuid NOT NULL REFERENCES memories ON DELETE CASCADE,
+    user_id   text COLLATE "C" NOT NULL,
+    version   bigint NOT NULL,
+    changed   text NOT NULL,
+    at        timestamptz NOT NULL,
+    document  jsonb NOT NULL,
+    PRIMARY KEY (memory_id, version)
+);
+
+-- The vector of each memory. model: which embedder made it; those of different ones never meet.
+CREATE TABLE embeddings (
+    memory_id  uuid PRIMARY KEY REFERENCES memories ON DELETE CASCADE,
+    user_id    text COLLATE "C" NOT NULL,
+    model      text COLLATE "C" NOT NULL,
+    generation bigint NOT NULL,
+    vector     bytea NOT NULL  -- float32, little endian
+);
+ALTER TABLE embeddings ALTER vector SET STORAGE EXTERNAL;  -- it does not compress
+CREATE INDEX embeddings_of_user ON embeddings (user_id);
+CREATE INDEX embeddings_of_model ON embeddings (model);
+
+-- Memories whose vectors and index entries are yet to follow them: a set, not a log. Whoever works
+-- on one makes it what the row is now, or removes it if there is none.
+CREATE TABLE outbox (
+    memory_id  uuid PRIMARY KEY,
+    user_id    text COLLATE "C" NOT NULL,
+    generation bigint NOT NULL,
+    since      timestamptz NOT NULL DEFAULT now(),
+    due        timestamptz NOT NULL DEFAULT now(),
+    attempts   integer NOT NULL DEFAULT 0
+);
+CREATE INDEX outbox_due ON outbox (due);
+
+-- Ids that nothing brings back. They say nothing of whose they were.
+CREATE TABLE tombstones (
+    memory_id  uuid PRIMARY KEY,
+    deleted_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Which memory a request has made, so that it is made once however often it is sent.
+CREATE TABLE requests (
+    user_id   text COLLATE "C" NOT NULL,
+    key       text COLLATE "C" NOT NULL,
+    digest    bytea NOT NULL,
+    memory_id uuid NOT NULL,
+    at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, key)
+);
+CREATE INDEX requests_at ON requests (at);
+
+-- Every statement reaches the rows of one user, who is named before it; work for all of them says
+-- so. See uaitools.memory.store.scope.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['memories', 'versions', 'embeddings', 'outbox', 'requests'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format(
+            'CREATE POLICY scope ON %I USING (user_id = current_setting(''uaitools.user_id'', true)'
+            ' OR current_setting(''uaitools.everyone'', true) = ''on'')', name);
+    END LOOP;
+END
+$$;

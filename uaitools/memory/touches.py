@@ -1,0 +1,78 @@
+"""How often memories are read: counted here, and added to the rows now and then.
+
+What is not written yet when a process dies is lost. A row that has gone is not made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from uaitools import log
+from uaitools.errors import ServiceError
+from uaitools.memory.store.scope import Scopes
+from uaitools.tasks import spawn
+
+EVERY: Final = 1.0  # seconds
+MOST: Final = 10_000  # memories that are counted at once; others are not
+
+_ADD: Final = """
+    UPDATE memories SET access_count = access_count + read.times, accessed_at = now()
+    FROM unnest($1::uuid[], $2::bigint[]) AS read (id, times)
+    WHERE memories.id = read.id
+"""
+_log = log.get_logger(__name__)
+
+
+class Touches:
+    """Counts. dropped: those that there was no room for."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self.dropped = 0
+        self._scopes = scopes
+        self._counts: Counter[UUID] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Touches memories={len(self._counts)} dropped={self.dropped}>"
+
+    async def start(self) -> None:
+        """Write from now on."""
+        self._task = spawn(self._run(), name="count reads")
+
+    async def stop(self) -> None:
+        """Write what was counted."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self.flush()
+
+    def add(self, names: Iterable[UUID]) -> None:
+        """Memories have been read."""
+        for name in names:
+            if name in self._counts or len(self._counts) < MOST:
+                self._counts[name] += 1
+            else:
+                self.dropped += 1
+
+    async def flush(self) -> None:
+        """Write what was counted; it is dropped if the database is away."""
+        counts, self._counts = self._counts, Counter()
+        if not counts:
+            return
+        # In one order: two processes that count the same would wait for each other.
+        names = sorted(counts, key=lambda name: name.bytes)
+        try:
+            async with self._scopes.everyone() as connection:
+                await connection.execute(_ADD, names, [counts[name] for name in names])
+        except ServiceError as error:
+            self.dropped += counts.total()
+            _log.warning("reads are not counted", memories=len(counts), reason=str(error))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            await self.flush()
