@@ -7,7 +7,7 @@ A request's way:
     service      the parts, put together
     store/       SQL: every statement in the scope of one user
     searching    words and meaning, made one list by `ranking`, read again from the store
-    following    what was written is embedded and put into the index, from an outbox
+    following    what was written is embedded and put into the index, from an outbox; `deleting`
 
 What these stand on:
 

@@ -37,11 +37,13 @@ class MemoryConfig(Model):
     """The `[memory]` table.
 
     pool: connections to PostgreSQL. embed: what makes vectors of texts. index: what finds them.
-    cors: for pages of other origins.
+    deletion_wait: seconds that the deletion of a user is answered with its end rather than with its
+    beginning. cors: for pages of other origins.
     """
 
     listen: ListenAddress = Address("127.0.0.1", 8017)
     pool: PoolConfig = PoolConfig()
     embed: EmbedSettings = EmbedSettings()
     index: IndexConfig = IndexConfig()
+    deletion_wait: Annotated[float, Field(ge=0, le=60)] = 10
     cors: CorsSettings | None = None

@@ -12,9 +12,8 @@ SERVICE: Final = "memory"
 class Unknown(ServiceError):
     """There is no such memory in the caller's scope (404). A foreign one is told alike."""
 
-    def __init__(self, which: str = "that id") -> None:
-        message = f"there is no memory with {which}; GET /memories lists yours"
-        super().__init__(404, message, SERVICE)
+    def __init__(self, which: str = "memory with that id") -> None:
+        super().__init__(404, f"there is no {which}; GET /memories lists what is yours", SERVICE)
 
 
 class Deleted(ServiceError):

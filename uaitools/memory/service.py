@@ -7,6 +7,7 @@ from pathlib import Path
 
 from uaitools.memory.analysis.stems import stem
 from uaitools.memory.config import MemoryConfig
+from uaitools.memory.deleting import Deleting
 from uaitools.memory.embed.catalogue import embedder
 from uaitools.memory.embed.port import Embedder
 from uaitools.memory.errors import SERVICE
@@ -16,6 +17,7 @@ from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.model import Draft
 from uaitools.memory.searching import Searching
 from uaitools.memory.store.creating import Created, Creating
+from uaitools.memory.store.deletions import Deletions
 from uaitools.memory.store.embeddings import Embeddings
 from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
@@ -53,6 +55,8 @@ class MemoryService:
     searching: Searching
     outbox: Outbox
     following: Following
+    deletions: Deletions
+    deleting: Deleting
     touches: Touches
     upkeep: Upkeep
     embedder: Embedder
@@ -121,10 +125,10 @@ class MemoryService:
             self.memories, Lexical(scopes, statistics), self.embedder, self.index
         )
         self.following = Following(self.outbox, embeddings, self.embedder, self.index)
-        self.touches, self.upkeep = (
-            Touches(scopes),
-            Upkeep(self.memories, self.creating, statistics),
-        )
-        for part in (self.upkeep, self.touches, self.following):
+        self.deletions = Deletions(scopes)
+        self.deleting = Deleting(self.deletions, self.index, self._config.deletion_wait)
+        self.touches = Touches(scopes)
+        self.upkeep = Upkeep(self.memories, self.creating, statistics)
+        for part in (self.upkeep, self.touches, self.following, self.deleting):
             await part.start()
             stack.push_async_callback(part.stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -100,3 +100,17 @@ class History(BaseModel):
     """What a memory was before, newest first."""
 
     versions: list[Version]
+
+
+class Deletion(BaseModel):
+    """The receipt of a user's deletion.
+
+    removed: how many rows of each kind went. left_over: what was found in each store afterwards.
+    """
+
+    id: UUID
+    status: Literal["complete", "pending"]
+    requested_at: datetime
+    completed_at: datetime | None
+    removed: dict[str, int]
+    left_over: dict[str, int] | None

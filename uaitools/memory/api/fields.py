@@ -22,7 +22,7 @@ CONTENT: Final = 65_536  # characters
 METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each value
 DEPTH: Final = 16  # of metadata
 TAGS: Final = 64
-_ID: Final = r"^[!-~]([ -~]{0,254}[!-~])?$"
+USER: Final = r"^[!-~]([ -~]{0,254}[!-~])?$"
 # PostgreSQL keeps no U+0000 in texts.
 _TEXT: Final = r"^[^\u0000]*$"
 _TELLING: Final = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
@@ -97,7 +97,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-User = Annotated[str, AfterValidator(_user), WithJsonSchema({"type": "string", "pattern": _ID})]
+User = Annotated[str, AfterValidator(_user), WithJsonSchema({"type": "string", "pattern": USER})]
 Content = Annotated[
     str,
     Field(min_length=1, max_length=CONTENT, pattern=_TEXT),

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from uaitools.memory.api import answers, requests
+from uaitools.memory.api.fields import USER
 from uaitools.memory.api.handlers import KEY, VERSION, Handlers
 from uaitools.memory.api.searching import SearchHandler
+from uaitools.memory.api.users import UserHandlers
 from uaitools.memory.errors import SERVICE
 from uaitools.openapi import Described
 from uaitools.rest import Resource, serve
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
 
 _ONE: Final = "/memories/{id:[0-9A-Fa-f-]+}"  # no other name below /memories is one
+_USER: Final = r"/users/{id:[\s\S]+}"  # line breaks as well: they are refused with a reason
 _IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
 
 
 def add_resources(app: web.Application, service: MemoryService, *, secured: bool) -> None:
     """Add everything to an application. secured: OpenAPI says that a token is needed."""
     described = Described("uaitools memory", "Memories of users, found again.", secured)
-    resources = _resources(Handlers(service), SearchHandler(service))
+    resources = _resources(Handlers(service), SearchHandler(service), UserHandlers(service))
     serve(app, SERVICE, resources if secured else map(_naming, resources), described)
 
 
@@ -36,7 +39,9 @@ def _naming(resource: Resource) -> Resource:
     return replace(resource, body=body, query=query)
 
 
-def _resources(handlers: Handlers, searching: SearchHandler) -> Iterable[Resource]:
+def _resources(
+    handlers: Handlers, searching: SearchHandler, users: UserHandlers
+) -> Iterable[Resource]:
     return (
         Resource(
             "POST", "/memories", handlers.create, "Remember something",
@@ -67,6 +72,14 @@ def _resources(handlers: Handlers, searching: SearchHandler) -> Iterable[Resourc
         Resource(
             "DELETE", _ONE, handlers.delete, "Delete a memory for good",
             query=requests.Whose, status=204, errors=(403, 404), patterns=_IDS,
+        ),
+        Resource(
+            "DELETE", _USER, users.delete, "Delete everything of a user for good",
+            answers.Deletion, also=(202,), errors=(403, 422), patterns={"id": USER},
+        ),
+        Resource(
+            "GET", "/deletions/{id:[0-9A-Fa-f-]+}", users.receipt, "The receipt of a deletion",
+            answers.Deletion, query=requests.Whose, errors=(403, 404), patterns=_IDS,
         ),
         Resource(
             "GET", f"{_ONE}/history", handlers.history, "What a memory was before",

@@ -156,7 +156,7 @@ async def _supersede(connection: Connection, draft: Draft) -> None:
         draft.supersedes,
     )
     if row is None:
-        raise Unknown("the id of `supersedes`")
+        raise Unknown("memory with the id of `supersedes`")
     if row["twin"] == draft.twin:
         raise BadRequest("supersedes", "that memory says the same: there is nothing to supersede")
     await connection.execute(_SUPERSEDE, draft.user_id, draft.supersedes)

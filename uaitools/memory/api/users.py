@@ -1,0 +1,59 @@
+"""Handlers of what is done to all memories of a user."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from aiohttp import web
+
+from uaitools.auth.principal import valid_id
+from uaitools.memory.api import requests
+from uaitools.memory.api.callers import owner
+from uaitools.memory.api.documents import encoded
+from uaitools.memory.errors import BadRequest, Unknown
+from uaitools.memory.store.deletions import Receipt
+from uaitools.rest import query
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
+
+
+class UserHandlers:
+    """What is done to a user."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: MemoryService) -> None:
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"<UserHandlers {self._service!r}>"
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """DELETE of a user: 200 when nothing of him is left, 202 while an index is away."""
+        named = request.match_info["id"]
+        if not valid_id(named):
+            reason = "is 1 to 256 printable ASCII characters, without blanks at its ends"
+            raise BadRequest("id", reason)
+        receipt = await self._service.deleting.delete(owner(request, named))
+        status = 202 if receipt.completed_at is None else 200
+        return web.Response(body=_body(receipt), status=status, content_type="application/json")
+
+    async def receipt(self, request: web.Request) -> bytes:
+        """GET of the receipt of a deletion."""
+        whose = query(request, requests.Whose)
+        try:
+            name = UUID(request.match_info["id"])
+        except ValueError:
+            name = UUID(int=0)
+        found = await self._service.deletions.receipt(owner(request, whose.user_id), name)
+        if found is None:
+            raise Unknown("deletion with that id")
+        return _body(found)
+
+
+def _body(receipt: Receipt) -> bytes:
+    status = "pending" if receipt.completed_at is None else "complete"
+    return encoded({"status": status, **asdict(receipt)})

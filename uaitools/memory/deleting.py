@@ -1,0 +1,105 @@
+"""A user who was deleted goes from the index as well, and that is looked at before it is said."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import Final
+
+from uaitools import log
+from uaitools.backoff import full_jitter
+from uaitools.errors import ServiceError
+from uaitools.memory.index.port import VectorIndex
+from uaitools.memory.store.deletions import Deletions, Departure, Receipt
+from uaitools.tasks import spawn
+
+LEASE: Final = 120.0  # seconds that one may work on a user
+_ROUND: Final = 2.0  # seconds between two looks for what other processes have begun
+_AT_ONCE: Final = 8
+_LARGEST_PAUSE: Final = 60.0
+
+_log = log.get_logger(__name__)
+
+
+class Deleting:
+    """Drives deletions until it is stopped. completed: of users. patience: seconds."""
+
+    def __init__(self, deletions: Deletions, index: VectorIndex, patience: float) -> None:
+        self._patience = patience
+        self.completed = 0
+        self._deletions = deletions
+        self._index = index
+        self._news = asyncio.Event()
+        self._told = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Deleting completed={self.completed}>"
+
+    async def start(self) -> None:
+        """Drive from now on, beginning with what was left."""
+        self._task = spawn(self._run(), name="delete users")
+
+    async def stop(self) -> None:
+        """Leave the rest to the next one."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def delete(self, user: str) -> Receipt:
+        """Delete a user; the receipt, complete unless the index takes longer than `patience`."""
+        receipt = await self._deletions.begin(user)
+        self._news.set()
+        with suppress(TimeoutError):
+            # Who tells waits for the lock, and so for this to listen.
+            async with asyncio.timeout(self._patience), self._told:
+                while receipt.completed_at is None:
+                    await self._told.wait()
+                    receipt = await self._deletions.receipt(user, receipt.id) or receipt
+        return receipt
+
+    async def drive(self) -> int:
+        """Do what is claimed; how many users that were."""
+        claimed = await self._deletions.claim(_AT_ONCE, LEASE)
+        for one in claimed:
+            try:
+                done = await self._remove(one)
+            except ServiceError as error:
+                _log.warning("a user is still in the index", reason=str(error))
+                done = False
+            if done:
+                self.completed += 1
+            else:
+                await self._deletions.failed(one, _pause(one.attempts))
+        if claimed:
+            async with self._told:
+                self._told.notify_all()
+        return len(claimed)
+
+    async def _remove(self, one: Departure) -> bool:
+        """Remove a user from the index; whether a look at every store finds nothing of him."""
+        await self._index.delete_scope(one.user_id)
+        held = [entry.id async for entry in self._index.ids(one.user_id)]
+        # What he has made since may be there again already.
+        ghosts = await self._deletions.ghosts(one.user_id, held)
+        if ghosts:
+            await self._index.delete(one.user_id, ghosts)
+        return await self._deletions.complete(one, len(ghosts))
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                while await self.drive():
+                    pass
+            except ServiceError as error:  # the database itself
+                _log.warning("deletions wait", reason=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ROUND):
+                    await self._news.wait()
+
+
+def _pause(attempts: int) -> float:
+    """Seconds until the next attempt."""
+    return full_jitter(attempts, random.random(), first=0.5, largest=_LARGEST_PAUSE)  # noqa: S311 - no secret
