@@ -122,6 +122,11 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
             "content": _json(resource.body),
         }
         errors |= {400, 413, 415, 422}
+    if resource.takes:
+        operation["requestBody"] = {
+            "required": False,
+            "content": {media: {"schema": {"type": "string"}} for media in resource.takes},
+        }
     if described.secured:
         errors |= {401, 403}
     good: dict[str, Any] = {"description": "As asked"}

@@ -44,10 +44,10 @@ class Resource:
     describes it; one with others on its path needs a handler, for Allow. said: the model of the
     answer, None for none. body, query: the models of what comes. status: of a good answer. scope:
     what the principal needs, '' for nothing. errors: statuses beside those that follow from the
-    rest. access: see auth.middleware.access. streams: media types of answers that go on. tagged:
-    answers have an ETag, and If-None-Match gets 304. also: other statuses of good answers. headers:
-    of requests, their patterns by name; patterns: of variables in the path, by name. OpenAPI tells
-    of both, the handler checks them.
+    rest. access: see auth.middleware.access. streams: media types of answers that go on; takes: of
+    bodies that do. tagged: answers have an ETag, and If-None-Match gets 304. also: other statuses
+    of good answers. headers: of requests, their patterns by name; patterns: of variables in the
+    path, by name. OpenAPI tells of both, the handler checks them.
     """
 
     method: str
@@ -62,6 +62,7 @@ class Resource:
     errors: tuple[int, ...] = ()
     access: Access = "required"
     streams: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
     tagged: bool = False
     also: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ A request's way:
     store/       SQL: every statement in the scope of one user
     searching    words and meaning, made one list by `ranking`, read again from the store
     following    what was written is embedded and put into the index, from an outbox; `deleting`
+    consistency  whether that is so
 
 What these stand on:
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from uaitools.memory.analysis.stems import stem
 from uaitools.memory.config import MemoryConfig
+from uaitools.memory.consistency import Consistency
 from uaitools.memory.deleting import Deleting
 from uaitools.memory.embed.catalogue import embedder
 from uaitools.memory.embed.port import Embedder
@@ -18,12 +19,14 @@ from uaitools.memory.model import Draft
 from uaitools.memory.searching import Searching
 from uaitools.memory.store.creating import Created, Creating
 from uaitools.memory.store.deletions import Deletions
+from uaitools.memory.store.differences import Differences
 from uaitools.memory.store.embeddings import Embeddings
 from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statistics import Statistics
+from uaitools.memory.store.transfer import Transfer
 from uaitools.memory.touches import Touches
 from uaitools.memory.upkeep import Upkeep
 from uaitools.postgres.database import Database, open_database
@@ -55,6 +58,8 @@ class MemoryService:
     searching: Searching
     outbox: Outbox
     following: Following
+    consistency: Consistency
+    transfer: Transfer
     deletions: Deletions
     deleting: Deleting
     touches: Touches
@@ -125,6 +130,8 @@ class MemoryService:
             self.memories, Lexical(scopes, statistics), self.embedder, self.index
         )
         self.following = Following(self.outbox, embeddings, self.embedder, self.index)
+        self.consistency = Consistency(Differences(scopes), self.outbox, self.index)
+        self.transfer = Transfer(scopes)
         self.deletions = Deletions(scopes)
         self.deleting = Deleting(self.deletions, self.index, self._config.deletion_wait)
         self.touches = Touches(scopes)

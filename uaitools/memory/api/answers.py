@@ -114,3 +114,46 @@ class Deletion(BaseModel):
     completed_at: datetime | None
     removed: dict[str, int]
     left_over: dict[str, int] | None
+
+
+class BadLine(BaseModel):
+    """A line of an import that is no memory."""
+
+    line: int
+    message: str
+
+
+class Imported(BaseModel):
+    """What became of the lines of an import.
+
+    present: the id was there. deleted: it is one of a memory that was deleted for good. duplicates:
+    another memory has the content, or the external_id. refused: no memories; of these the first
+    100 are told.
+    """
+
+    lines: int
+    imported: int
+    present: int
+    deleted: int
+    duplicates: int
+    refused: int
+    problems: list[BadLine]
+
+
+class Faulty(BaseModel):
+    """A memory whose entry in the index is wrong."""
+
+    fault: Literal["ghost", "stale", "missing"]
+    memory_id: UUID
+    user_id: str
+
+
+class Consistency(BaseModel):
+    """Whether the index has what the database has; the first 100 faults are shown."""
+
+    held: int
+    rows: int
+    ghosts: int
+    stale: int
+    missing: int
+    shown: list[Faulty]

@@ -14,6 +14,13 @@ ANY: Final = "memory:any"
 """The scope of services that act for every user, whom they name."""
 
 
+def owner_or_everyone(request: web.Request, named: str | None) -> str | None:
+    """The user whose memories a request reaches; None for all, if a service names nobody."""
+    if named is None and request[PRINCIPAL].has((ANY,)):
+        return None
+    return owner(request, named)
+
+
 def owner(request: web.Request, named: str | None) -> str:
     """The user whose memories a request reaches. named: by it.
 

@@ -59,6 +59,24 @@ class NewMemories(Asked):
     memories: Annotated[tuple[NewMemory, ...], Field(min_length=1, max_length=1000)]
 
 
+class ImportedMemory(NewMemory):
+    """A line of an import: a memory as an export has it."""
+
+    id: UUID
+    created_at: Moment
+    updated_at: Moment
+    expires_at: Moment | None = None
+    access_count: Annotated[int, Field(ge=0, lt=1 << 62)] = 0
+    version: Annotated[int, Field(ge=1, lt=1 << 62)] = 1
+    superseded: bool = False
+
+
+class Transferred(Asked):
+    """Whose memories go out or come in: the caller's, or a service's all unless it names a user."""
+
+    user_id: User | None = None
+
+
 class NewNamedMemory(NewMemory):
     """The same where no token says whose it is."""
 

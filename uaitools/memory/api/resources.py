@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from uaitools.memory.api import answers, requests
+from uaitools.memory.api.callers import ANY
 from uaitools.memory.api.fields import USER
 from uaitools.memory.api.handlers import KEY, VERSION, Handlers
+from uaitools.memory.api.operating import OperatingHandlers
 from uaitools.memory.api.searching import SearchHandler
+from uaitools.memory.api.transfer import NDJSON, TransferHandlers
 from uaitools.memory.api.users import UserHandlers
 from uaitools.memory.errors import SERVICE
 from uaitools.openapi import Described
@@ -28,7 +31,8 @@ _IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 def add_resources(app: web.Application, service: MemoryService, *, secured: bool) -> None:
     """Add everything to an application. secured: OpenAPI says that a token is needed."""
     described = Described("uaitools memory", "Memories of users, found again.", secured)
-    resources = _resources(Handlers(service), SearchHandler(service), UserHandlers(service))
+    handlers = Handlers(service), SearchHandler(service), UserHandlers(service)
+    resources = _resources(*handlers, TransferHandlers(service), OperatingHandlers(service))
     serve(app, SERVICE, resources if secured else map(_naming, resources), described)
 
 
@@ -40,7 +44,11 @@ def _naming(resource: Resource) -> Resource:
 
 
 def _resources(
-    handlers: Handlers, searching: SearchHandler, users: UserHandlers
+    handlers: Handlers,
+    searching: SearchHandler,
+    users: UserHandlers,
+    transfer: TransferHandlers,
+    operating: OperatingHandlers,
 ) -> Iterable[Resource]:
     return (
         Resource(
@@ -72,6 +80,24 @@ def _resources(
         Resource(
             "DELETE", _ONE, handlers.delete, "Delete a memory for good",
             query=requests.Whose, status=204, errors=(403, 404), patterns=_IDS,
+        ),
+        Resource(
+            "GET", "/memories/export", transfer.export, "All memories, one a line",
+            query=requests.Transferred, errors=(403,), streams=(NDJSON,),
+        ),
+        Resource(
+            "POST", "/memories/import", transfer.take, "Memories as an export has them",
+            answers.Imported, query=requests.Transferred, errors=(400, 403, 413, 415),
+            takes=(NDJSON,),
+        ),
+        Resource(
+            "GET", "/consistency", operating.consistency,
+            "Whether the index has what the database has",
+            answers.Consistency, scope=ANY,
+        ),
+        Resource(
+            "POST", "/consistency/repair", operating.repair, "Have the index follow what it lacks",
+            answers.Consistency, scope=ANY,
         ),
         Resource(
             "DELETE", _USER, users.delete, "Delete everything of a user for good",

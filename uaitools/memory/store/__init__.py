@@ -4,7 +4,7 @@ scope       whose rows a statement reaches; the only way to the database
 creating    a memory comes to be, once however often it is sent
 memories    one by one and page by page: read, changed, removed
 lexical     search by words; `statistics`, how usual words are
-deletions   a user goes, with a receipt
+deletions   a user goes, with a receipt; `transfer`, memories out and in again
 outbox      which memories the index is yet to follow; `embeddings`, their vectors
 conditions, statements, sql, rows   what statements are made of
 migrations/ the tables

@@ -1,0 +1,147 @@
+"""Memories out and in again, page by page: as they are, with their ids, times and counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import orjson
+
+from uaitools.memory.model import Memory
+from uaitools.memory.store.conditions import LIVE
+from uaitools.memory.store.rows import COLUMNS, memory_of, written
+from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statements import marked
+
+if TYPE_CHECKING:
+    from uaitools.postgres.access import Connection
+
+PAGE: Final = 500  # memories
+_TURN: Final = 8  # memories whose words are found in one turn of the loop
+_PAGE: Final = f"""
+    SELECT {COLUMNS} FROM memories
+    WHERE id > $1 AND ($2::text IS NULL OR user_id = $2) AND {LIVE}
+    ORDER BY id LIMIT {PAGE}
+"""
+# As the rows are written; what JSON has no type for comes as text.
+_FIELDS: Final = {
+    "id": "uuid",
+    "user_id": "text",
+    "type": "text",
+    "content": "text",
+    "metadata": "jsonb",
+    "agent_id": "text",
+    "session_id": "text",
+    "external_id": "text",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "expires_at": "timestamptz",
+    "pinned": "boolean",
+    "supersedes": "uuid",
+    "superseded": "boolean",
+    "access_count": "bigint",
+    "version": "bigint",
+    "length": "integer",
+    "analysis": "smallint",
+}
+_TAKE: Final = f"""
+    WITH lines AS (
+        SELECT {", ".join(_FIELDS)}, words::tsvector AS words, decode(twin, 'hex') AS twin,
+            ARRAY(SELECT jsonb_array_elements_text(tags)) AS tags
+        FROM jsonb_to_recordset($1::text::jsonb)
+            AS lines ({", ".join(f"{name} {kind}" for name, kind in _FIELDS.items())},
+                words text, twin text, tags jsonb)
+    ),
+    made AS (
+        INSERT INTO memories ({", ".join(_FIELDS)}, words, twin, tags)
+        SELECT {", ".join(_FIELDS)}, words, CASE WHEN NOT superseded THEN twin END, tags FROM lines
+        WHERE NOT EXISTS (SELECT FROM tombstones WHERE memory_id = id)
+        ON CONFLICT DO NOTHING
+        RETURNING id, user_id, generation
+    ),
+    marks AS ({marked("made")})
+    SELECT id FROM made
+"""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of the lines of an import.
+
+    present: the id was there. deleted: it is one of a memory that was deleted for good. duplicates:
+    another memory has the content, or the external_id.
+    """
+
+    imported: int = 0
+    present: int = 0
+    deleted: int = 0
+    duplicates: int = 0
+
+
+class Transfer:
+    """Exports and imports. user: whose memories; None for those of all."""
+
+    __slots__ = ("_scopes",)
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    def __repr__(self) -> str:
+        return f"<Transfer {self._scopes!r}>"
+
+    async def pages(self, user: str | None) -> AsyncIterator[Sequence[Memory]]:
+        """All live memories, by id; those that come meanwhile may be among them."""
+        after = UUID(int=0)
+        while True:
+            async with self._scope(user) as connection:
+                rows = await connection.fetch(_PAGE, after, user)
+            if not rows:
+                return
+            yield [memory_of(row) for row in rows]
+            after = rows[-1]["id"]
+
+    async def take(self, user: str | None, memories: Sequence[Memory], taken: Taken) -> None:
+        """Add memories as they are; `taken` counts what became of them."""
+        names = [one.id for one in memories]
+        lines = orjson.dumps(await _lines(memories)).decode()
+        async with self._scope(user) as connection:
+            before = set(await _known(connection, "memories", "id", names))
+            made = len(await connection.fetch(_TAKE, lines))
+            graves = len(await _known(connection, "tombstones", "memory_id", names))
+        present = sum(name in before for name in names)
+        taken.imported += made
+        taken.present += present
+        taken.deleted += graves
+        taken.duplicates += len(names) - made - present - graves
+
+    def _scope(self, user: str | None) -> AbstractAsyncContextManager[Connection]:
+        return self._scopes.everyone() if user is None else self._scopes.of(user)
+
+
+async def _known(
+    connection: Connection, table: str, column: str, names: Sequence[UUID]
+) -> list[UUID]:
+    rows = await connection.fetch(
+        f"SELECT {column} AS name FROM {table} WHERE {column} = ANY($1::uuid[])", names
+    )
+    return [row["name"] for row in rows]
+
+
+async def _lines(memories: Sequence[Memory]) -> list[Mapping[str, Any]]:
+    lines = []
+    for one in memories:
+        lines.append(_line(one))
+        if len(lines) % _TURN == 0:
+            await asyncio.sleep(0)
+    return lines
+
+
+def _line(memory: Memory) -> Mapping[str, Any]:
+    derived = written(memory)
+    line = {name: getattr(memory, name) for name in _FIELDS if name not in derived}
+    derived |= {"twin": memory.twin.hex(), "metadata": dict(memory.metadata)}
+    return {**line, **derived}
