@@ -11,8 +11,8 @@ from uaitools import log
 from uaitools.backoff import full_jitter
 from uaitools.errors import ServiceError
 from uaitools.memory.index.port import VectorIndex
+from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.deletions import Deletions, Departure, Receipt
-from uaitools.tasks import spawn
 
 LEASE: Final = 120.0  # seconds that one may work on a user
 _ROUND: Final = 2.0  # seconds between two looks for what other processes have begun
@@ -26,37 +26,36 @@ class Deleting:
     """Drives deletions until it is stopped. completed: of users. patience: seconds."""
 
     def __init__(self, deletions: Deletions, index: VectorIndex, patience: float) -> None:
-        self._patience = patience
         self.completed = 0
         self._deletions = deletions
         self._index = index
-        self._news = asyncio.Event()
+        self._patience = patience
         self._told = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds(self._catch_up, _ROUND, "delete users")
 
     def __repr__(self) -> str:
         return f"<Deleting completed={self.completed}>"
 
     async def start(self) -> None:
         """Drive from now on, beginning with what was left."""
-        self._task = spawn(self._run(), name="delete users")
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Leave the rest to the next one."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._rounds.stop()
 
     async def delete(self, user: str) -> Receipt:
         """Delete a user; the receipt, complete unless the index takes longer than `patience`."""
         receipt = await self._deletions.begin(user)
-        self._news.set()
+        self._rounds.notify()
         with suppress(TimeoutError):
-            # Who tells waits for the lock, and so for this to listen.
+            # Who tells waits for the lock: nothing is told between the look and the wait.
             async with asyncio.timeout(self._patience), self._told:
-                while receipt.completed_at is None:
-                    await self._told.wait()
+                while True:
                     receipt = await self._deletions.receipt(user, receipt.id) or receipt
+                    if receipt.completed_at is not None:
+                        break
+                    await self._told.wait()
         return receipt
 
     async def drive(self) -> int:
@@ -87,17 +86,9 @@ class Deleting:
             await self._index.delete(one.user_id, ghosts)
         return await self._deletions.complete(one, len(ghosts))
 
-    async def _run(self) -> None:
-        while True:
-            self._news.clear()
-            try:
-                while await self.drive():
-                    pass
-            except ServiceError as error:  # the database itself
-                _log.warning("deletions wait", reason=str(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_ROUND):
-                    await self._news.wait()
+    async def _catch_up(self) -> None:
+        while await self.drive():
+            pass
 
 
 def _pause(attempts: int) -> float:

@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -19,11 +18,13 @@ import numpy as np
 from uaitools import log
 from uaitools.backoff import full_jitter
 from uaitools.errors import ServiceError
+from uaitools.memory.embed.errors import EmbedderRefused
 from uaitools.memory.embed.port import Embedder
 from uaitools.memory.index.port import Entry, VectorIndex
+from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.embeddings import Content, Embeddings
 from uaitools.memory.store.outbox import Claim, Outbox
-from uaitools.tasks import WorkerPool, spawn
+from uaitools.tasks import WorkerPool
 
 BATCH: Final = 64  # memories that are embedded together
 WORKERS: Final = 2
@@ -46,60 +47,73 @@ class Following:
         self._embeddings = embeddings
         self._embedder = embedder
         self._index = index
-        self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._others = True  # there may be some that another embedder has followed
+        self._rounds = Rounds(self._catch_up, _ROUND, "follow memories")
 
     def __repr__(self) -> str:
         return f"<Following followed={self.followed} failing={self.failing}>"
 
     async def start(self) -> None:
         """Follow from now on, beginning with what was left."""
-        self._task = spawn(self._run(), name="follow memories")
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Leave what is marked to the next one."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._rounds.stop()
 
     def notify(self) -> None:
         """Something has been marked."""
-        self._news.set()
+        self._rounds.notify()
 
     async def follow(self) -> int:
         """Do one batch of what is marked; how many there were."""
         claims = await self._outbox.claim(BATCH)
-        if not claims:
-            return 0
-        try:
-            await self._reconcile(claims)
-        except ServiceError as error:
-            self.failing = True
-            attempts = max(one.attempts for one in claims)
-            pause = full_jitter(attempts, random.random(), first=0.5, largest=_LARGEST_PAUSE)  # noqa: S311
-            _log.warning("index is behind", memories=len(claims), reason=str(error))
-            await self._outbox.failed(claims, pause)
-        else:
-            self.failing = False
-            await self._outbox.done(claims)
+        if claims:
+            await self._follow(claims)
         return len(claims)
 
-    async def _run(self) -> None:
-        model = str(self._embedder.model)
-        while True:
-            self._news.clear()
-            try:
-                async with WorkerPool(WORKERS, WORKERS, name="follow") as pool:
-                    while sum(
-                        await asyncio.gather(*(pool.submit(self.follow) for _ in range(WORKERS)))
-                    ) or await self._outbox.mark_others(model, _OTHERS):
-                        pass
-            except ServiceError as error:  # the database itself
-                self.failing = True
-                _log.warning("index is behind", reason=str(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_ROUND):
-                    await self._news.wait()
+    async def _follow(self, claims: Sequence[Claim]) -> None:
+        try:
+            await self._reconcile(claims)
+        except EmbedderRefused as error:
+            if len(claims) == 1:
+                await self._put_off(claims, error)
+                return
+            for one in claims:  # the text that is refused keeps no other from being embedded
+                await self._follow((one,))
+        except ServiceError as error:
+            await self._put_off(claims, error)
+        else:
+            self.failing = False
+            self.followed += len(claims)
+            await self._outbox.done(claims)
+
+    async def _put_off(self, claims: Sequence[Claim], error: ServiceError) -> None:
+        self.failing = True
+        attempts = max(one.attempts for one in claims)
+        pause = full_jitter(attempts, random.random(), first=0.5, largest=_LARGEST_PAUSE)  # noqa: S311 - no secret
+        _log.warning("index is behind", memories=len(claims), reason=str(error))
+        await self._outbox.failed(claims, pause)
+
+    async def _catch_up(self) -> None:
+        async with WorkerPool(WORKERS, WORKERS, name="follow") as pool:
+            while (
+                sum(await asyncio.gather(*(pool.submit(self.follow) for _ in range(WORKERS))))
+                or await self._mark_others()
+            ):
+                pass
+
+    async def _mark_others(self) -> int:
+        """Mark some memories that another embedder has followed; how many.
+
+        That takes a look at all of them, and is done until there are none: what is written since
+        is marked when it is written.
+        """
+        if self._others:
+            marked = await self._outbox.mark_others(str(self._embedder.model), _OTHERS)
+            self._others = marked > 0
+            return marked
+        return 0
 
     async def _reconcile(self, claims: Sequence[Claim]) -> None:
         contents = await self._embeddings.contents([one.memory_id for one in claims])
@@ -112,7 +126,6 @@ class Following:
             await self._index.delete(user, names)
         if contents:
             await self._index.upsert(await self._entries(contents))
-        self.followed += len(claims)
 
     async def _entries(self, contents: Sequence[Content]) -> list[Entry]:
         """What the index is to have, with vectors that are kept first."""

@@ -5,7 +5,6 @@ What is not written yet when a process dies is lost. A row that has gone is not 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -13,8 +12,8 @@ from uuid import UUID
 
 from uaitools import log
 from uaitools.errors import ServiceError
+from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.scope import Scopes
-from uaitools.tasks import spawn
 
 EVERY: Final = 1.0  # seconds
 MOST: Final = 10_000  # memories that are counted at once; others are not
@@ -34,20 +33,18 @@ class Touches:
         self.dropped = 0
         self._scopes = scopes
         self._counts: Counter[UUID] = Counter()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds(self.flush, EVERY, "count reads")
 
     def __repr__(self) -> str:
         return f"<Touches memories={len(self._counts)} dropped={self.dropped}>"
 
     async def start(self) -> None:
         """Write from now on."""
-        self._task = spawn(self._run(), name="count reads")
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Write what was counted."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._rounds.stop()
         await self.flush()
 
     def add(self, names: Iterable[UUID]) -> None:
@@ -71,8 +68,3 @@ class Touches:
         except ServiceError as error:
             self.dropped += counts.total()
             _log.warning("reads are not counted", memories=len(counts), reason=str(error))
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            await self.flush()

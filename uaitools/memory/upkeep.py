@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Final
 
-from uaitools import log
-from uaitools.errors import ServiceError
+from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.creating import Creating
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.statistics import Statistics
-from uaitools.tasks import spawn
 
 EVERY: Final = 60.0  # seconds
 COUNT: Final = 10  # rounds between two counts of the words
 REMEMBERED: Final = timedelta(hours=24)  # that an Idempotency-Key is known
 _AT_ONCE: Final = 1000  # rows
-
-_log = log.get_logger(__name__)
 
 
 class Upkeep:
@@ -29,20 +24,19 @@ class Upkeep:
         self._memories = memories
         self._creating = creating
         self._statistics = statistics
-        self._task: asyncio.Task[None] | None = None
+        self._done = 0  # rounds
+        self._rounds = Rounds(self._keep_up, EVERY, "upkeep of memories")
 
     def __repr__(self) -> str:
         return f"<Upkeep expired={self.expired}>"
 
     async def start(self) -> None:
         """Do it from now on."""
-        self._task = spawn(self._run(), name="upkeep of memories")
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Leave the rest for the next time."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._rounds.stop()
 
     async def expire(self) -> int:
         """Remove what has expired; how many there were."""
@@ -54,15 +48,9 @@ class Upkeep:
                 self.expired += total
                 return total
 
-    async def _run(self) -> None:
-        rounds = 0
-        while True:
-            try:
-                if rounds % COUNT == 0:
-                    await self._statistics.refresh()
-                await self.expire()
-                await self._creating.forget_keys(REMEMBERED)
-            except ServiceError as error:
-                _log.warning("upkeep failed", reason=str(error))
-            rounds += 1
-            await asyncio.sleep(EVERY)
+    async def _keep_up(self) -> None:
+        if self._done % COUNT == 0:
+            await self._statistics.refresh()
+        self._done += 1
+        await self.expire()
+        await self._creating.forget_keys(REMEMBERED)

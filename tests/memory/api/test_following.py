@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiohttp import web
+
 from tests.memory.api.served import Served, served
+from tests.memory.embed.server import DIMENSION, EmbeddingServer, good
 from tests.peers.gateways import eventually
 from tests.peers.postgres import PostgresServer, fresh_database
 from tests.peers.weaviate.server import weaviate_double
@@ -77,3 +80,22 @@ async def test_another_embedder_makes_new_vectors_of_everything(postgres: Postgr
                 }
             finally:
                 await service.stop()
+
+
+async def test_a_text_that_the_embedder_refuses_keeps_no_other_from_being_found(
+    postgres: PostgresServer,
+) -> None:
+    def answer(texts: list[str]) -> web.Response:
+        return web.Response(status=400) if any("poison" in one for one in texts) else good(texts)
+
+    async with EmbeddingServer() as server:
+        server.script.extend([answer] * 20)
+        http = {"url": server.url, "model": "m", "dimension": DIMENSION, "attempts": 1}
+        async with served(postgres, embed={"use": "http", "http": http}) as memory:
+            await memory.service.following.stop()
+            for text in ("one text", "a poison", "another text"):
+                await memory.remember(text)
+            assert await memory.service.following.follow() == 3
+            held = [one.id async for one in memory.service.index.ids("ann")]
+            assert len(held) == 2
+            assert (await memory.service.outbox.backlog()).size == 1

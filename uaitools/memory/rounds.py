@@ -1,0 +1,57 @@
+"""Work that is done again and again: when there is news, and every few seconds anyhow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from uaitools import log
+from uaitools.errors import ServiceError
+from uaitools.tasks import spawn
+
+_log = log.get_logger(__name__)
+
+
+class Rounds:
+    """Does `work` until it is stopped; what fails is tried again in the next round.
+
+    every: seconds between two rounds, unless there is news. name: of the task, and in the log.
+    """
+
+    __slots__ = ("_every", "_name", "_news", "_task", "_work")
+
+    def __init__(self, work: Callable[[], Awaitable[object]], every: float, name: str) -> None:
+        self._work = work
+        self._every = every
+        self._name = name
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Rounds {self._name} every={self._every:g}>"
+
+    async def start(self) -> None:
+        """Begin with a round."""
+        self._task = spawn(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """Leave the rest to the next time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def notify(self) -> None:
+        """There is news: begin the next round at once."""
+        self._news.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                await self._work()
+            except ServiceError as error:  # the database is away
+                _log.warning("it has to wait", work=self._name, reason=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._news.wait()
