@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 
 from tests.memory.api.served import Visitor
-from tests.peers.component_program import ROOT, component_program
+from tests.peers.component_program import ROOT
+from tests.peers.memory_program import SMALL, memory_program
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # another process does the work
-SMALL = {"UAITOOLS_MEMORY__EMBED__USE": "hash"}
 
 
 async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
@@ -65,9 +65,8 @@ async def test_a_database_that_is_away_stops_the_start_with_a_reason(tmp_path: P
 
 
 async def test_memories_outlive_the_death_of_the_program(tmp_path: Path) -> None:
-    arguments = ("--data-dir", str(tmp_path / "data"))
     async with (
-        component_program("memory", *arguments, environ=SMALL) as program,
+        memory_program(tmp_path / "data") as program,
         aiohttp.ClientSession() as session,
     ):
         memory = Visitor(program.url, session)

@@ -12,18 +12,16 @@ import aiohttp
 import pytest
 from openapi_spec_validator import validate
 
-from tests.peers.component_program import component_program
+from tests.peers.memory_program import memory_program
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # another process does the work
 SCHEMATHESIS: Final = Path(sys.executable).with_name("schemathesis")
 HERE: Final = str(Path(__file__).parent)
-SMALL: Final = {"UAITOOLS_MEMORY__EMBED__USE": "hash"}
 
 
 @pytest.mark.timeout(180)
 async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    arguments = ("--data-dir", str(tmp_path / "data"))
-    async with component_program("memory", *arguments, environ=SMALL) as memory:
+    async with memory_program(tmp_path / "data") as memory:
         process = await asyncio.create_subprocess_exec(
             SCHEMATHESIS,
             *("run", f"{memory.url}/openapi.json", "--max-examples", "20"),
@@ -39,9 +37,8 @@ async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_document_is_openapi(tmp_path: Path) -> None:
-    arguments = ("--data-dir", str(tmp_path / "data"))
     async with (
-        component_program("memory", *arguments, environ=SMALL) as memory,
+        memory_program(tmp_path / "data") as memory,
         aiohttp.ClientSession() as session,
         session.get(f"{memory.url}/openapi.json") as response,
     ):

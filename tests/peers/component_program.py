@@ -38,6 +38,10 @@ class ComponentProgram:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
     async def start(self) -> None:
         """Start it, and return when it listens."""
         self._process = await asyncio.create_subprocess_exec(

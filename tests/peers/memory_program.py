@@ -1,0 +1,25 @@
+"""`python -m uaitools.memory` as a process, with an embedded PostgreSQL that ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tests.peers.component_program import ComponentProgram
+
+SMALL = {"UAITOOLS_MEMORY__EMBED__USE": "hash"}
+
+
+@contextlib.asynccontextmanager
+async def memory_program(directory: Path) -> AsyncIterator[ComponentProgram]:
+    """A service that keeps its data in a directory."""
+    program = ComponentProgram("memory", "--data-dir", str(directory), environ=SMALL)
+    try:
+        await program.start()
+        yield program
+    finally:
+        if program.runs:  # one that is killed leaves its PostgreSQL to the next
+            program.signal(signal.SIGTERM)
+            await program.ended()
