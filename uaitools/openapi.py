@@ -27,8 +27,6 @@ _ERRORS: Final = {
     403: "The credential does not allow it",
     404: "There is no such thing",
     409: "It has changed meanwhile",
-    410: "It was there, and will not be again",
-    412: "It has another version",
     413: "The body is too large",
     415: "The body is of another type",
     422: "A field is wrong",

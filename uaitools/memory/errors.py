@@ -16,14 +16,6 @@ class Unknown(ServiceError):
         super().__init__(404, f"there is no {which}; GET /memories lists what is yours", SERVICE)
 
 
-class Deleted(ServiceError):
-    """The id is one of a memory that was deleted for good (410)."""
-
-    def __init__(self) -> None:
-        message = "a memory with that id was deleted, and its id cannot be used again; leave it out"
-        super().__init__(410, message, SERVICE)
-
-
 class Changed(ServiceError):
     """A memory is not what the caller thinks it is (409)."""
 
