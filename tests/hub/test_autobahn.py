@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from tests.peers.hub_program import ROOT, hub_program
+from tests.peers.component_program import ROOT
+from tests.peers.hub_program import hub_program
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # other processes do the work
 

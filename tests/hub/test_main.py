@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import signal
-import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
 from tests.hub.server.served import stream, visit
+from tests.peers.component_program import run_component
 from tests.peers.gateways import settled
-from tests.peers.hub_program import ROOT, hub_program
+from tests.peers.hub_program import hub_program
 from tests.peers.redis import RedisServer
 from tests.registry.store.conftest import redis  # noqa: F401 - for pytest
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # another process does the work
 
 
-async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Exit status, standard output and error of `python -m uaitools.hub`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "uaitools.hub", *arguments),
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complained = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode(), complained.decode()
+run = partial(run_component, "hub")
 
 
 # -- its command line -----------------------------------------------------------------------

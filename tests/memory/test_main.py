@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import signal
-import sys
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.memory.api.served import Visitor
-from tests.peers.component_program import ROOT
+from tests.peers.component_program import run_component
 from tests.peers.memory_program import SMALL, memory_program
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # another process does the work
 
 
-async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Exit status, standard output and error of `python -m uaitools.memory`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "uaitools.memory", *arguments),
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complained = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode(), complained.decode()
+run = partial(run_component, "memory")
 
 
 async def test_check_validates_and_exits() -> None:

@@ -104,3 +104,18 @@ async def component_program(
         yield program
     finally:
         await program.kill()
+
+
+async def run_component(name: str, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Exit status, standard output and error of `python -m uaitools.NAME`, when it ends."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", f"uaitools.{name}", *arguments),
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode(), complained.decode()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.peers.component_program import ROOT, ComponentProgram, component_program
+from tests.peers.component_program import component_program
 
 hub_program = partial(component_program, "hub")
-
-__all__ = ["ROOT", "ComponentProgram", "hub_program"]

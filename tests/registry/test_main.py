@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.peers.component_program import run_component
 from tests.peers.gateways import settled
 from tests.peers.registry_program import RegistryProgram, registry_program
 from tests.peers.servers import free_port
@@ -30,19 +30,7 @@ time.time = jumped
 """
 
 
-async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Exit status, standard output and error of `python -m uaitools.registry`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "uaitools.registry", *arguments),
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complained = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode(), complained.decode()
+run = partial(run_component, "registry")
 
 
 async def ask(registry: RegistryProgram, method: str, path: str, body: object = None) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from uaitools.auth.config import AuthConfig
 from uaitools.command import (
@@ -15,6 +16,7 @@ from uaitools.command import (
     unguarded,
 )
 from uaitools.config import ConfigError, Settings, load
+from uaitools.errors import ServiceError
 from uaitools.lifecycle import run, run_main
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.errors import SERVICE
@@ -41,10 +43,8 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def _serve(settings: Settings) -> int:
-    from uaitools.errors import ServiceError  # noqa: PLC0415 - 0.2 s that --check saves
-    from uaitools.memory.server import MemoryServer  # noqa: PLC0415
+    from uaitools.memory.server import MemoryServer  # noqa: PLC0415 - 0.2 s that --check saves
     from uaitools.memory.service import MemoryService  # noqa: PLC0415
-    from uaitools.postgres.errors import SetupError  # noqa: PLC0415
 
     common, config = settings.common, settings.of(MemoryConfig)
 
@@ -53,23 +53,14 @@ def _serve(settings: Settings) -> int:
         await run([MemoryServer(config, service, auth=settings.of(AuthConfig))])
 
     try:
-        run_main(serve)
-    except (SetupError, ConfigError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except ServiceError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
+        return _run(serve)
     except (OSError, UnicodeError) as error:
         return cannot_listen(config.listen, error)
-    return 0
 
 
 def _migrate(settings: Settings) -> int:
-    from uaitools.errors import ServiceError  # noqa: PLC0415
     from uaitools.memory.service import MIGRATIONS  # noqa: PLC0415
     from uaitools.postgres.database import open_database  # noqa: PLC0415
-    from uaitools.postgres.errors import SetupError  # noqa: PLC0415
 
     common = settings.common
 
@@ -84,9 +75,16 @@ def _migrate(settings: Settings) -> int:
         if not applied:
             sys.stdout.write("the tables are up to date\n")
 
+    return _run(migrate)
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run to the end; the exit status, and why it could not begin."""
+    from uaitools.postgres.errors import SetupError  # noqa: PLC0415
+
     try:
-        run_main(migrate)
-    except SetupError as error:
+        run_main(main)
+    except (SetupError, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except ServiceError as error:

@@ -17,28 +17,21 @@ from uaitools.memory.service import MIGRATIONS, MemoryService
 
 
 async def test_an_index_that_is_away_is_caught_up_with(postgres: PostgresServer) -> None:
-    async with weaviate_double() as double:
-        params = double.params
-        index = {
-            "kind": "weaviate",
-            "weaviate_url": f"http://127.0.0.1:{params.http.port}",
-            "weaviate_grpc": f"127.0.0.1:{params.grpc.port}",
-        }
-        async with served(postgres, index=index) as memory:
-            first = await memory.remember("I like tea")
-            await memory.followed()
-            [found] = await memory.search("tea", mode="vector")
-            assert found["id"] == first["id"]
-            double.vanish()
-            await memory.ask("DELETE", f"/memories/{first['id']}?user_id=ann")
-            second = await memory.remember("I like coffee")
-            answer = await memory.ask(
-                "POST", "/memories/search", {"user_id": "ann", "query": "coffee or tea"}
-            )
-            assert answer.body["degraded"] == ["vector"]
-            assert [one["id"] for one in answer.body["results"]] == [second["id"]]
-            double.come_back()
-            await _told(memory, second["id"])
+    async with weaviate_double() as double, served(postgres, index=double.settings) as memory:
+        first = await memory.remember("I like tea")
+        await memory.followed()
+        [found] = await memory.search("tea", mode="vector")
+        assert found["id"] == first["id"]
+        double.vanish()
+        await memory.ask("DELETE", f"/memories/{first['id']}?user_id=ann")
+        second = await memory.remember("I like coffee")
+        answer = await memory.ask(
+            "POST", "/memories/search", {"user_id": "ann", "query": "coffee or tea"}
+        )
+        assert answer.body["degraded"] == ["vector"]
+        assert [one["id"] for one in answer.body["results"]] == [second["id"]]
+        double.come_back()
+        await _told(memory, second["id"])
 
 
 async def _told(memory: Served, *names: str) -> None:

@@ -104,26 +104,22 @@ def objects(double: WeaviateDouble) -> list[object]:
 async def test_while_the_index_is_away_a_receipt_is_pending_and_then_complete(
     postgres: PostgresServer,
 ) -> None:
-    async with weaviate_double() as double:
-        params = double.params
-        index = {
-            "kind": "weaviate",
-            "weaviate_url": f"http://127.0.0.1:{params.http.port}",
-            "weaviate_grpc": f"127.0.0.1:{params.grpc.port}",
-        }
-        async with served(postgres, index=index, deletion_wait=0.3) as memory:
-            await memory.remember("I like tea")
-            await memory.followed()
-            double.vanish()
-            answer = await memory.ask("DELETE", "/users/ann")
-            assert (answer.status, answer.body["status"]) == (202, "pending")
-            assert await memory.search("tea") == []
-            assert len(objects(double)) == 1
-            double.come_back()
-            await eventually(lambda: memory.service.deleting.completed == 1)
-            path = f"/deletions/{answer.body['id']}?user_id=ann"
-            assert (await memory.ask("GET", path)).body["status"] == "complete"
-            assert objects(double) == []
+    async with (
+        weaviate_double() as double,
+        served(postgres, index=double.settings, deletion_wait=0.3) as memory,
+    ):
+        await memory.remember("I like tea")
+        await memory.followed()
+        double.vanish()
+        answer = await memory.ask("DELETE", "/users/ann")
+        assert (answer.status, answer.body["status"]) == (202, "pending")
+        assert await memory.search("tea") == []
+        assert len(objects(double)) == 1
+        double.come_back()
+        await eventually(lambda: memory.service.deleting.completed == 1)
+        path = f"/deletions/{answer.body['id']}?user_id=ann"
+        assert (await memory.ask("GET", path)).body["status"] == "complete"
+        assert objects(double) == []
 
 
 async def test_who_deletes_a_user_is_that_user_or_a_service(postgres: PostgresServer) -> None:

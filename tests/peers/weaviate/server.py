@@ -32,6 +32,16 @@ class WeaviateDouble:
         rest, rpc = (relay.port for relay in self._relays)
         return ConnectionParams.from_params("127.0.0.1", rest, False, "127.0.0.1", rpc, False)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The `[memory.index]` table that leads here."""
+        rest, rpc = (relay.port for relay in self._relays)
+        return {
+            "kind": "weaviate",
+            "weaviate_url": f"http://127.0.0.1:{rest}",
+            "weaviate_grpc": f"127.0.0.1:{rpc}",
+        }
+
     def cut(self) -> None:
         """Cut all connections."""
         for relay in self._relays:
