@@ -8,6 +8,7 @@ from pydantic import Field
 
 from uaitools.config import Address, ListenAddress, Model
 from uaitools.cors import CorsSettings
+from uaitools.memory.context.config import ContextConfig
 from uaitools.memory.embed.config import EmbedSettings
 from uaitools.memory.index.config import IndexConfig
 from uaitools.postgres.pool import PoolSettings
@@ -37,13 +38,14 @@ class MemoryConfig(Model):
     """The `[memory]` table.
 
     pool: connections to PostgreSQL. embed: what makes vectors of texts. index: what finds them.
-    deletion_wait: seconds that the deletion of a user is answered with its end rather than with its
-    beginning. cors: for pages of other origins.
+    context: what is made of conversations. deletion_wait: seconds that the deletion of a user is
+    answered with its end rather than with its beginning. cors: for pages of other origins.
     """
 
     listen: ListenAddress = Address("127.0.0.1", 8017)
     pool: PoolConfig = PoolConfig()
     embed: EmbedSettings = EmbedSettings()
     index: IndexConfig = IndexConfig()
+    context: ContextConfig = ContextConfig()
     deletion_wait: Annotated[float, Field(ge=0, le=60)] = 10
     cors: CorsSettings | None = None

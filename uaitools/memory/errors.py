@@ -10,10 +10,10 @@ SERVICE: Final = "memory"
 
 
 class Unknown(ServiceError):
-    """There is no such memory in the caller's scope (404). A foreign one is told alike."""
+    """Nothing such is in the caller's scope (404). What is another's is told alike."""
 
-    def __init__(self, which: str = "memory with that id") -> None:
-        super().__init__(404, f"there is no {which}; GET /memories lists what is yours", SERVICE)
+    def __init__(self, which: str = "memory with that id", listed: str = "/memories") -> None:
+        super().__init__(404, f"there is no {which}; GET {listed} lists what is yours", SERVICE)
 
 
 class Changed(ServiceError):

@@ -24,11 +24,13 @@ _FAILING: Final = Family(
 _EXPIRED: Final = Family("memory_expired_total", "counter", "Expired memories that were removed.")
 _DELETED: Final = Family("memory_users_deleted_total", "counter", "Users who were deleted.")
 _DROPPED: Final = Family("memory_reads_dropped_total", "counter", "Reads that were not counted.")
+_CONTEXTS: Final = Family("memory_contexts_total", "counter", "Contexts of sessions made.")
 
 
 def samples(service: MemoryService) -> Iterator[Sample]:
     """Everything that the service counts."""
     yield Sample(_SEARCHES, (), service.searching.searches)
+    yield Sample(_CONTEXTS, (), service.contexts.made)
     yield Sample(_DEGRADED, (), service.searching.degraded)
     yield Sample(_FOLLOWED, (), service.following.followed)
     yield Sample(_FAILING, (), float(service.following.failing))

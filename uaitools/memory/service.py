@@ -8,6 +8,7 @@ from pathlib import Path
 from uaitools.memory.analysis.stems import stem
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.consistency import Consistency
+from uaitools.memory.contexts import Contexts
 from uaitools.memory.deleting import Deleting
 from uaitools.memory.embed.catalogue import embedder
 from uaitools.memory.embed.port import Embedder
@@ -25,6 +26,7 @@ from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
 from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
 from uaitools.memory.store.transfer import Transfer
 from uaitools.memory.touches import Touches
@@ -56,6 +58,8 @@ class MemoryService:
     memories: Memories
     creating: Creating
     searching: Searching
+    sessions: Sessions
+    contexts: Contexts
     outbox: Outbox
     following: Following
     consistency: Consistency
@@ -129,13 +133,21 @@ class MemoryService:
         self.searching = Searching(
             self.memories, Lexical(scopes, statistics), self.embedder, self.index
         )
+        self.sessions = Sessions(scopes)
+        self.contexts = Contexts(self.sessions, self.searching, self._config.context)
         self.following = Following(self.outbox, embeddings, self.embedder, self.index)
         self.consistency = Consistency(Differences(scopes), self.outbox, self.index)
         self.transfer = Transfer(scopes)
         self.deletions = Deletions(scopes)
         self.deleting = Deleting(self.deletions, self.index, self._config.deletion_wait)
         self.touches = Touches(scopes)
-        self.upkeep = Upkeep(self.memories, self.creating, statistics)
+        self.upkeep = Upkeep(
+            self.memories,
+            self.creating,
+            self.sessions,
+            statistics,
+            keep_days=self._config.context.keep_days,
+        )
         for part in (self.upkeep, self.touches, self.following, self.deleting):
             await part.start()
             stack.push_async_callback(part.stop)

@@ -1,4 +1,4 @@
-"""What is done now and then: the expired removed, the words counted anew, old keys forgotten."""
+"""What is done now and then: the expired and the idle removed, words counted, keys forgotten."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from typing import Final
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.creating import Creating
 from uaitools.memory.store.memories import Memories
+from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
 
 EVERY: Final = 60.0  # seconds
 COUNT: Final = 10  # rounds between two counts of the words
 REMEMBERED: Final = timedelta(hours=24)  # that an Idempotency-Key is known
 _AT_ONCE: Final = 1000  # rows
+_SESSIONS: Final = 20  # at once: each may have many messages
 
 
 class Upkeep:
-    """Does it until it is stopped."""
+    """Does it until it is stopped. keep_days: that an idle session is kept, None for ever."""
 
-    def __init__(self, memories: Memories, creating: Creating, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        memories: Memories,
+        creating: Creating,
+        sessions: Sessions,
+        statistics: Statistics,
+        *,
+        keep_days: float | None,
+    ) -> None:
         self.expired = 0
         self._memories = memories
         self._creating = creating
+        self._sessions = sessions
+        self._keep = None if keep_days is None else timedelta(days=keep_days)
         self._statistics = statistics
         self._done = 0  # rounds
         self._rounds = Rounds(self._keep_up, EVERY, "upkeep of memories")
@@ -53,4 +65,7 @@ class Upkeep:
             await self._statistics.refresh()
         self._done += 1
         await self.expire()
+        if self._keep is not None:
+            while await self._sessions.end_idle(self._keep, _SESSIONS):
+                pass
         await self._creating.forget_keys(REMEMBERED)

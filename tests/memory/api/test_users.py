@@ -36,9 +36,12 @@ async def test_everything_of_a_user_goes_and_a_receipt_says_what_it_was(memory: 
     made = [await memory.remember(f"fact number {number}") for number in range(5)]
     await memory.ask("POST", "/memories", {"user_id": "ann", "content": "x"}, Idempotency_Key="k")
     await memory.ask("PATCH", f"/memories/{made[0]['id']}?user_id=ann", {"content": "changed"})
+    said = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
+    await memory.ask("POST", "/sessions/s-1/messages", {"user_id": "ann", "messages": said})
     other = await memory.remember("a fact of bob's", user="bob")
     await memory.followed()
-    assert (await rows(memory, "ann")).keys() >= {"memories", "versions", "embeddings", "requests"}
+    kinds = {"memories", "versions", "embeddings", "requests", "sessions", "messages"}
+    assert (await rows(memory, "ann")).keys() >= kinds
     answer = await memory.ask("DELETE", "/users/ann")
     receipt = answer.body
     assert (answer.status, receipt["status"]) == (200, "complete")
@@ -48,6 +51,8 @@ async def test_everything_of_a_user_goes_and_a_receipt_says_what_it_was(memory: 
         "embeddings": 6,
         "requests": 1,
         "outbox": 0,
+        "sessions": 1,
+        "messages": 2,
     }
     assert set(receipt["left_over"].values()) == {0}
     assert receipt["requested_at"] <= receipt["completed_at"]

@@ -157,3 +157,80 @@ class Consistency(BaseModel):
     stale: int
     missing: int
     shown: list[Faulty]
+
+
+class Session(BaseModel):
+    """A conversation. messages, memories: how many there are of it."""
+
+    id: str
+    user_id: str
+    agent_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    messages: int
+    memories: int
+
+
+class Sessions(BaseModel):
+    """A page. next: the cursor of the next one, none after the last."""
+
+    sessions: list[Session]
+    next: str | None
+
+
+class Message(BaseModel):
+    """What was said. number: its place in the session, from 1."""
+
+    id: UUID
+    session_id: str
+    number: int
+    role: str
+    content: str
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+class Said(BaseModel):
+    """Messages that were added, in order."""
+
+    messages: list[Message]
+
+
+class Messages(BaseModel):
+    """A page, newest first. next: what `before` is for the next one, none after the last."""
+
+    messages: list[Message]
+    next: int | None
+
+
+class RemovedSession(BaseModel):
+    """How much went with a session."""
+
+    messages: int
+    memories: int
+
+
+class ContextLine(BaseModel):
+    """A line of a context. source: the id of the memory or the message it comes from."""
+
+    kind: Literal["memory", "digest", "turn"]
+    source: UUID
+    role: str
+    text: str
+
+
+class Context(BaseModel):
+    """What of a conversation fits the budget: memories, best first; a digest; messages.
+
+    text: all lines as they are counted, for a model's prompt. tokens: of `text`. left_out: messages
+    that are not there verbatim. query: what memories were looked for. degraded: what could not be.
+    """
+
+    session_id: str
+    text: str
+    tokens: int
+    budget: int
+    lines: list[ContextLine]
+    left_out: int
+    query: str
+    degraded: list[str]

@@ -22,7 +22,9 @@ CONTENT: Final = 65_536  # characters
 METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each value
 DEPTH: Final = 16  # of metadata
 TAGS: Final = 64
+SESSION: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:@~-]{0,255}$"  # it stands in paths as it is
 USER: Final = r"^[!-~]([ -~]{0,254}[!-~])?$"
+SESSION_CURSOR: Final = r"^[0-9]{1,17}[.]" + SESSION[1:]
 # PostgreSQL keeps no U+0000 in texts.
 _TEXT: Final = r"^[^\u0000]*$"
 _TELLING: Final = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
@@ -119,4 +121,7 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Future = Annotated[Moment, AfterValidator(_future)]
 Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
+Budget = Annotated[int, Field(ge=1, le=200_000), BeforeValidator(_whole)]
+Number = Annotated[int, Field(ge=1, lt=1 << 62), BeforeValidator(_whole)]
 Cursor = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32}$")]
+SessionCursor = Annotated[str, Field(pattern=SESSION_CURSOR)]

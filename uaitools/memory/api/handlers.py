@@ -44,7 +44,7 @@ class Handlers:
         """POST of a memory: 201 when it is made, 200 when it is there."""
         asked = await body(request, requests.NewMemory, SERVICE)
         draft = _draft(owner(request, asked.user_id), asked)
-        created = await self._service.create(draft, _key(request))
+        created = await self._service.create(draft, idempotency_key(request))
         # A request that is sent again gets what it got: its sender may look for 201.
         known = created.outcome is Outcome.DUPLICATE
         response = _answer(created.memory, status=200 if known else 201)
@@ -134,7 +134,8 @@ def _id(request: web.Request) -> UUID:
         raise Unknown from None
 
 
-def _key(request: web.Request) -> str | None:
+def idempotency_key(request: web.Request) -> str | None:
+    """What a client calls a request that it may send again. Raises BadRequest."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and _KEY.fullmatch(key) is None:
         raise BadRequest("Idempotency-Key", "is 1 to 255 printable ASCII characters without blanks")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from uaitools.memory.api.fields import (
     Asked,
+    Budget,
     Content,
     Cursor,
     Future,
@@ -18,6 +19,8 @@ from uaitools.memory.api.fields import (
     Metadata,
     Moment,
     Name,
+    Number,
+    SessionCursor,
     Tag,
     Tags,
     User,
@@ -152,6 +155,9 @@ class Filter(Asked):
     superseded: bool = False
 
 
+Query = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\u0000]*$")]
+
+
 class Search(Whose):
     """What is looked for, in words; "quoted words" have to stand side by side.
 
@@ -159,7 +165,7 @@ class Search(Whose):
     found counts as read.
     """
 
-    query: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\u0000]*$")]
+    query: Query
     limit: Limit = 10
     mode: Mode = "hybrid"
     filter: Filter = Filter()
@@ -190,4 +196,52 @@ class Listing(Whose):
 class Reading(Whose):
     """One memory. touch: it counts as read."""
 
+    touch: bool = True
+
+
+class NewMessage(Asked):
+    """What is said. role: user, assistant, system, tool or another word. created_at: when."""
+
+    role: Kind
+    content: Content
+    metadata: Metadata = Field(default_factory=dict)
+    created_at: Moment | None = None
+
+
+class NewMessages(Whose):
+    """What is said next in a session, in order. agent_id: with whom the session is."""
+
+    messages: Annotated[tuple[NewMessage, ...], Field(min_length=1, max_length=100)]
+    agent_id: Name | None = None
+
+
+class MessageListing(Whose):
+    """A page of messages, newest first. before: only those of lower numbers."""
+
+    before: Number | None = None
+    limit: Limit = 50
+
+
+class SessionListing(Whose):
+    """A page of sessions, those first in which something was said last."""
+
+    agent_id: Name | None = None
+    cursor: SessionCursor | None = None
+    limit: Limit = 50
+
+
+class EndedSession(Whose):
+    """A session that is to go. memories: those that were made in it as well."""
+
+    memories: bool = False
+
+
+class ContextWanted(Whose):
+    """The context of a session. budget: tokens. query: the newest message of the user's, if none.
+
+    touch: memories that are in it count as read.
+    """
+
+    budget: Budget = 4000
+    query: Query | None = None
     touch: bool = True

@@ -10,10 +10,11 @@ from aiohttp import web
 
 from uaitools.memory.api import answers, requests
 from uaitools.memory.api.callers import ANY
-from uaitools.memory.api.fields import USER
+from uaitools.memory.api.fields import SESSION, USER
 from uaitools.memory.api.handlers import KEY, VERSION, Handlers
 from uaitools.memory.api.operating import OperatingHandlers
 from uaitools.memory.api.searching import SearchHandler
+from uaitools.memory.api.sessions import SessionHandlers
 from uaitools.memory.api.transfer import NDJSON, TransferHandlers
 from uaitools.memory.api.users import UserHandlers
 from uaitools.memory.errors import SERVICE
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _ONE: Final = "/memories/{id:[0-9A-Fa-f-]+}"  # no other name below /memories is one
 _USER: Final = r"/users/{id:[\s\S]+}"  # line breaks as well: they are refused with a reason
+_SESSION: Final = "/sessions/{id:[^/]+}"
+_SESSIONS: Final = {"id": SESSION}
 _IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
 
 
@@ -32,7 +35,10 @@ def add_resources(app: web.Application, service: MemoryService, *, secured: bool
     """Add everything to an application. secured: OpenAPI says that a token is needed."""
     described = Described("uaitools memory", "Memories of users, found again.", secured)
     handlers = Handlers(service), SearchHandler(service), UserHandlers(service)
-    resources = _resources(*handlers, TransferHandlers(service), OperatingHandlers(service))
+    resources = (
+        *_resources(*handlers, TransferHandlers(service), OperatingHandlers(service)),
+        *_conversing(SessionHandlers(service)),
+    )
     serve(app, SERVICE, resources if secured else map(_naming, resources), described)
 
 
@@ -110,5 +116,36 @@ def _resources(
         Resource(
             "GET", f"{_ONE}/history", handlers.history, "What a memory was before",
             answers.History, query=requests.Whose, errors=(403, 404), patterns=_IDS,
+        ),
+    )  # fmt: skip
+
+
+def _conversing(sessions: SessionHandlers) -> Iterable[Resource]:
+    return (
+        Resource(
+            "GET", "/sessions", sessions.list, "A user's sessions, the latest first",
+            answers.Sessions, query=requests.SessionListing, errors=(403,),
+        ),
+        Resource(
+            "GET", _SESSION, sessions.get, "One session",
+            answers.Session, query=requests.Whose, errors=(403, 404), patterns=_SESSIONS,
+        ),
+        Resource(
+            "DELETE", _SESSION, sessions.delete, "Delete a session for good",
+            answers.RemovedSession, query=requests.EndedSession, errors=(403, 404),
+            patterns=_SESSIONS,
+        ),
+        Resource(
+            "POST", f"{_SESSION}/messages", sessions.add, "Say something in a session",
+            answers.Said, requests.NewMessages, status=201, errors=(403, 409),
+            headers={"Idempotency-Key": KEY}, patterns=_SESSIONS,
+        ),
+        Resource(
+            "GET", f"{_SESSION}/messages", sessions.page, "What was said, newest first",
+            answers.Messages, query=requests.MessageListing, errors=(403, 404), patterns=_SESSIONS,
+        ),
+        Resource(
+            "GET", f"{_SESSION}/context", sessions.context, "What of it fits so many tokens",
+            answers.Context, query=requests.ContextWanted, errors=(403, 404), patterns=_SESSIONS,
         ),
     )  # fmt: skip

@@ -29,11 +29,13 @@ _REMOVE: Final = {
     "requests": "DELETE FROM requests WHERE user_id = $1",
     "outbox": "DELETE FROM outbox WHERE user_id = $1",
 }
+_END: Final = "DELETE FROM sessions WHERE user_id = $1"
 _BURY: Final = """
-    WITH gone AS (DELETE FROM memories WHERE user_id = $1 RETURNING id),
+    WITH gone AS (DELETE FROM {0} WHERE user_id = $1 RETURNING id),
     graves AS (INSERT INTO tombstones (memory_id) SELECT id FROM gone ON CONFLICT DO NOTHING)
     SELECT count(*) FROM gone
 """
+_BURIED: Final = {name: _BURY.format(name) for name in ("messages", "memories")}
 _DEPART: Final = """
     INSERT INTO departures (user_id, deletion_id) VALUES ($1, $2)
     ON CONFLICT (user_id) DO UPDATE SET deletion_id = $2, since = now(), due = now(), attempts = 0
@@ -60,6 +62,12 @@ _LEFT: Final = {
         AND NOT EXISTS (SELECT FROM memories WHERE id = memory_id AND created_at >= $2)
     """,
     "requests": "SELECT count(*) FROM requests WHERE user_id = $1 AND at < $2",
+    "sessions": "SELECT count(*) FROM sessions WHERE user_id = $1 AND created_at < $2",
+    "messages": """
+        SELECT count(*) FROM messages
+        JOIN sessions ON sessions.user_id = $1 AND sessions.id = session_id
+        WHERE messages.user_id = $1 AND sessions.created_at < $2
+    """,
 }
 _AGAIN: Final = f"""
     WITH made AS (SELECT id, user_id, generation FROM memories WHERE user_id = $1)
@@ -115,12 +123,14 @@ class Deletions:
         async with self._scopes.writing(user) as connection:
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 17))", user)
             removed = {name: await _count(connection, sql, user) for name, sql in _REMOVE.items()}
-            removed["memories"] = await connection.fetchval(_BURY, user)
-            name = uuid4()
+            for name, sql in _BURIED.items():
+                removed[name] = await connection.fetchval(sql, user)
+            removed["sessions"] = await _count(connection, _END, user)
+            receipt = uuid4()
             row = await connection.fetchrow(
-                _RECEIPT, name, _subject(user), orjson.dumps(removed).decode()
+                _RECEIPT, receipt, _subject(user), orjson.dumps(removed).decode()
             )
-            await connection.execute(_DEPART, user, name)
+            await connection.execute(_DEPART, user, receipt)
         assert row is not None
         return _receipt(row)
 

@@ -1,0 +1,135 @@
+"""Handlers of conversations: what was said in them, and what of it fits a prompt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from uaitools.memory.api import requests
+from uaitools.memory.api.callers import owner
+from uaitools.memory.api.documents import encoded
+from uaitools.memory.api.fields import SESSION
+from uaitools.memory.api.handlers import idempotency_key
+from uaitools.memory.errors import SERVICE, BadRequest
+from uaitools.memory.store.sessions import Said, SessionPlace
+from uaitools.rest import body, query
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
+
+_ID: Final = re.compile(SESSION)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SessionHandlers:
+    """What the service does with conversations."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: MemoryService) -> None:
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"<SessionHandlers {self._service!r}>"
+
+    async def add(self, request: web.Request) -> web.Response:
+        """POST of messages."""
+        session = _session(request)
+        asked = await body(request, requests.NewMessages, SERVICE)
+        said = [Said(**dict(one)) for one in asked.messages]
+        added = await self._service.sessions.add(
+            owner(request, asked.user_id),
+            session,
+            said,
+            agent=asked.agent_id,
+            key=idempotency_key(request),
+        )
+        response = web.Response(
+            body=encoded({"messages": added.messages}),
+            status=201,
+            content_type="application/json",
+        )
+        if added.replayed:
+            response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+    async def page(self, request: web.Request) -> bytes:
+        """GET of messages."""
+        asked = query(request, requests.MessageListing)
+        messages, following = await self._service.sessions.page(
+            owner(request, asked.user_id), _session(request), asked.before, asked.limit
+        )
+        return encoded({"messages": messages, "next": following})
+
+    async def list(self, request: web.Request) -> bytes:
+        """GET of a page of sessions."""
+        asked = query(request, requests.SessionListing)
+        sessions, following = await self._service.sessions.list(
+            owner(request, asked.user_id), asked.agent_id, _place(asked.cursor), asked.limit
+        )
+        return encoded({"sessions": sessions, "next": _cursor(following)})
+
+    async def get(self, request: web.Request) -> bytes:
+        """GET of a session."""
+        whose = query(request, requests.Whose)
+        user = owner(request, whose.user_id)
+        return encoded(await self._service.sessions.get(user, _session(request)))
+
+    async def delete(self, request: web.Request) -> bytes:
+        """DELETE of a session."""
+        asked = query(request, requests.EndedSession)
+        removed = await self._service.sessions.delete(
+            owner(request, asked.user_id), _session(request), memories=asked.memories
+        )
+        if removed.memories:
+            self._service.following.notify()
+        return encoded(removed)
+
+    async def context(self, request: web.Request) -> bytes:
+        """GET of the context of a session."""
+        asked = query(request, requests.ContextWanted)
+        session = _session(request)
+        made = await self._service.contexts.context(
+            owner(request, asked.user_id), session, asked.budget, asked.query
+        )
+        if asked.touch:
+            self._service.touches.add(one.id for one in made.memories)
+        return encoded(
+            {
+                "session_id": session,
+                "text": made.context.text,
+                "tokens": made.context.tokens,
+                "budget": asked.budget,
+                "lines": [asdict(line) for line in made.context.lines],
+                "left_out": made.left_out,
+                "query": made.query,
+                "degraded": made.degraded,
+            }
+        )
+
+
+def _session(request: web.Request) -> str:
+    name = request.match_info["id"]
+    if _ID.fullmatch(name) is None:
+        reason = "is 1 to 256 letters, digits and any of _.:@~-, and begins with none of .:@~-"
+        raise BadRequest("id", reason)
+    return name
+
+
+def _cursor(place: SessionPlace | None) -> str | None:
+    """Where a page ended, as text for the next request."""
+    if place is None:
+        return None
+    return f"{(place.updated_at - _EPOCH) // timedelta(microseconds=1)}.{place.id}"
+
+
+def _place(cursor: str | None) -> SessionPlace | None:
+    """What `_cursor` said."""
+    if cursor is None:
+        return None
+    moment, _, name = cursor.partition(".")
+    return SessionPlace(_EPOCH + timedelta(microseconds=int(moment)), name)

@@ -1,0 +1,42 @@
+-- Conversations: what was said in them, in order.
+
+CREATE TABLE sessions (
+    user_id    text COLLATE "C" NOT NULL,
+    id         text COLLATE "C" NOT NULL,
+    agent_id   text COLLATE "C",
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    messages   bigint NOT NULL DEFAULT 0,  -- how many: the number of the newest
+    PRIMARY KEY (user_id, id)
+);
+CREATE INDEX sessions_recent ON sessions (user_id, updated_at DESC, id DESC);
+CREATE INDEX sessions_idle ON sessions (updated_at);
+
+CREATE TABLE messages (
+    user_id    text COLLATE "C" NOT NULL,
+    session_id text COLLATE "C" NOT NULL,
+    number     bigint NOT NULL,  -- from 1, without gaps
+    id         uuid NOT NULL UNIQUE,
+    role       text COLLATE "C" NOT NULL,
+    content    text NOT NULL,
+    metadata   jsonb NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (user_id, session_id, number),
+    FOREIGN KEY (user_id, session_id) REFERENCES sessions ON DELETE CASCADE
+);
+
+CREATE INDEX memories_of_session ON memories (user_id, session_id) WHERE session_id IS NOT NULL;
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['sessions', 'messages'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format(
+            'CREATE POLICY scope ON %I USING (user_id = current_setting(''uaitools.user_id'', true)'
+            ' OR current_setting(''uaitools.everyone'', true) = ''on'')', name);
+    END LOOP;
+END
+$$;
