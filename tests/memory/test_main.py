@@ -30,6 +30,7 @@ async def test_check_validates_and_exits() -> None:
         ((), {"UAITOOLS_MEMORY__POOL__SIZE": "0"}, "memory.pool.size: "),
         ((), {"UAITOOLS_MEMORY__EMBED__USE": "magic"}, "memory.embed.use: "),
         ((), {"UAITOOLS_MEMORY__EMBED__USE": "http"}, "needs a table memory.embed.http"),
+        ((), {"UAITOOLS_MEMORY__FORGET": '[{"type": ["event"]}]'}, "needs older_than_days"),
         ((), {"UAITOOLS_MEMORY__INDEX__KIND": "weaviate"}, "needs weaviate_url"),
     ],
 )

@@ -9,6 +9,7 @@ A request's way:
     searching    words and meaning, made one list by `ranking`, read again from the store
     following    what was written is embedded and put into the index, from an outbox; `deleting`
     consistency  whether that is so
+    forgetting   what goes by a policy, see `policy`
 
 What these stand on:
 

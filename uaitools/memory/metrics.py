@@ -22,6 +22,7 @@ _FAILING: Final = Family(
     "max",
 )
 _EXPIRED: Final = Family("memory_expired_total", "counter", "Expired memories that were removed.")
+_FORGOTTEN: Final = Family("memory_forgotten_total", "counter", "Memories that went by a policy.")
 _DELETED: Final = Family("memory_users_deleted_total", "counter", "Users who were deleted.")
 _DROPPED: Final = Family("memory_reads_dropped_total", "counter", "Reads that were not counted.")
 _CONTEXTS: Final = Family("memory_contexts_total", "counter", "Contexts of sessions made.")
@@ -35,6 +36,7 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     yield Sample(_FOLLOWED, (), service.following.followed)
     yield Sample(_FAILING, (), float(service.following.failing))
     yield Sample(_EXPIRED, (), service.upkeep.expired)
+    yield Sample(_FORGOTTEN, (), service.forgetting.forgotten)
     yield Sample(_DELETED, (), service.deleting.completed)
     yield Sample(_DROPPED, (), service.touches.dropped)
     yield from service.pool.samples()

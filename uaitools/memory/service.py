@@ -14,6 +14,7 @@ from uaitools.memory.embed.catalogue import embedder
 from uaitools.memory.embed.port import Embedder
 from uaitools.memory.errors import SERVICE
 from uaitools.memory.following import Following
+from uaitools.memory.forgetting import Forgetting
 from uaitools.memory.index.catalogue import index_for
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.model import Draft
@@ -25,6 +26,7 @@ from uaitools.memory.store.embeddings import Embeddings
 from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
+from uaitools.memory.store.policies import Policies
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
@@ -67,6 +69,7 @@ class MemoryService:
     deletions: Deletions
     deleting: Deleting
     touches: Touches
+    forgetting: Forgetting
     upkeep: Upkeep
     embedder: Embedder
     index: VectorIndex
@@ -136,11 +139,19 @@ class MemoryService:
         self.sessions = Sessions(scopes)
         self.contexts = Contexts(self.sessions, self.searching, self._config.context)
         self.following = Following(self.outbox, embeddings, self.embedder, self.index)
-        self.consistency = Consistency(Differences(scopes), self.outbox, self.index)
+        differences = Differences(scopes)
+        self.consistency = Consistency(differences, self.outbox, self.index)
         self.transfer = Transfer(scopes)
         self.deletions = Deletions(scopes)
         self.deleting = Deleting(self.deletions, self.index, self._config.deletion_wait)
         self.touches = Touches(scopes)
+        self.forgetting = Forgetting(
+            Policies(scopes),
+            differences,
+            self.touches,
+            self.following,
+            [(one.policy, one.wanted) for one in self._config.forget],
+        )
         self.upkeep = Upkeep(
             self.memories,
             self.creating,
@@ -148,6 +159,6 @@ class MemoryService:
             statistics,
             keep_days=self._config.context.keep_days,
         )
-        for part in (self.upkeep, self.touches, self.following, self.deleting):
+        for part in (self.upkeep, self.touches, self.following, self.deleting, self.forgetting):
             await part.start()
             stack.push_async_callback(part.stop)

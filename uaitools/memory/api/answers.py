@@ -8,6 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from uaitools.memory.policy import Reason
+
 
 class Memory(BaseModel):
     """What is remembered of a user."""
@@ -114,6 +116,35 @@ class Deletion(BaseModel):
     completed_at: datetime | None
     removed: dict[str, int]
     left_over: dict[str, int] | None
+
+
+class Judged(BaseModel):
+    """A memory that goes, and by which rules.
+
+    unused_days: since it was last read or found, changed or made. rank: among those that are not
+    pinned, by log2(1 + access_count) - unused_days / 30, superseded ones last.
+    """
+
+    id: UUID
+    reasons: list[Reason]
+    age_days: float
+    unused_days: float
+    access_count: int
+    rank: int
+
+
+class Forgotten(BaseModel):
+    """What went by a policy, or would go; the first 100 of them, the worst first.
+
+    more: there are more than are shown. left: those that the time was too short for; ask again.
+    """
+
+    dry_run: bool
+    at: datetime
+    count: int
+    memories: list[Judged]
+    more: bool
+    left: int
 
 
 class BadLine(BaseModel):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from uaitools.memory.api.fields import (
     Asked,
+    Best,
     Budget,
     Content,
     Cursor,
@@ -156,6 +157,40 @@ class Filter(Asked):
 
 
 Query = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\u0000]*$")]
+
+
+class Policy(Asked):
+    """Rules, by each of which a memory goes that is not pinned; at least one.
+
+    older_than_days: since it was made. unused_for_days: since it was last read or found, changed
+    or made. keep_best: so many stay.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    older_than_days: Days = _KEPT(default=None)
+    unused_for_days: Days = _KEPT(default=None)
+    keep_best: Best = _KEPT(default=None)
+
+    @model_validator(mode="after")
+    def _says(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name a rule: older_than_days, unused_for_days or keep_best")
+        return self
+
+
+class FilterOfPolicy(Filter):
+    """Which memories a policy is for; those that were superseded are, unless it says no."""
+
+    superseded: bool = True
+
+
+class Forget(Whose):
+    """What is to be forgotten. dry_run: nothing is, what would be is told; so unless it says no."""
+
+    policy: Policy
+    filter: FilterOfPolicy = FilterOfPolicy()
+    dry_run: bool = True
 
 
 class Search(Whose):

@@ -11,6 +11,7 @@ from aiohttp import web
 from uaitools.memory.api import answers, requests
 from uaitools.memory.api.callers import ANY
 from uaitools.memory.api.fields import SESSION, USER
+from uaitools.memory.api.forgetting import ForgettingHandler
 from uaitools.memory.api.handlers import KEY, VERSION, Handlers
 from uaitools.memory.api.operating import OperatingHandlers
 from uaitools.memory.api.searching import SearchHandler
@@ -34,11 +35,7 @@ _IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 def add_resources(app: web.Application, service: MemoryService, *, secured: bool) -> None:
     """Add everything to an application. secured: OpenAPI says that a token is needed."""
     described = Described("uaitools memory", "Memories of users, found again.", secured)
-    handlers = Handlers(service), SearchHandler(service), UserHandlers(service)
-    resources = (
-        *_resources(*handlers, TransferHandlers(service), OperatingHandlers(service)),
-        *_conversing(SessionHandlers(service)),
-    )
+    resources = *_resources(service), *_conversing(SessionHandlers(service))
     serve(app, SERVICE, resources if secured else map(_naming, resources), described)
 
 
@@ -49,13 +46,10 @@ def _naming(resource: Resource) -> Resource:
     return replace(resource, body=body, query=query)
 
 
-def _resources(
-    handlers: Handlers,
-    searching: SearchHandler,
-    users: UserHandlers,
-    transfer: TransferHandlers,
-    operating: OperatingHandlers,
-) -> Iterable[Resource]:
+def _resources(service: MemoryService) -> Iterable[Resource]:
+    handlers, searching, users = Handlers(service), SearchHandler(service), UserHandlers(service)
+    transfer, operating = TransferHandlers(service), OperatingHandlers(service)
+    forgetting = ForgettingHandler(service)
     return (
         Resource(
             "POST", "/memories", handlers.create, "Remember something",
@@ -73,6 +67,10 @@ def _resources(
         Resource(
             "POST", "/memories/search", searching.search, "Find memories",
             answers.Results, requests.Search, errors=(403,),
+        ),
+        Resource(
+            "POST", "/memories/forget", forgetting.forget, "Have memories go by a policy",
+            answers.Forgotten, requests.Forget, errors=(403,),
         ),
         Resource(
             "GET", _ONE, handlers.get, "One memory",

@@ -43,7 +43,7 @@ class SearchHandler:
             asked.query,
             limit=asked.limit,
             mode=asked.mode,
-            wanted=_wanted(asked.filter),
+            wanted=wanted_by(asked.filter),
             min_score=asked.min_score,
             half_life=None if days is None else timedelta(days=days),
         )
@@ -57,7 +57,8 @@ class SearchHandler:
         return encoded({"results": results, "mode": asked.mode, "degraded": found.degraded})
 
 
-def _wanted(asked: requests.Filter) -> Wanted:
+def wanted_by(asked: requests.Filter) -> Wanted:
+    """What a filter that came over HTTP wants."""
     same = asked.model_dump(exclude={"type", "tags", "metadata"})
     return Wanted(
         types=asked.type,

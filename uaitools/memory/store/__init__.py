@@ -5,6 +5,7 @@ creating    a memory comes to be, once however often it is sent
 memories    one by one and page by page: read, changed, removed
 lexical     search by words; `statistics`, how usual words are
 deletions   a user goes, with a receipt; `transfer`, memories out and in again
+policies    what a policy says of them, and their removal by it
 outbox      which memories the index is yet to follow; `embeddings`, their vectors
 conditions, statements, sql, rows   what statements are made of
 migrations/ the tables

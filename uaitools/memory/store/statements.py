@@ -29,13 +29,15 @@ def removed(which: str) -> str:
     """
 
 
-def buried(which: str) -> str:
-    """The same for good: nothing brings their ids back."""
+def buried(which: str, told: str = "count(*)") -> str:
+    """The same for good: nothing brings their ids back. told: of `id` and `created_at` of each."""
     return f"""
-        WITH gone AS (DELETE FROM memories WHERE {which} RETURNING id, user_id, generation),
+        WITH gone AS (
+            DELETE FROM memories WHERE {which} RETURNING id, user_id, generation, created_at
+        ),
         graves AS (
             INSERT INTO tombstones (memory_id) SELECT id FROM gone ON CONFLICT DO NOTHING
         ),
         marks AS ({marked("gone")})
-        SELECT count(*) FROM gone
+        SELECT {told} FROM gone
     """
