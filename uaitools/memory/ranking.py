@@ -1,8 +1,8 @@
 """What was found by words and by meaning, as one list. Pure.
 
 The candidates are those of both lists. Each part of a score is 0 to 1 by itself, whatever else was
-found: the words as a part of what one memory could have of them, the meaning as a cosine. A score
-means therefore the same in every search, and `min_score` as well.
+found: the words as a part of what one memory could have of them, less where that tells little, the
+meaning as a cosine. A score means therefore the same in every search, and `min_score` as well.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from uaitools.memory.analysis.stems import stem
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.consistency import Consistency
 from uaitools.memory.contexts import Contexts
@@ -29,7 +28,7 @@ from uaitools.memory.store.outbox import Outbox
 from uaitools.memory.store.policies import Policies
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sessions import Sessions
-from uaitools.memory.store.statistics import Statistics
+from uaitools.memory.store.statistics import Statistics, Words
 from uaitools.memory.store.transfer import Transfer
 from uaitools.memory.touches import Touches
 from uaitools.memory.upkeep import Upkeep
@@ -39,17 +38,6 @@ from uaitools.postgres.pool import Pool
 MIGRATIONS = "uaitools.memory.store.migrations"
 
 
-class _Words:
-    """How usual words are, for embedders: these know no stems."""
-
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics = statistics
-
-    def probability(self, term: str) -> float | None:
-        """See embed.statistics.Frequencies."""
-        return self._statistics.probability(stem(term.casefold()))
-
-
 class MemoryService:
     """Everything but HTTP. A start that fails ends what had begun.
 
@@ -57,6 +45,7 @@ class MemoryService:
     """
 
     pool: Pool
+    statistics: Statistics
     memories: Memories
     creating: Creating
     searching: Searching
@@ -120,10 +109,10 @@ class MemoryService:
 
     async def _assemble(self, stack: AsyncExitStack) -> None:
         scopes = Scopes(self.pool)
-        statistics = Statistics(scopes)
+        statistics = self.statistics = Statistics(scopes)
         self.memories, self.creating = Memories(scopes), Creating(scopes)
         self.outbox = Outbox(scopes)
-        self.embedder = embedder(self._config.embed, _Words(statistics))
+        self.embedder = embedder(self._config.embed, Words(statistics))
         await self.embedder.start()
         stack.push_async_callback(self.embedder.stop)
         model = self.embedder.model

@@ -16,9 +16,9 @@ from uaitools.memory.analysis.quoting import quoted
 from uaitools.memory.analysis.words import words
 from uaitools.memory.model import Draft
 from uaitools.memory.store.creating import Creating
-from uaitools.memory.store.lexical import EXACT, K1, PRIOR, B, Lexical
+from uaitools.memory.store.lexical import EXACT, K1, PRIOR, TELLING, B, Lexical
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statistics import ANONYMOUS, ENOUGH, Statistics
+from uaitools.memory.store.statistics import ANONYMOUS, ENOUGH, Statistics, Words
 from uaitools.memory.wanted import Wanted
 
 TEXTS = (
@@ -50,7 +50,7 @@ async def search(
 
 
 def bm25(texts: list[str], text: str, mean: float) -> list[tuple[str, float]]:
-    """Okapi BM25 as a part of what one text could have, best first."""
+    """Okapi BM25 as a part of what one text could have, times what it tells; best first."""
     asked = query(text).lexemes
     counts = [Counter(one.lexeme for one in words(each)) for each in texts]
     lengths = [document(each).length for each in texts]
@@ -66,7 +66,8 @@ def bm25(texts: list[str], text: str, mean: float) -> list[tuple[str, float]]:
             for lexeme, weight in weights.items()
         )
         if score:
-            scores.append((each, score / (sum(weights.values()) * (1 + K1))))
+            part = score / (sum(weights.values()) * (1 + K1))
+            scores.append((each, part * score / (score + TELLING)))
     return sorted(scores, key=lambda one: -one[1])
 
 
@@ -118,7 +119,11 @@ async def test_what_means_something_to_the_database_is_a_word_like_any(
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(texts=st.lists(st.text(st.characters(exclude_characters="\0"), max_size=60), max_size=8))
+@given(
+    texts=st.lists(
+        st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=60), max_size=8
+    )
+)
 async def test_every_text_is_kept_and_found_by_its_own_words(
     scopes: Scopes, texts: list[str]
 ) -> None:
@@ -153,3 +158,16 @@ async def test_what_many_users_have_is_known_and_what_few_have_is_not(scopes: Sc
     assert statistics.probability("secret") is None
     assert statistics.probability("=id-7") is None
     assert 3 < statistics.length < 8
+    # Of a memory's words one is that which every memory has: embedders count words, not memories.
+    assert Words(statistics).probability("Teas") == pytest.approx(1 / statistics.length)
+    assert Words(statistics).probability("secret") is None
+
+
+async def test_what_tells_little_counts_for_little_even_if_it_is_all_that_was_asked(
+    scopes: Scopes,
+) -> None:
+    made = await remember(scopes, *(f"tea number {number}" for number in range(20)), "a red beach")
+    [common, *_] = await search(scopes, "tea")
+    [rare] = await search(scopes, "red beach")
+    assert made[rare[0]] == "a red beach"
+    assert rare[1] > 3 * common[1]  # without it they are as good as alike: all that was asked

@@ -5,6 +5,9 @@ therefore counted as it is, for exactly the rows that are wanted; what is kept o
 (see `statistics`) stands behind it as rows that everybody has, so that a user with few memories
 does not take a common word for a rare one.
 
+The score is the part of what one memory could have, times how much that tells: who asks for a
+living finds "live" in many a memory, which is all that was asked and says next to nothing.
+
 Source of the formula: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and
 Beyond", 2009, with the idf that is never negative.
 """
@@ -27,6 +30,7 @@ K1: Final = 1.2  # how soon more of the same word counts for less
 B: Final = 0.75  # how much long texts count for less
 PRIOR: Final = 50  # rows of the whole store that stand behind a user's own
 EXACT: Final = 2.0  # an identifier tells more than a word that is as rare
+TELLING: Final = 10.0  # of a sum of weights: two rare words, whose score counts for half
 
 _RANK: Final = """
     WITH asked AS (
@@ -47,13 +51,19 @@ _RANK: Final = """
             SELECT (SELECT count(*) FROM found WHERE found.lexeme = asked.lexeme)
                 + usual * {prior} AS have
         ) AS counted
+    ),
+    ranked AS (
+        SELECT id, created_at,
+            sum(weight * times * (1 + {k1}) / (times + {k1} * (1 - {b} + {b} * length / {mean})))
+                AS sum,
+            array_agg(lexeme ORDER BY weight DESC, lexeme COLLATE "C") AS matched
+        FROM found JOIN weighed USING (lexeme)
+        GROUP BY id, created_at
     )
-    SELECT id,
-        sum(weight * times * (1 + {k1}) / (times + {k1} * (1 - {b} + {b} * length / {mean})))
-            / greatest((SELECT sum(weight) FROM weighed) * (1 + {k1}), 1e-9) AS score,
-        array_agg(lexeme ORDER BY weight DESC, lexeme COLLATE "C") AS matched
-    FROM found JOIN weighed USING (lexeme)
-    GROUP BY id, created_at
+    SELECT id, matched,
+        sum / greatest((SELECT sum(weight) FROM weighed) * (1 + {k1}), 1e-9)
+            * sum / (sum + {telling}) AS score
+    FROM ranked
     ORDER BY score DESC, created_at DESC, id DESC
     LIMIT {limit}
 """
@@ -61,7 +71,7 @@ _RANK: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A memory that has some of the words. score: 0 to 1, as a part of what one could have."""
+    """A memory that has some of the words. score: 0 to 1, see above."""
 
     id: UUID
     score: float
@@ -105,4 +115,5 @@ class Lexical:
             "limit": parameters.add(limit, "bigint"),
             "k1": str(K1),
             "b": str(B),
+            "telling": str(TELLING),
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from uaitools.memory.analysis.stems import stem
 from uaitools.memory.store.scope import Scopes
 
 SAMPLE: Final = 20_000  # memories
@@ -62,3 +63,20 @@ class Statistics:
             {row["lexeme"]: row["have"] / row["rows"] for row in found} if known else {}
         )
         self.length = float(found[0]["length"]) if known else _LENGTH
+
+
+class Words:
+    """How frequent words are among all words: `embed.statistics.Frequencies`."""
+
+    __slots__ = ("_statistics",)
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def __repr__(self) -> str:
+        return f"<Words {self._statistics!r}>"
+
+    def probability(self, term: str) -> float | None:
+        """The part of all words that are this one: most memories that have it have it once."""
+        have = self._statistics.probability(stem(term.casefold()))
+        return None if have is None else have / self._statistics.length
