@@ -111,6 +111,23 @@ def test_a_signal_drains_and_stops_in_reverse_order(start: Start, number: signal
     program.ends(0)
 
 
+def test_when_nobody_is_left_to_serve_it_drains_and_stops(start: Start) -> None:
+    program = start("[Speaking('a')], ready=lambda: say('ready'), ended=lambda: asyncio.sleep(0)")
+    program.says("a starts", "ready", "a drains", "a stops", "ended")
+    program.ends(0)
+
+
+def test_a_signal_after_nobody_is_left_is_the_second(start: Start) -> None:
+    main = "[Speaking('a', drain='hangs')], ended=lambda: asyncio.sleep(0), grace=1000"
+    program = start(main)
+    program.says("a starts", "a drains")
+
+    program.send(signal.SIGTERM)
+
+    program.says("a stops", "ended")
+    program.ends(0)
+
+
 def test_draining_ends_at_its_deadline(start: Start) -> None:
     program = start("[Speaking('a', drain='hangs')], ready=lambda: say('ready'), grace=0.01")
     program.says("a starts", "ready")

@@ -7,7 +7,7 @@ nothing to reload ignores it.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -40,13 +40,15 @@ async def run(
     *,
     on_reload: Callable[[], object] | None = None,
     ready: Callable[[], object] | None = None,
+    ended: Callable[[], Awaitable[object]] | None = None,
     grace: float = 30.0,
 ) -> None:
     """Start the services in order, serve until SIGINT or SIGTERM, drain, stop in reverse order.
 
-    on_reload: called at each SIGHUP. ready: called when every service has started. grace: seconds
-    that draining may take. A start that fails stops those that had started and is raised; a
-    signal during the start does the same and returns. Runs in the main thread only.
+    on_reload: called at each SIGHUP. ready: called when every service has started. ended: returns
+    when there is nobody left to serve, which is as good as a first signal. grace: seconds that
+    draining may take. A start that fails stops those that had started and is raised; a signal
+    during the start does the same and returns. Runs in the main thread only.
     """
     started: list[Service] = []
     with _Signals(on_reload) as signals:
@@ -58,7 +60,8 @@ async def run(
                     started.append(service)
                 if ready is not None:
                     ready()
-                await asyncio.Event().wait()
+                await (ended or asyncio.Event().wait)()
+                signals.first()
             deadline = asyncio.get_running_loop().time() + grace
             async with signals.ends_next(deadline):
                 await _drain(started, deadline)
@@ -118,6 +121,10 @@ class _Signals:
                 raise
         finally:
             self._phase = None
+
+    def first(self) -> None:
+        """Take it that there was one."""
+        self._received = max(1, self._received)
 
     def _end(self, number: signal.Signals) -> None:
         self._received += 1
