@@ -143,6 +143,8 @@ PURE_IN_MEMORY = (
     "index/port.py",
     "index/scope.py",
     "index/scopes.py",
+    "mcp/arguments.py",
+    "mcp/tool.py",
     "store/conditions.py",
     "store/sql.py",
     "store/statements.py",

@@ -4,6 +4,7 @@ A request's way:
 
     server       the gateway's listener, in front of the service's own application
     api/         what comes and goes over HTTP, and whose memories a request is about
+    mcp/         the same for assistants, as tools, over HTTP or the pipes of a program
     service      the parts, put together
     store/       SQL: every statement in the scope of one user
     searching    words and meaning, made one list by `ranking`, read again from the store

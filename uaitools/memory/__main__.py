@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from uaitools.auth.config import AuthConfig
+from uaitools.auth.principal import valid_id
 from uaitools.command import (
     add_common_flags,
     cannot_listen,
@@ -19,13 +26,18 @@ from uaitools.config import ConfigError, Settings, load
 from uaitools.errors import ServiceError
 from uaitools.lifecycle import run, run_main
 from uaitools.memory.config import MemoryConfig
-from uaitools.memory.errors import SERVICE
+from uaitools.memory.errors import SERVICE, McpMissing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, or bring the tables up to date; returns the exit status."""
+    """Serve until SIGTERM or SIGINT, or do what a command says; returns the exit status."""
     options = _parser().parse_args(arguments)
-    return run_program(options, SERVICE, _settings, _migrate if options.command else _serve)
+    commands: Mapping[str | None, Callable[[Settings], int]] = {
+        None: _serve,
+        "migrate": _migrate,
+        "mcp": partial(_assist, options),
+    }
+    return run_program(options, SERVICE, _settings, commands[options.command])
 
 
 def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
@@ -78,6 +90,32 @@ def _migrate(settings: Settings) -> int:
     return _run(migrate)
 
 
+def _assist(options: Namespace, settings: Settings) -> int:
+    from uaitools.memory.service import MemoryService  # noqa: PLC0415
+
+    common, config = settings.common, settings.of(MemoryConfig)
+
+    async def assist() -> None:
+        try:
+            from uaitools.memory.mcp.stdio import StdioServer, claimed  # noqa: PLC0415
+        except ImportError as error:
+            raise McpMissing from error
+        # Vectors are not kept here: a service may write others to the same database meanwhile.
+        fresh = config.model_copy(update={"index": config.index.model_copy(update={"room": 0})})
+        pipes = claimed()
+        service = MemoryService(fresh, common.data_directory, common.database_url)
+        server = StdioServer(service, options.user, pipes)
+        await run([server], ended=server.ended)
+
+    return _run(assist)
+
+
+def _user(text: str) -> str:
+    if not valid_id(text):
+        raise ArgumentTypeError("a user is 1 to 256 printable ASCII characters")
+    return text
+
+
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run to the end; the exit status, and why it could not begin."""
     from uaitools.postgres.errors import SetupError  # noqa: PLC0415
@@ -109,6 +147,10 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("migrate", help="bring the tables of the database up to date, and exit")
+    mcp = commands.add_parser(
+        "mcp", help="serve the assistant that starts this program, over standard input and output"
+    )
+    mcp.add_argument("--user", type=_user, default="me", metavar="ID", help="whose memories; me")
     return parser
 
 

@@ -10,9 +10,13 @@ SERVICE: Final = "memory"
 
 
 class Unknown(ServiceError):
-    """Nothing such is in the caller's scope (404). What is another's is told alike."""
+    """Nothing such is in the caller's scope (404). What is another's is told alike.
+
+    which: there is not. listed: where REST lists what there is.
+    """
 
     def __init__(self, which: str = "memory with that id", listed: str = "/memories") -> None:
+        self.which = which
         super().__init__(404, f"there is no {which}; GET {listed} lists what is yours", SERVICE)
 
 
@@ -38,3 +42,10 @@ class Crowded(ServiceError):
         super().__init__(
             503, "others change the same memory now; try again", SERVICE, retry_after=1
         )
+
+
+class McpMissing(ServiceError):
+    """The library that speaks MCP is not here (501)."""
+
+    def __init__(self) -> None:
+        super().__init__(501, "MCP needs a package that is not here: uaitools[mcp]", SERVICE)

@@ -15,6 +15,7 @@ from uaitools.config import Address
 from uaitools.memory.api.resources import add_resources
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.errors import SERVICE
+from uaitools.memory.mcp.http import add_mcp
 from uaitools.memory.metrics import samples
 from uaitools.memory.service import MemoryService
 from uaitools.proxy import Gateway, Mounted, ProxyConfig
@@ -44,6 +45,7 @@ class MemoryServer:
         auth = auth or AuthConfig()
         app = web.Application(client_max_size=BODY)
         add_resources(app, service, secured=auth.enabled)
+        add_mcp(app, service, config.cors)
         mounted = Mounted(SERVICE, app, self._dependencies, partial(samples, service))
         front = ProxyConfig.model_validate(
             {"listen": str(config.listen), "cors": config.cors, "routes": []}

@@ -64,6 +64,7 @@ class Served(Visitor):
 
     def __init__(self, server: MemoryServer, session: aiohttp.ClientSession) -> None:
         super().__init__(f"http://{server.address}", session)
+        self.server = server
         self.service = server.service
 
     async def followed(self) -> None:

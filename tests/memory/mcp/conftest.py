@@ -1,0 +1,3 @@
+"""A service, as assistants reach it over HTTP."""
+
+from tests.memory.api.conftest import memory, postgres  # noqa: F401 - for pytest

@@ -1,0 +1,84 @@
+"""What the tools say: as documents with a schema, and as text for models that read nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Remembered(BaseModel):
+    """What a model needs of a memory."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    content: str
+    type: str
+    tags: list[str]
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+class Made(BaseModel):
+    """created: false where it was remembered already."""
+
+    memory: Remembered
+    created: bool
+
+    def text(self) -> str:
+        """As a model reads it."""
+        how = "Remembered" if self.created else "That was remembered already"
+        return f"{how}, with id {self.memory.id}."
+
+
+class Hit(Remembered):
+    """score: how well it fits, 0 to 1."""
+
+    score: float
+
+
+class Found(BaseModel):
+    """Best first. degraded: what could not be searched."""
+
+    memories: list[Hit]
+    degraded: list[str]
+
+    def text(self) -> str:
+        """As a model reads it."""
+        lines = [_line(one) for one in self.memories] or ["Nothing is remembered that fits."]
+        if self.degraded:
+            lines.append("Searched by words only: by meaning is not possible now.")
+        return "\n".join(lines)
+
+
+class Excerpt(BaseModel):
+    """left_out: messages that are not in it word by word. degraded: see Found."""
+
+    context: str
+    tokens: int
+    left_out: int
+    degraded: list[str]
+
+    def text(self) -> str:
+        """As a model reads it."""
+        return self.context or "Nothing of it fits so few tokens."
+
+
+class Forgotten(BaseModel):
+    """id: of the memory that was deleted."""
+
+    id: UUID
+
+    def text(self) -> str:
+        """As a model reads it."""
+        return f"Deleted for good: memory {self.id}."
+
+
+def _line(one: Hit) -> str:
+    """One entry of a list. What a memory says stays within its entry, line breaks and all."""
+    content = "\n  ".join(one.content.splitlines())
+    tags = "".join(f", #{tag}" for tag in one.tags)
+    return f"- {content}\n  ({one.type}{tags}, {one.created_at:%Y-%m-%d}, id {one.id})"
