@@ -134,6 +134,8 @@ PURE_IN_MEMORY = (
     "errors.py",
     "evaluation/labelled.py",
     "evaluation/measures.py",
+    "evaluation/report.py",
+    "evaluation/scoring.py",
     "filters.py",
     "index/best.py",
     "index/changes.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import (
     ArgumentParser,
@@ -11,11 +12,13 @@ from argparse import (
 )
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.principal import valid_id
 from uaitools.command import (
+    WRONG,
     add_common_flags,
     cannot_listen,
     common_flags,
@@ -36,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         None: _serve,
         "migrate": _migrate,
         "mcp": partial(_assist, options),
+        "eval": partial(_evaluate, options),
     }
     return run_program(options, SERVICE, _settings, commands[options.command])
 
@@ -116,6 +120,23 @@ def _user(text: str) -> str:
     return text
 
 
+def _evaluate(options: Namespace, settings: Settings) -> int:
+    from uaitools.memory.evaluation.program import Wishes, read, report  # noqa: PLC0415
+
+    try:
+        labelled = read(options.file)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{options.file}: {getattr(error, 'strerror', None) or error}\n")
+        return WRONG
+    wishes = Wishes(options.k, options.misses, json=options.json)
+
+    async def evaluate() -> None:
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # it ends in order, too
+        sys.stdout.write(await report(settings.of(MemoryConfig), labelled, wishes))
+
+    return _run(evaluate)
+
+
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run to the end; the exit status, and why it could not begin."""
     from uaitools.postgres.errors import SetupError  # noqa: PLC0415
@@ -151,7 +172,43 @@ def _parser() -> ArgumentParser:
         "mcp", help="serve the assistant that starts this program, over standard input and output"
     )
     mcp.add_argument("--user", type=_user, default="me", metavar="ID", help="whose memories; me")
+    _add_evaluation(commands.add_parser("eval", help=_EVAL, description=f"{_EVAL}. {_OWN}"))
     return parser
+
+
+def _add_evaluation(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="NDJSON, see docs/memory.md; else a sample",
+    )
+    add("-k", type=_few, default=10, metavar="N", help="memories asked for a question: 10")
+    add("--json", action="store_true", help="for machines")
+    add(
+        "--misses",
+        type=_few,
+        nargs="?",
+        const=10,
+        default=0,
+        metavar="N",
+        help="list the questions that were answered worst: 10",
+    )
+
+
+def _few(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise ArgumentTypeError("is 1 to 100")
+    return int(text)
+
+
+_EVAL: Final = "score retrieval on labelled questions, and compare its modes"
+_OWN: Final = (
+    "It uses the embedder and the index that are configured, and a database of its own that is"
+    " gone afterwards."
+)
 
 
 if __name__ == "__main__":

@@ -30,17 +30,20 @@ def test_a_set_is_read_whatever_its_order() -> None:
     [
         ([MEMORY, MEMORY], "line 2: there is a memory 'm1' already"),
         ([MEMORY, QUESTION, QUESTION], "line 3: there is a question 'q1' already"),
-        ([QUESTION], "question 'q1': its user has no memory 'm1'"),
-        ([{**MEMORY, "user_id": "ben"}, QUESTION], "question 'q1': its user has no memory 'm1'"),
+        ([QUESTION], "line 1: relevant: user 'ana' has no memory 'm1' in the file"),
+        ([{**MEMORY, "user_id": "ben"}, QUESTION], "line 2: relevant: user 'ana' has no memory"),
+        ([MEMORY], "there is no question"),
+        ([], "there is no question"),
         ([MEMORY, {**QUESTION, "relevant": []}], "line 2: relevant: "),
         ([{**MEMORY, "content": ""}], "line 1: content: "),
+        ([{**MEMORY, "content": "a\0"}], "line 1: content: "),
         ([{**MEMORY, "contents": "x"}], "line 1: contents: "),
         ([{"kind": "note"}], "line 1: "),
         (["memory"], "line 1: "),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(objects: list[object], problem: str) -> None:
-    with pytest.raises(ValueError, match=r"line|question") as error:
+    with pytest.raises(ValueError, match=r"line|no question") as error:
         parse(lines(*objects))
 
     assert str(error.value).startswith(problem)

@@ -9,7 +9,7 @@ which results can be grouped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Final, Literal
@@ -18,7 +18,10 @@ from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from uaitools.config import Model
 
-_Text = Annotated[str, Field(min_length=1)]
+_TEXT: Final = r"^[^\u0000]*$"  # as the service takes them, and as long
+_Text = Annotated[str, Field(min_length=1, max_length=256, pattern=_TEXT)]
+_Content = Annotated[str, Field(min_length=1, max_length=65_536, pattern=_TEXT)]
+_Query = Annotated[str, Field(min_length=1, max_length=4_096, pattern=_TEXT)]
 
 
 class LabelledMemory(Model):
@@ -27,7 +30,7 @@ class LabelledMemory(Model):
     kind: Literal["memory"]
     id: _Text
     user_id: _Text
-    content: _Text
+    content: _Content
     created_at: AwareDatetime | None = None
     type: _Text = "fact"
     session_id: _Text | None = None
@@ -39,7 +42,7 @@ class LabelledQuestion(Model):
     kind: Literal["question"]
     id: _Text
     user_id: _Text
-    query: _Text
+    query: _Query
     relevant: Annotated[tuple[_Text, ...], Field(min_length=1)]
     about: _Text = "question"
 
@@ -61,9 +64,13 @@ _LINE: Final[TypeAdapter[LabelledMemory | LabelledQuestion]] = TypeAdapter(
 
 
 def parse(lines: Iterable[bytes | str]) -> Labelled:
-    """Read a set. Raises ValueError with the line: no such object, an id twice or of nothing."""
+    """Read a set. Raises ValueError with the line: no such object, an id twice or of nothing.
+
+    There are a memory and a question at least.
+    """
     memories: dict[str, LabelledMemory] = {}
     questions: dict[str, LabelledQuestion] = {}
+    places: dict[str, int] = {}  # lines of questions
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -80,16 +87,26 @@ def parse(lines: Iterable[bytes | str]) -> Labelled:
             memories[one.id] = one
         else:
             questions[one.id] = one
-    _check(memories, questions.values())
+            places[one.id] = number
+    _check(memories, questions.values(), places)
     return Labelled(tuple(memories.values()), tuple(questions.values()))
 
 
-def _check(memories: dict[str, LabelledMemory], questions: Iterable[LabelledQuestion]) -> None:
+def _check(
+    memories: Mapping[str, LabelledMemory],
+    questions: Collection[LabelledQuestion],
+    places: Mapping[str, int],
+) -> None:
+    if not questions:
+        raise ValueError('there is no question: a line with "kind": "question", see docs/memory.md')
     for question in questions:
         for name in question.relevant:
             memory = memories.get(name)
             if memory is None or memory.user_id != question.user_id:
-                raise ValueError(f"question {question.id!r}: its user has no memory {name!r}")
+                raise ValueError(
+                    f"line {places[question.id]}: relevant: user {question.user_id!r} has no memory"
+                    f" {name!r} in the file"
+                )
 
 
 def sample() -> Labelled:
