@@ -14,7 +14,7 @@ from uaitools.memory.embed.port import Embedder
 from uaitools.memory.errors import SERVICE
 from uaitools.memory.following import Following
 from uaitools.memory.forgetting import Forgetting
-from uaitools.memory.index.catalogue import index_for
+from uaitools.memory.index.catalogue import index_for, provide
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.model import Draft
 from uaitools.memory.searching import Searching
@@ -91,6 +91,7 @@ class MemoryService:
                 database = await open_database(self._url, self._data_dir, SERVICE)
                 stack.push_async_callback(database.close)
                 await database.migrate(MIGRATIONS)
+            await provide(self._config.index, database)
             self.pool = Pool(database.service, self._config.pool.settings, name=SERVICE)
             await self.pool.start()
             stack.push_async_callback(self.pool.stop)
@@ -118,7 +119,7 @@ class MemoryService:
         model = self.embedder.model
         embeddings = Embeddings(scopes, str(model))
         self.index = index_for(
-            self._config.index, str(model), model.dimension, source=embeddings, pool=self.pool
+            self._config.index, str(model), model.dimension, source=embeddings, scopes=scopes
         )
         await self.index.start()
         stack.push_async_callback(self.index.stop)

@@ -52,8 +52,14 @@ class Database:
     async def migrate(self, package: str) -> list[Migration]:
         """Apply the migrations of a package; those that were still to be. Raises MigrationError."""
         migrations = read(package)
-        async with _connected(self.owner, self.name) as connection:
+        async with self.owned() as connection:
             return await migrate(connection, migrations)
+
+    @asynccontextmanager
+    async def owned(self) -> AsyncIterator[Connection]:
+        """A connection of the owner's, for what a start makes. Raises DatabaseAway, SetupError."""
+        async with _connected(self.owner, self.name) as connection:
+            yield connection
 
     async def close(self) -> None:
         """Let go of it; the last to do so stops an embedded cluster."""

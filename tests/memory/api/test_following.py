@@ -34,6 +34,18 @@ async def test_an_index_that_is_away_is_caught_up_with(postgres: PostgresServer)
         await _told(memory, second["id"])
 
 
+async def test_an_index_in_the_database_is_made_at_the_start_and_follows(
+    postgres: PostgresServer,
+) -> None:
+    async with served(postgres, index={"kind": "pgvector"}) as memory:
+        first, second = await memory.remember("I like tea"), await memory.remember("and coffee")
+        await memory.followed()
+        [found] = await memory.search("tea", mode="vector")
+        assert found["id"] == first["id"]
+        await memory.ask("DELETE", f"/memories/{first['id']}?user_id=ann")
+        await _told(memory, second["id"])
+
+
 async def _told(memory: Served, *names: str) -> None:
     """Until the index has these memories of ann's and no others."""
     service = memory.service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 from weaviate.connect import ConnectionParams
@@ -11,9 +12,10 @@ from tests.memory.index.vectors import DIMENSION
 from uaitools.memory.index.catalogue import weaviate_params
 from uaitools.memory.index.config import IndexConfig
 from uaitools.memory.index.local import ROOM, LocalIndex
-from uaitools.memory.index.pgvector import PgvectorIndex, Pool
+from uaitools.memory.index.pgvector import PgvectorIndex, provide
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.index.weaviate import WeaviateIndex
+from uaitools.memory.store.scope import Scopes
 
 MODEL = "test/model-1/8"
 
@@ -40,14 +42,15 @@ class InProcess:
 class InDatabase:
     """Indexes in one database, of which each finds its table empty."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Any) -> None:
         self._pool = pool
 
     async def open(self) -> VectorIndex:
-        index = PgvectorIndex(self._pool, MODEL, DIMENSION)
-        await index.start()
         async with self._pool.acquire() as connection:
+            await provide(connection)
             await connection.execute("TRUNCATE memory_vectors")
+        index = PgvectorIndex(Scopes(self._pool), MODEL, DIMENSION)
+        await index.start()
         return index
 
 

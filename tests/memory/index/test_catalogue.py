@@ -12,12 +12,12 @@ from uaitools.memory.index.catalogue import index_for, weaviate_params
 from uaitools.memory.index.config import IndexConfig
 from uaitools.memory.index.port import VectorIndex
 
-POOL = cast(Any, None)
+SCOPES = cast(Any, None)
 
 
 def chosen(**settings: object) -> VectorIndex:
     config = IndexConfig.model_validate(settings)
-    return index_for(config, "test/model-1/8", 8, source=DictSource(), pool=POOL)
+    return index_for(config, "test/model-1/8", 8, source=DictSource(), scopes=SCOPES)
 
 
 async def test_each_kind_is_made() -> None:

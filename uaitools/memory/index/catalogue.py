@@ -12,16 +12,17 @@ from uaitools.memory.index.port import VectorIndex
 if TYPE_CHECKING:
     from weaviate.connect import ConnectionParams
 
-    from uaitools.memory.index.pgvector import Pool
+    from uaitools.memory.index.pgvector import Scopes
+    from uaitools.postgres.database import Database
 
 
 def index_for(
-    config: IndexConfig, model: str, dimension: int, *, source: VectorSource, pool: Pool
+    config: IndexConfig, model: str, dimension: int, *, source: VectorSource, scopes: Scopes
 ) -> VectorIndex:
     """An index that is not yet started. Raises IndexUnavailable where its library is missing.
 
     model: what is recorded with each vector, with name, version and dimension. source: for what is
-    in process. pool: for what is in the database.
+    in process. scopes: for what is in the database.
     """
     match config.chosen:
         case "local":
@@ -29,9 +30,18 @@ def index_for(
         case "pgvector":
             from uaitools.memory.index.pgvector import PgvectorIndex  # noqa: PLC0415
 
-            return PgvectorIndex(pool, model, dimension, config.write_timeout)
+            return PgvectorIndex(scopes, model, dimension, config.write_timeout)
         case "weaviate":
             return _weaviate(config, model, dimension)
+
+
+async def provide(config: IndexConfig, database: Database) -> None:
+    """Make what an index needs in the database, as its owner. Raises IndexUnavailable."""
+    if config.chosen == "pgvector":
+        from uaitools.memory.index import pgvector  # noqa: PLC0415
+
+        async with database.owned() as connection:
+            await pgvector.provide(connection)
 
 
 def _weaviate(config: IndexConfig, model: str, dimension: int) -> VectorIndex:

@@ -1,10 +1,14 @@
-"""The index in PostgreSQL: a table of the extension `vector`, scanned exactly under its user."""
+"""The index in PostgreSQL: a table of the extension `vector`, scanned exactly under its user.
+
+The owner of the database's tables makes it, see `provide`; the service's role only works with it,
+and reaches the rows of one user at a time, as everywhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -13,22 +17,33 @@ from uaitools import log
 from uaitools.memory.index.entries import checked, newest
 from uaitools.memory.index.errors import IndexAway, IndexUnavailable
 from uaitools.memory.index.port import OTHER_MODEL, Entry, Held, Hit, Vector
+from uaitools.postgres.migrations import locked
+
+if TYPE_CHECKING:
+    from uaitools.postgres.access import Connection
 
 _log = log.get_logger(__name__)
 PAGE: Final = 1000  # what `ids` reads at once
 TIMEOUT: Final = 10.0  # seconds for a statement
-LOCK: Final = 0x75_61_69_76  # of those who make the table: only one at a time can
 
 # The order of users is that of their bytes, which every server has. The vectors have no length of
 # their own in the type: those of another model are replaced in place, and never left behind.
 _TABLE: Final = """
-CREATE TABLE IF NOT EXISTS memory_vectors (
+CREATE TABLE memory_vectors (
     user_id text COLLATE "C" NOT NULL,
     id uuid NOT NULL,
     model text NOT NULL,
     generation bigint NOT NULL,
     vector vector NOT NULL,
     PRIMARY KEY (user_id, id)
+)"""
+# As for the tables of migrations.
+_SCOPE: Final = """
+ALTER TABLE memory_vectors ENABLE ROW LEVEL SECURITY;
+ALTER TABLE memory_vectors FORCE ROW LEVEL SECURITY;
+CREATE POLICY scope ON memory_vectors USING (
+    user_id = current_setting('uaitools.user_id', true)
+    OR current_setting('uaitools.everyone', true) = 'on'
 )"""
 _UPSERT: Final = """
 INSERT INTO memory_vectors AS held (user_id, id, model, generation, vector)
@@ -48,15 +63,18 @@ FROM memory_vectors WHERE ($2::text IS NULL OR user_id = $2) AND (user_id, id) >
 ORDER BY user_id, id LIMIT $5"""  # noqa: S608 - a number of ours
 
 
-class Pool(Protocol):
-    """Whatever lends connections of asyncpg."""
+class Scopes(Protocol):
+    """Whatever lends connections of asyncpg: see memory.store.scope."""
 
-    def acquire(self) -> AbstractAsyncContextManager[Any]:
-        """Lend a connection for a block."""
+    def of(self, user: str) -> AbstractAsyncContextManager[Connection]:
+        """Lend one that reaches the rows of a user."""
+
+    def everyone(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend one that reaches all rows."""
 
 
 class PgvectorIndex:
-    """The table `memory_vectors` of the database that `pool` leads to.
+    """The table `memory_vectors` of the database that `scopes` lead to.
 
     model: what made the vectors; those of another one are not searched, and are replaced one by
     one. dimension: how long they are.
@@ -64,8 +82,10 @@ class PgvectorIndex:
 
     name: Final = "pgvector"
 
-    def __init__(self, pool: Pool, model: str, dimension: int, timeout: float = TIMEOUT) -> None:
-        self._pool = pool
+    def __init__(
+        self, scopes: Scopes, model: str, dimension: int, timeout: float = TIMEOUT
+    ) -> None:
+        self._scopes = scopes
         self._model = model
         self._dimension = dimension
         self._timeout = timeout
@@ -74,19 +94,14 @@ class PgvectorIndex:
         return f"<PgvectorIndex {self._model}>"
 
     async def start(self) -> None:
-        """Make the table. Raises IndexUnavailable where the extension is not, and IndexAway."""
+        """See that the table is there. Raises IndexUnavailable, and IndexAway."""
         with _translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                try:
-                    await _prepare(connection)
-                except asyncpg.InsufficientPrivilegeError as error:
-                    raise IndexUnavailable(
-                        "its table is not there and this role may not make it; have the owner of"
-                        " the database run CREATE EXTENSION vector and GRANT CREATE ON SCHEMA"
-                    ) from error
+            async with self._scopes.everyone() as connection:
+                if not await _is_there(connection):
+                    raise IndexUnavailable("its table is not there; the owner's start makes it")
 
     async def stop(self) -> None:
-        """The pool is somebody else's."""
+        """The connections are somebody else's."""
 
     async def upsert(self, entries: Sequence[Entry]) -> None:
         """Take entries in, all or none."""
@@ -96,20 +111,19 @@ class PgvectorIndex:
             for e in sorted(newest(entries), key=lambda e: (e.user, e.id))
         ]
         with _translated():
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._scopes.everyone() as connection, connection.transaction():
                 await connection.executemany(_UPSERT, rows, timeout=self._timeout)
 
     async def delete(self, user: str, ids: Sequence[UUID]) -> None:
         """Forget entries of a user, of whichever model."""
-        await self._fetch(
-            "DELETE FROM memory_vectors WHERE user_id = $1 AND id = ANY($2::uuid[])", user, ids
-        )
+        statement = "DELETE FROM memory_vectors WHERE user_id = $1 AND id = ANY($2::uuid[])"
+        await self._fetch(user, statement, user, ids)
 
     async def delete_scope(self, user: str) -> int:
         """Forget everything of a user. How many there were."""
         with _translated():
-            async with self._pool.acquire() as connection:
-                tag: str = await connection.execute(
+            async with self._scopes.of(user) as connection:
+                tag = await connection.execute(
                     "DELETE FROM memory_vectors WHERE user_id = $1", user, timeout=self._timeout
                 )
         return int(tag.removeprefix("DELETE "))
@@ -121,14 +135,14 @@ class PgvectorIndex:
         vector = checked(vector, self._dimension)
         if limit < 1 or not vector.any():
             return []
-        rows = await self._fetch(_SEARCH, user, self._model, vector.tolist(), limit, among)
+        rows = await self._fetch(user, _SEARCH, user, self._model, vector.tolist(), limit, among)
         return [Hit(row["id"], row["score"]) for row in rows]
 
     async def ids(self, user: str | None = None) -> AsyncIterator[Held]:
         """What the table has, in the order of users and ids."""
         after = ("", UUID(int=0))
         while True:
-            rows = await self._fetch(_PAGE, self._model, user, *after, PAGE)
+            rows = await self._fetch(user, _PAGE, self._model, user, *after, PAGE)
             for row in rows:
                 yield Held(row["id"], row["user_id"], row["generation"])
             if len(rows) < PAGE:
@@ -138,18 +152,30 @@ class PgvectorIndex:
     async def health(self) -> bool:
         """Whether the table can be read."""
         try:
-            await self._fetch("SELECT 1 FROM memory_vectors LIMIT 1")
+            await self._fetch(None, "SELECT 1 FROM memory_vectors LIMIT 1")
         except IndexAway:
             return False
         return True
 
-    async def _fetch(self, statement: str, *arguments: object) -> list[Any]:
+    async def _fetch(self, user: str | None, statement: str, *arguments: object) -> list[Any]:
+        """The rows of a statement on those of a user, or of all."""
+        lent = self._scopes.everyone() if user is None else self._scopes.of(user)
         with _translated():
-            async with self._pool.acquire() as connection:
-                rows: list[Any] = await connection.fetch(
-                    statement, *arguments, timeout=self._timeout
-                )
-                return rows
+            async with lent as connection:
+                return await connection.fetch(statement, *arguments, timeout=self._timeout)
+
+
+async def provide(connection: Connection) -> None:
+    """Make the table, as the owner of the others. Raises IndexUnavailable."""
+    try:
+        async with locked(connection), connection.transaction():
+            if not await _is_there(connection):
+                await _make(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise IndexUnavailable(
+            f"its table cannot be made ({error}); have an administrator of the database run"
+            " CREATE EXTENSION vector"
+        ) from error
 
 
 @contextmanager
@@ -162,15 +188,17 @@ def _translated() -> Iterator[None]:
         raise IndexAway(f"PostgreSQL answers with {type(error).__name__}") from error
 
 
-async def _prepare(connection: Any) -> None:
-    if await connection.fetchval("SELECT to_regclass('memory_vectors') IS NOT NULL"):
-        return  # somebody else may own it, and let us write
-    if not await connection.fetchval(
-        "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"
-    ):
+async def _is_there(connection: Connection) -> bool:
+    found: bool = await connection.fetchval("SELECT to_regclass('memory_vectors') IS NOT NULL")
+    return found
+
+
+async def _make(connection: Connection) -> None:
+    known = "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"
+    if not await connection.fetchval(known):
         raise IndexUnavailable(
             "the database has no extension `vector`; install pgvector there, or use another index"
         )
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
     await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     await connection.execute(_TABLE)
+    await connection.execute(_SCOPE)
