@@ -54,7 +54,10 @@ class Loan:
     @property
     def settled(self) -> bool:
         """Whether it was left as it was found: outside of a transaction, and no query running."""
-        if self.connection.is_in_transaction():
+        # Of a transaction whose BEGIN was cancelled asyncpg still thinks that it is in it, whatever
+        # the server says, and would begin the next one as a part of it.
+        began = self.connection._top_xact is not None  # type: ignore[attr-defined]  # noqa: SLF001
+        if began or self.connection.is_in_transaction():
             return False
         # A query that was cancelled ends later; asyncpg's own pool asks the same.
         protocol = self.connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001
@@ -66,6 +69,7 @@ class Loan:
 
     async def tidy(self) -> None:
         """Wait for the end of what was cancelled, and leave its transaction."""
+        self.connection._top_xact = None  # type: ignore[attr-defined]  # noqa: SLF001
         await self.connection.execute("SELECT 1")  # after which it is known whether there is one
         if self.connection.is_in_transaction():
             await self.connection.execute("ROLLBACK")

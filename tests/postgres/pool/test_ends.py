@@ -100,6 +100,24 @@ async def test_a_query_that_was_cancelled_disturbs_nobody(database: Database, in
                 assert await connection.fetchval("SELECT 42") == 42
 
 
+async def test_a_transaction_that_was_cancelled_as_it_began_is_not_gone_on_with(
+    database: Database,
+) -> None:
+    async def begin() -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            pass
+
+    async with pool_of(database, size=1) as pool:
+        await begin()
+        beginning = spawn(begin(), name="begin")
+        await asyncio.sleep(0)  # BEGIN is on its way
+        beginning.cancel()
+        await asyncio.wait({beginning})
+        assert beginning.cancelled()
+        assert pool.opened == 1
+        await begin()
+
+
 async def test_a_connection_is_replaced_when_its_time_has_come(database: Database) -> None:
     clock = Clock()
     async with pool_of(database, clock, lifetime=300, health=1e9, idle_time=1e9) as pool:
