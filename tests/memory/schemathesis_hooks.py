@@ -14,8 +14,11 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     body = case.body
     if not isinstance(body, dict):
         return
-    several = body.get("memories")
-    for one in (body, *(several if isinstance(several, list) else ())):
+    several = [body]
+    for name in ("memories", "messages"):
+        if isinstance(body.get(name), list):
+            several += body[name]
+    for one in several:
         if not isinstance(one, dict):
             continue
         if _is_moment(one.get("expires_at")):  # it has to be to come

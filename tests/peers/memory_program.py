@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.peers.component_program import ComponentProgram
 
@@ -13,9 +14,13 @@ SMALL = {"UAITOOLS_MEMORY__EMBED__USE": "hash"}
 
 
 @contextlib.asynccontextmanager
-async def memory_program(directory: Path) -> AsyncIterator[ComponentProgram]:
-    """A service that keeps its data in a directory."""
-    program = ComponentProgram("memory", "--data-dir", str(directory), environ=SMALL)
+async def memory_program(
+    directory: Path, index: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[ComponentProgram]:
+    """A service that keeps its data in a directory. index: its table in the settings."""
+    chosen = {f"UAITOOLS_MEMORY__INDEX__{name.upper()}": value for name, value in index.items()}
+    environ = {**SMALL, **chosen}
+    program = ComponentProgram("memory", "--data-dir", str(directory), environ=environ)
     try:
         await program.start()
         yield program

@@ -65,7 +65,7 @@ class Relay:
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
     ) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # uvloop's for an end that was cut
             while data := await reader.read(65_536):
                 if not (answers and self.mute):
                     writer.write(data)

@@ -15,7 +15,7 @@ from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.deletions import Deletions, Departure, Receipt
 
 LEASE: Final = 120.0  # seconds that one may work on a user
-_ROUND: Final = 2.0  # seconds between two looks for what other processes have begun
+_ROUND: Final = 0.5  # seconds between two looks for what waits, or others have begun
 _AT_ONCE: Final = 8
 _LARGEST_PAUSE: Final = 60.0
 
@@ -93,4 +93,4 @@ class Deleting:
 
 def _pause(attempts: int) -> float:
     """Seconds until the next attempt."""
-    return full_jitter(attempts, random.random(), first=0.5, largest=_LARGEST_PAUSE)  # noqa: S311 - no secret
+    return full_jitter(attempts, random.random(), first=0.1, largest=_LARGEST_PAUSE)  # noqa: S311 - no secret

@@ -117,10 +117,10 @@ class Following:
 
     async def _reconcile(self, claims: Sequence[Claim]) -> None:
         contents = await self._embeddings.contents([one.memory_id for one in claims])
-        there = {one.id for one in contents}
+        there = {(one.id, one.user_id) for one in contents}
         gone: dict[str, list[UUID]] = defaultdict(list)
         for claim in claims:
-            if claim.memory_id not in there:
+            if (claim.memory_id, claim.user_id) not in there:
                 gone[claim.user_id].append(claim.memory_id)
         for user, names in gone.items():
             await self._index.delete(user, names)

@@ -52,6 +52,8 @@ class Rounds:
                 await self._work()
             except ServiceError as error:  # the database is away
                 _log.warning("it has to wait", work=self._name, reason=str(error))
+            except Exception:  # a defect in one round is no reason to do no more
+                _log.exception("a round failed", work=self._name)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._news.wait()

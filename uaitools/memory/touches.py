@@ -18,10 +18,14 @@ from uaitools.memory.store.scope import Scopes
 EVERY: Final = 1.0  # seconds
 MOST: Final = 10_000  # memories that are counted at once; others are not
 
+# In one order: two processes that count the same would wait for each other.
 _ADD: Final = """
-    UPDATE memories SET access_count = access_count + read.times, accessed_at = now()
-    FROM unnest($1::uuid[], $2::bigint[]) AS read (id, times)
-    WHERE memories.id = read.id
+    WITH there AS (
+        SELECT id, times FROM memories JOIN unnest($1::uuid[], $2::bigint[]) AS read (id, times)
+        USING (id) ORDER BY id FOR NO KEY UPDATE OF memories
+    )
+    UPDATE memories SET access_count = access_count + there.times, accessed_at = now()
+    FROM there WHERE memories.id = there.id
 """
 _log = log.get_logger(__name__)
 
@@ -60,11 +64,9 @@ class Touches:
         counts, self._counts = self._counts, Counter()
         if not counts:
             return
-        # In one order: two processes that count the same would wait for each other.
-        names = sorted(counts, key=lambda name: name.bytes)
         try:
             async with self._scopes.everyone() as connection:
-                await connection.execute(_ADD, names, [counts[name] for name in names])
+                await connection.execute(_ADD, list(counts), list(counts.values()))
         except ServiceError as error:
             self.dropped += counts.total()
             _log.warning("reads are not counted", memories=len(counts), reason=str(error))

@@ -84,20 +84,25 @@ async def test_a_user_without_anything_is_deleted_as_well(memory: Served) -> Non
         assert (await memory.ask("DELETE", f"/users/{wrong}")).status == 422
 
 
-async def test_a_vector_that_is_written_late_does_not_stay(memory: Served) -> None:
+async def test_a_receipt_waits_for_who_may_still_write_a_vector(postgres: PostgresServer) -> None:
     """Whoever had claimed a memory, and was held up, writes it after its user has gone."""
-    service = memory.service
-    await service.following.stop()
-    made = await memory.remember("I like tea")
-    [claim] = await service.outbox.claim(10)
-    assert (await memory.ask("DELETE", "/users/ann")).body["status"] == "complete"
-    vector = np.zeros(service.embedder.model.dimension, np.float32)
-    await service.index.upsert([Entry(claim.memory_id, "ann", claim.generation, vector)])
-    await service.outbox.done([claim])
-    await service.following.start()
-    await memory.followed()
-    assert [one async for one in service.index.ids("ann")] == []
-    assert (await memory.ask("GET", f"/memories/{made['id']}?user_id=ann")).status == 404
+    async with served(postgres, deletion_wait=0.1) as memory:
+        service = memory.service
+        await service.following.stop()
+        made = await memory.remember("I like tea")
+        [claim] = await service.outbox.claim(10)
+        receipt = (await memory.ask("DELETE", "/users/ann")).body
+        assert (receipt["status"], receipt["removed"]["outbox"]) == ("pending", 0)
+        vector = np.zeros(service.embedder.model.dimension, np.float32)
+        await service.index.upsert([Entry(claim.memory_id, "ann", claim.generation, vector)])
+        await service.outbox.done([claim])
+        await service.following.start()
+        await eventually(lambda: service.deleting.completed == 1)
+        path = f"/deletions/{receipt['id']}?user_id=ann"
+        assert (await memory.ask("GET", path)).body["status"] == "complete"
+        assert (await service.outbox.backlog()).size == 0
+        assert [one async for one in service.index.ids("ann")] == []
+        assert (await memory.ask("GET", f"/memories/{made['id']}?user_id=ann")).status == 404
 
 
 def objects(double: WeaviateDouble) -> list[object]:

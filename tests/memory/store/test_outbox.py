@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
+from tests.peers.gateways import settled
 from uaitools.memory.model import Draft
 from uaitools.memory.store.creating import Creating
 from uaitools.memory.store.memories import Memories
-from uaitools.memory.store.outbox import Outbox
+from uaitools.memory.store.outbox import Claim, Outbox
 from uaitools.memory.store.scope import Scopes
+from uaitools.postgres.database import Database
+from uaitools.postgres.pool import Pool
 
 
 async def make(scopes: Scopes, content: str = "I like tea") -> UUID:
@@ -58,6 +61,53 @@ async def test_who_was_late_has_it_looked_at_once_more(scopes: Scopes) -> None:
     await outbox.done(late)
     [again] = await outbox.claim(10)
     assert again.memory_id == late[0].memory_id
+
+
+async def test_what_is_marked_meanwhile_stays_with_who_works_on_it(scopes: Scopes) -> None:
+    """Or what he writes late would be in the place of what another one wrote."""
+    outbox, memories = Outbox(scopes), Memories(scopes)
+    first, second = await make(scopes, "one"), await make(scopes, "two")
+    claims = await outbox.claim(10)
+    await memories.change("ann", first, {"content": "three"})
+    await memories.delete("ann", second)
+    assert await outbox.claim(10) == []
+    await outbox.failed(claims, 3600)
+    again = await outbox.claim(10)
+    assert {one.memory_id: one.attempts for one in again} == {first: 1, second: 1}
+
+
+async def test_what_a_dead_process_had_is_taken_up_at_once(
+    scopes: Scopes, database: Database
+) -> None:
+    pool = Pool(database.service, name="memory")
+    await pool.start()
+    name = await make(scopes)
+    [dead] = await Outbox(Scopes(pool)).claim(10)
+    assert await Outbox(scopes).claim(10) == []
+    await pool.stop()
+    claims: list[Claim] = []
+
+    async def taken() -> bool:
+        claims.extend(await Outbox(scopes).claim(10))
+        return bool(claims)
+
+    await settled(taken)  # a session ends a moment after its connection
+    assert [one.memory_id for one in claims] == [dead.memory_id] == [name]
+
+
+async def test_who_failed_late_has_it_looked_at_once_more(scopes: Scopes) -> None:
+    """What he tried to write may have been written all the same."""
+    outbox = Outbox(scopes)
+    name = await make(scopes)
+    late = await outbox.claim(10, lease=0)
+    other = await outbox.claim(10)
+    await outbox.failed(late, 3600)
+    await outbox.done(other)
+    [again] = await outbox.claim(10)
+    assert again.memory_id == name
+    await outbox.done([again])
+    await outbox.failed(late, 3600)
+    assert [one.memory_id for one in await outbox.claim(10)] == [name]
 
 
 async def test_what_failed_is_tried_again_after_its_pause(scopes: Scopes) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import UUID
+
 import asyncpg
 import pytest
 
+from uaitools.memory.errors import Crowded
 from uaitools.memory.model import Draft
 from uaitools.memory.store.creating import Creating
 from uaitools.memory.store.scope import Scopes
@@ -71,3 +75,19 @@ async def test_a_scope_of_everyone_ends_with_its_connection(scopes: Scopes) -> N
         assert await connection.fetchval("SELECT count(*) FROM memories") == 1
     async with scopes.of("bob") as connection:  # the same connection
         assert await connection.fetchval("SELECT count(*) FROM memories") == 0
+
+
+async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(scopes: Scopes) -> None:
+    names = [(await Creating(scopes).create(Draft("ann", text))).memory.id for text in "ab"]
+    together = asyncio.Barrier(2)
+
+    async def lock(*order: UUID) -> None:
+        async with scopes.writing("ann") as connection:
+            for name in order:
+                await connection.execute("SELECT FROM memories WHERE id = $1 FOR UPDATE", name)
+                if name == order[0]:
+                    await together.wait()
+
+    results = await asyncio.gather(lock(*names), lock(*names[::-1]), return_exceptions=True)
+    [error] = [one for one in results if one is not None]
+    assert isinstance(error, Crowded)

@@ -17,17 +17,19 @@ import orjson
 from asyncpg import Record
 
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statements import marked
+from uaitools.memory.store.statements import AGAIN, ORPHANED, marked
 
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
 
-# Each before what it hangs on goes; the first takes the ids with it.
+# First the locks, in the order of all: see `statements`.
+_LOCK: Final = "SELECT FROM memories WHERE user_id = $1 ORDER BY id FOR UPDATE"
+_LOCK_MARKS: Final = "SELECT FROM outbox WHERE user_id = $1 ORDER BY memory_id FOR UPDATE"
+# Each before what it hangs on goes.
 _REMOVE: Final = {
     "versions": "DELETE FROM versions WHERE user_id = $1",
     "embeddings": "DELETE FROM embeddings WHERE user_id = $1",
     "requests": "DELETE FROM requests WHERE user_id = $1",
-    "outbox": "DELETE FROM outbox WHERE user_id = $1",
 }
 _END: Final = "DELETE FROM sessions WHERE user_id = $1"
 _BURY: Final = """
@@ -36,49 +38,51 @@ _BURY: Final = """
     SELECT count(*) FROM gone
 """
 _BURIED: Final = {name: _BURY.format(name) for name in ("messages", "memories")}
+# What somebody works on stays marked: he may write it to the index yet.
+_UNMARK: Final = "DELETE FROM outbox WHERE user_id = $1 AND owner IS NULL"
+_MARK: Final = f"UPDATE outbox SET {AGAIN} WHERE user_id = $1"
 _DEPART: Final = """
-    INSERT INTO departures (user_id, deletion_id) VALUES ($1, $2)
-    ON CONFLICT (user_id) DO UPDATE SET deletion_id = $2, since = now(), due = now(), attempts = 0
+    INSERT INTO departures (user_id) VALUES ($1)
+    ON CONFLICT (user_id) DO UPDATE SET
+        since = greatest(departures.since, now()), due = now(), attempts = 0, owner = NULL
 """
 _RECEIPT: Final = """
     INSERT INTO deletions (id, subject, removed) VALUES ($1, $2, $3::text::jsonb)
     RETURNING id, requested_at, completed_at, removed, left_over
 """
-_CLAIM: Final = """
+_CLAIM: Final = f"""
     UPDATE departures SET due = clock_timestamp() + make_interval(secs => $2),
-        attempts = attempts + 1
+        owner = pg_backend_pid(), attempts = attempts + 1
     WHERE user_id IN (
-        SELECT user_id FROM departures WHERE due <= clock_timestamp()
+        SELECT user_id FROM departures WHERE due <= clock_timestamp() OR {ORPHANED}
         ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
     )
-    RETURNING user_id, deletion_id, since, due, attempts
+    RETURNING user_id, since, due, attempts
 """
-# Of before: he may have come back since, with new memories.
+# Of what was deleted then: he may have come back since, and import memories as old as they like.
+_GRAVES: Final = "(SELECT memory_id FROM tombstones WHERE deleted_at <= $2)"
 _LEFT: Final = {
-    "memories": "SELECT count(*) FROM memories WHERE user_id = $1 AND created_at < $2",
-    "versions": "SELECT count(*) FROM versions WHERE user_id = $1 AND at < $2",
-    "embeddings": """
-        SELECT count(*) FROM embeddings WHERE user_id = $1
-        AND NOT EXISTS (SELECT FROM memories WHERE id = memory_id AND created_at >= $2)
-    """,
-    "requests": "SELECT count(*) FROM requests WHERE user_id = $1 AND at < $2",
-    "sessions": "SELECT count(*) FROM sessions WHERE user_id = $1 AND created_at < $2",
-    "messages": """
-        SELECT count(*) FROM messages
-        JOIN sessions ON sessions.user_id = $1 AND sessions.id = session_id
-        WHERE messages.user_id = $1 AND sessions.created_at < $2
-    """,
+    "memories": f"memories WHERE user_id = $1 AND id IN {_GRAVES}",
+    "versions": f"versions WHERE user_id = $1 AND memory_id IN {_GRAVES}",
+    "embeddings": f"embeddings WHERE user_id = $1 AND memory_id IN {_GRAVES}",
+    "requests": f"requests WHERE user_id = $1 AND memory_id IN {_GRAVES}",
+    "messages": f"messages WHERE user_id = $1 AND id IN {_GRAVES}",
+    # Who speaks waits until the deletion is over, and begins his session after it.
+    "sessions": "sessions WHERE user_id = $1 AND created_at <= $2",
 }
+# What was marked by then and has gone: somebody may still write it to the index.
+_UNDER_WAY: Final = """
+    SELECT count(*) FROM outbox WHERE user_id = $1 AND since <= $2
+        AND NOT EXISTS (SELECT FROM memories WHERE id = memory_id AND memories.user_id = $1)
+"""
 _AGAIN: Final = f"""
     WITH made AS (SELECT id, user_id, generation FROM memories WHERE user_id = $1)
     {marked("made")}
 """
 _DONE: Final = """
-    WITH over AS (
-        DELETE FROM departures WHERE user_id = $1 AND due = $2 RETURNING deletion_id
-    )
+    WITH over AS (DELETE FROM departures WHERE user_id = $1 AND due = $2 RETURNING since)
     UPDATE deletions SET completed_at = clock_timestamp(), left_over = $3::text::jsonb
-    WHERE id = (SELECT deletion_id FROM over)
+    FROM over WHERE subject = $4 AND completed_at IS NULL AND requested_at <= over.since
 """
 
 
@@ -101,7 +105,6 @@ class Departure:
     """A user whose entries in the index one may remove until `due`."""
 
     user_id: str
-    deletion_id: UUID
     since: datetime
     due: datetime
     attempts: int
@@ -122,15 +125,18 @@ class Deletions:
         """Remove all rows of a user; the receipt, which is not complete yet."""
         async with self._scopes.writing(user) as connection:
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 17))", user)
+            await connection.execute(_LOCK, user)
             removed = {name: await _count(connection, sql, user) for name, sql in _REMOVE.items()}
             for name, sql in _BURIED.items():
                 removed[name] = await connection.fetchval(sql, user)
             removed["sessions"] = await _count(connection, _END, user)
-            receipt = uuid4()
+            await connection.execute(_LOCK_MARKS, user)
+            removed["outbox"] = await _count(connection, _UNMARK, user)
+            await connection.execute(_MARK, user)
             row = await connection.fetchrow(
-                _RECEIPT, receipt, _subject(user), orjson.dumps(removed).decode()
+                _RECEIPT, uuid4(), _subject(user), orjson.dumps(removed).decode()
             )
-            await connection.execute(_DEPART, user, receipt)
+            await connection.execute(_DEPART, user)
         assert row is not None
         return _receipt(row)
 
@@ -163,27 +169,34 @@ class Deletions:
         return [row["name"] for row in rows]
 
     async def complete(self, one: Departure, indexed: int) -> bool:
-        """Look whether anything is left, and if not, complete the receipt. Whether that was so.
+        """Look whether anything is left, and if not, complete the receipts. Whether that was so.
 
-        indexed: what the index still has. What the user has made since is put back into it.
+        indexed: what the index still has. What is left is removed, and looked for again the next
+        time. What the user has made since is put back into the index.
         """
+        of_then = (one.user_id, one.since)
         async with self._scopes.writing(one.user_id) as connection:
             left = {
-                name: await connection.fetchval(sql, one.user_id, one.since)
-                for name, sql in _LEFT.items()
+                name: await connection.fetchval(f"SELECT count(*) FROM {which}", *of_then)
+                for name, which in _LEFT.items()
             }
+            left["outbox"] = await connection.fetchval(_UNDER_WAY, *of_then)
             left["index"] = indexed
             if any(left.values()):
+                for which in _LEFT.values():
+                    await connection.execute(f"DELETE FROM {which}", *of_then)
                 return False
             await connection.execute(_AGAIN, one.user_id)
-            await connection.execute(_DONE, one.user_id, one.due, orjson.dumps(left).decode())
+            said = orjson.dumps(left).decode()
+            await connection.execute(_DONE, one.user_id, one.due, said, _subject(one.user_id))
         return True
 
     async def failed(self, one: Departure, pause: float) -> None:
         """Have it tried again after some seconds."""
         async with self._scopes.everyone() as connection:
             await connection.execute(
-                "UPDATE departures SET due = clock_timestamp() + make_interval(secs => $3)"
+                "UPDATE departures SET owner = NULL,"
+                " due = clock_timestamp() + make_interval(secs => $3)"
                 " WHERE user_id = $1 AND due = $2",
                 one.user_id,
                 one.due,

@@ -17,7 +17,7 @@ _KEEP: Final = """
     SELECT memories.id, memories.user_id, $1, made.generation, made.vector
     FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]) AS made (id, generation, vector)
     JOIN memories ON memories.id = made.id AND memories.generation = made.generation
-    FOR KEY SHARE OF memories
+    ORDER BY memories.id FOR KEY SHARE OF memories
     ON CONFLICT (memory_id) DO UPDATE SET
         model = excluded.model, generation = excluded.generation, vector = excluded.vector
 """

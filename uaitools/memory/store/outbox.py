@@ -1,8 +1,10 @@
 """Which memories the index is yet to follow: a set in the database, written with the rows.
 
-A claim lasts for a while. Who holds one makes the index what the row is, and then gives it back
-with `done`; if the row was marked again meanwhile, or somebody else has the claim by now, the mark
-stays or is made again: what was written late is looked at once more.
+Who holds a claim makes the index what the row is, and then gives it back with `done`. Nobody else
+works on that memory meanwhile; if it was marked again, it is looked at once more afterwards. A
+claim ends with the session that has made it, so that what a dead process had is taken up at once;
+where that cannot be seen, because a pooler keeps sessions, it lasts for a while. Who comes back
+after that has the memory looked at once more: what he wrote may have come late.
 """
 
 from __future__ import annotations
@@ -14,51 +16,72 @@ from typing import Any, Final
 from uuid import UUID
 
 from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statements import AGAIN, ORPHANED
 
 LEASE: Final = 60.0  # seconds
 
-_CLAIM: Final = """
-    UPDATE outbox SET due = clock_timestamp() + make_interval(secs => $2), attempts = attempts + 1
+_CLAIM: Final = f"""
+    UPDATE outbox SET due = clock_timestamp() + make_interval(secs => $2),
+        owner = pg_backend_pid(), attempts = attempts + 1
     WHERE memory_id IN (
-        SELECT memory_id FROM outbox WHERE due <= clock_timestamp()
+        SELECT memory_id FROM outbox WHERE due <= clock_timestamp() OR {ORPHANED}
         ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
     )
-    RETURNING memory_id, user_id, generation, attempts, due
+    RETURNING memory_id, user_id, generation, marks, attempts, due
 """
-_DONE: Final = """
+# A claim is known by its end. newest: nobody has marked the memory since.
+_BACK: Final = """
     WITH claimed AS (
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
-            AS claimed (memory_id, user_id, generation, due)
+        SELECT * FROM
+            unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+            AS claimed (memory_id, user_id, generation, marks, due)
     ),
-    over AS (
-        DELETE FROM outbox USING claimed
-        WHERE outbox.memory_id = claimed.memory_id AND outbox.due = claimed.due
-        RETURNING outbox.memory_id
-    )
+    mine AS (
+        SELECT outbox.memory_id, outbox.marks = claimed.marks AS newest
+        FROM outbox JOIN claimed USING (memory_id) WHERE outbox.due = claimed.due
+        ORDER BY outbox.memory_id FOR UPDATE OF outbox
+    ),
+    {}
     INSERT INTO outbox (memory_id, user_id, generation)
     SELECT memory_id, user_id, generation FROM claimed
-    WHERE memory_id NOT IN (SELECT memory_id FROM over)
-        AND memory_id NOT IN (SELECT memory_id FROM outbox)
-    ON CONFLICT DO NOTHING
+    WHERE memory_id NOT IN (SELECT memory_id FROM mine) ORDER BY memory_id
+    ON CONFLICT (memory_id) DO UPDATE SET {}
 """
-_FAILED: Final = """
-    UPDATE outbox SET due = clock_timestamp() + make_interval(secs => $3)
-    FROM unnest($1::uuid[], $2::timestamptz[]) AS claimed (memory_id, due)
-    WHERE outbox.memory_id = claimed.memory_id AND outbox.due = claimed.due
-"""
-_MARK: Final = """
+_DONE: Final = _BACK.format(
+    """
+    over AS (DELETE FROM outbox USING mine WHERE outbox.memory_id = mine.memory_id AND newest),
+    again AS (
+        UPDATE outbox SET due = clock_timestamp(), owner = NULL FROM mine
+        WHERE outbox.memory_id = mine.memory_id AND NOT newest
+    )
+    """,
+    AGAIN,
+)
+_FAILED: Final = _BACK.format(
+    """
+    later AS (
+        UPDATE outbox SET owner = NULL,
+            due = clock_timestamp() + make_interval(secs => CASE WHEN newest THEN $6 ELSE 0 END)
+        FROM mine WHERE outbox.memory_id = mine.memory_id
+    )
+    """,
+    AGAIN,
+)
+_MARK: Final = f"""
     INSERT INTO outbox (memory_id, user_id, generation)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[])
-    ON CONFLICT (memory_id) DO UPDATE SET due = clock_timestamp(), attempts = 0
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[]) ORDER BY 1
+    ON CONFLICT (memory_id) DO UPDATE SET {AGAIN}
 """
 # What another embedder made, or none yet, and is not marked.
 _OTHERS: Final = """
     INSERT INTO outbox (memory_id, user_id, generation)
-    SELECT memories.id, memories.user_id, memories.generation FROM memories
-    LEFT JOIN embeddings ON embeddings.memory_id = memories.id AND embeddings.model = $1
-    LEFT JOIN outbox ON outbox.memory_id = memories.id
-    WHERE embeddings.memory_id IS NULL AND outbox.memory_id IS NULL
-    LIMIT $2
+    SELECT * FROM (
+        SELECT memories.id, memories.user_id, memories.generation FROM memories
+        LEFT JOIN embeddings ON embeddings.memory_id = memories.id AND embeddings.model = $1
+        LEFT JOIN outbox ON outbox.memory_id = memories.id
+        WHERE embeddings.memory_id IS NULL AND outbox.memory_id IS NULL
+        LIMIT $2
+    ) AS others ORDER BY id
     ON CONFLICT DO NOTHING
 """
 
@@ -70,6 +93,7 @@ class Claim:
     memory_id: UUID
     user_id: str
     generation: int
+    marks: int
     attempts: int
     due: datetime
 
@@ -101,14 +125,13 @@ class Outbox:
 
     async def done(self, claims: Sequence[Claim]) -> None:
         """Take back the marks of what is done, unless there are newer ones."""
-        columns = _columns(claims, "memory_id", "user_id", "generation", "due")
         async with self._scopes.everyone() as connection:
-            await connection.execute(_DONE, *columns)
+            await connection.execute(_DONE, *_columns(claims))
 
     async def failed(self, claims: Sequence[Claim], pause: float) -> None:
         """Have what could not be done tried again after some seconds."""
         async with self._scopes.everyone() as connection:
-            await connection.execute(_FAILED, *_columns(claims, "memory_id", "due"), pause)
+            await connection.execute(_FAILED, *_columns(claims), pause)
 
     async def mark(self, entries: Sequence[tuple[UUID, str, int]]) -> None:
         """Mark memories, whether or not they are there: id, user and generation of each."""
@@ -133,5 +156,7 @@ class Outbox:
         return Backlog(row["size"], float(row["age"]))
 
 
-def _columns(claims: Sequence[Claim], *names: str) -> list[list[Any]]:
+def _columns(claims: Sequence[Claim]) -> list[list[Any]]:
+    """As _BACK takes them."""
+    names = ("memory_id", "user_id", "generation", "marks", "due")
     return [[getattr(one, name) for one in claims] for name in names]

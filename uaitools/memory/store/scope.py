@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
+from uaitools.memory.errors import Crowded
 from uaitools.postgres.pool import Pool
 
 if TYPE_CHECKING:
@@ -21,7 +24,10 @@ _SCOPE: Final = (
 
 
 class Scopes:
-    """The only way of the memory service to its database."""
+    """The only way of the memory service to its database.
+
+    Two that wait for each other are told apart by the database, which ends one: that is Crowded.
+    """
 
     __slots__ = ("_pool",)
 
@@ -34,8 +40,7 @@ class Scopes:
     @asynccontextmanager
     async def of(self, user: str) -> AsyncIterator[Connection]:
         """A connection whose statements reach the rows of one user."""
-        async with self._pool.acquire() as connection:
-            await connection.execute(_SCOPE, user, "off")
+        async with self._lent(user, "off") as connection:
             yield connection
 
     @asynccontextmanager
@@ -47,6 +52,14 @@ class Scopes:
     @asynccontextmanager
     async def everyone(self) -> AsyncIterator[Connection]:
         """A connection for work on the rows of all users: no request of a user's does such."""
-        async with self._pool.acquire() as connection:
-            await connection.execute(_SCOPE, "", "on")
+        async with self._lent("", "on") as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _lent(self, user: str, everyone: str) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as connection:
+            await connection.execute(_SCOPE, user, everyone)
+            try:
+                yield connection
+            except asyncpg.DeadlockDetectedError as error:
+                raise Crowded from error

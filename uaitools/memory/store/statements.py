@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-_MARK: Final = """
+AGAIN: Final = """
+    marks = outbox.marks + 1, attempts = 0,
+    due = CASE WHEN outbox.owner IS NULL THEN clock_timestamp() ELSE outbox.due END
+"""
+"""What an UPDATE of the outbox sets to have memories looked at, once more if somebody does now."""
+
+ORPHANED: Final = "owner <> ALL (ARRAY(SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL))"
+"""Whose claim it was, his session has ended: the condition on rows with an `owner`."""
+
+# Rows are locked in one order by all who lock several, or they would wait for each other: those of
+# memories by their ids, then what hangs on them, then marks by the ids.
+_MARK: Final = f"""
     INSERT INTO outbox (memory_id, user_id, generation)
-    SELECT id, user_id, generation FROM {0}
+    SELECT id, user_id, generation FROM {{0}} ORDER BY id
     ON CONFLICT (memory_id) DO UPDATE SET
-        generation = greatest(outbox.generation, excluded.generation), due = now(), attempts = 0
+        generation = greatest(outbox.generation, excluded.generation), {AGAIN}
 """
 
 

@@ -15,7 +15,7 @@ from uaitools.memory.model import Memory
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statements import marked
+from uaitools.memory.store.statements import marked, removed
 
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
@@ -60,12 +60,16 @@ _TAKE: Final = f"""
         INSERT INTO memories ({", ".join(_FIELDS)}, words, twin, tags)
         SELECT {", ".join(_FIELDS)}, words, CASE WHEN NOT superseded THEN twin END, tags FROM lines
         WHERE NOT EXISTS (SELECT FROM tombstones WHERE memory_id = id)
+        ORDER BY id
         ON CONFLICT DO NOTHING
         RETURNING id, user_id, generation
     ),
     marks AS ({marked("made")})
     SELECT id FROM made
 """
+# Of those that were made the ones that somebody deleted at the same time: an id comes free only
+# when its tombstone is there, but for a statement that began before it is not.
+_REBURY: Final = removed("id = ANY($1::uuid[]) AND id IN (SELECT memory_id FROM tombstones)")
 
 
 @dataclass(slots=True)
@@ -108,9 +112,10 @@ class Transfer:
         """Add memories as they are; `taken` counts what became of them."""
         names = [one.id for one in memories]
         lines = orjson.dumps(await _lines(memories)).decode()
-        async with self._scope(user) as connection:
+        async with self._scope(user) as connection, connection.transaction():
             before = set(await _known(connection, "memories", "id", names))
-            made = len(await connection.fetch(_TAKE, lines))
+            new = [row["id"] for row in await connection.fetch(_TAKE, lines)]
+            made = len(new) - await connection.fetchval(_REBURY, new)
             graves = len(await _known(connection, "tombstones", "memory_id", names))
         present = sum(name in before for name in names)
         taken.imported += made

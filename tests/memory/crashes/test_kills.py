@@ -1,0 +1,97 @@
+"""kill -9 at random points while clients write: what was answered holds, and the index follows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.memory.api.served import Visitor
+from tests.memory.crashes.indexes import KINDS, index_of
+from tests.memory.crashes.writers import Writer, becomes_consistent
+from tests.peers.component_program import ComponentProgram
+from tests.peers.gateways import eventually
+from tests.peers.memory_program import memory_program
+from uaitools.postgres.embedded.server import told_by
+
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # other processes do the work
+WRITERS = 6
+Kill = Callable[[ComponentProgram, Path], Awaitable[None]]
+
+
+async def kill_program(program: ComponentProgram, _: Path) -> None:
+    await program.kill()
+    await program.start()
+
+
+async def kill_postmaster(_: ComponentProgram, directory: Path) -> None:
+    """The program is left to find out."""
+    server = told_by(directory / "postgres/data")
+    assert server is not None
+    os.kill(server.pid(), signal.SIGKILL)
+
+
+@asynccontextmanager
+async def writing(writers: Sequence[Writer]) -> AsyncIterator[None]:
+    """Have them write while the block lasts."""
+    async with asyncio.TaskGroup() as group:
+        for one in writers:
+            group.create_task(one.run())
+        yield
+        for one in writers:
+            one.stop()
+
+
+async def answered(writers: Sequence[Writer], more: int) -> None:
+    """Until they have had so many answers more."""
+
+    def count() -> int:
+        return sum(one.answers for one in writers)
+
+    enough = count() + more
+    await eventually(lambda: count() >= enough, patience=20, interval=0.0005)
+
+
+async def endure(directory: Path, kind: str, kill: Kill, kills: int) -> None:
+    """Kill again and again, each time after some more answers; then look at everything."""
+    async with (
+        index_of(kind) as index,
+        memory_program(directory, index) as program,
+        aiohttp.ClientSession() as session,
+    ):
+        visitor = Visitor(program.url, session)
+        writers = [Writer(f"user{number}", [visitor]) for number in range(WRITERS)]
+        async with writing(writers):
+            for _ in range(kills):
+                await answered(writers, random.randint(20, 120))
+                await kill(program, directory)
+            await answered(writers, 20)
+        await becomes_consistent(visitor)
+        for one in writers:
+            await one.check(visitor)
+        assert sum(len(one.there) for one in writers) > WRITERS
+        assert sum(len(one.gone) for one in writers) > WRITERS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_memories_outlive_kills_of_the_program(tmp_path: Path, kind: str) -> None:
+    await endure(tmp_path / "data", kind, kill_program, 2)
+
+
+async def test_the_service_comes_back_after_kills_of_its_database(tmp_path: Path) -> None:
+    await endure(tmp_path / "data", "local", kill_postmaster, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kill", [kill_program, kill_postmaster])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_many_kills(tmp_path: Path, kind: str, kill: Kill) -> None:
+    await endure(tmp_path / "data", kind, kill, 20)
