@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from uaitools.hub.config import HubConfig
 from uaitools.hub.errors import SERVICE, Unavailable
 from uaitools.hub.server import HubServer
 from uaitools.hub.siblings import Siblings
-from uaitools.lifecycle import Service, run, run_main
+from uaitools.lifecycle import Service, run, run_main, settle
 from uaitools.registry.client import Announced, RegistryTable
 from uaitools.sockets import listening_sockets
 
@@ -72,7 +71,7 @@ class Program:
                 siblings=siblings,
                 echo=self._echo,
             )
-            await run([self._announced(server) if first else server], ready=_settle)
+            await run([self._announced(server) if first else server], ready=settle)
 
         try:
             run_main(serve)
@@ -95,10 +94,3 @@ class Program:
         from uaitools.hub.broker.redis import RedisBroker  # noqa: PLC0415
 
         return RedisBroker(url, away=self._config.away)
-
-
-def _settle() -> None:
-    # What the start has made stays: a full collection that walked it would stop the loop for tens
-    # of milliseconds.
-    gc.collect()
-    gc.freeze()

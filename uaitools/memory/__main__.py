@@ -27,7 +27,7 @@ from uaitools.command import (
 )
 from uaitools.config import ConfigError, Settings, load
 from uaitools.errors import ServiceError
-from uaitools.lifecycle import run, run_main
+from uaitools.lifecycle import run, run_main, settle
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.errors import SERVICE, McpMissing
 
@@ -59,14 +59,18 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def _serve(settings: Settings) -> int:
+    from uaitools.memory.malloc import return_large_blocks  # noqa: PLC0415 - with the next
     from uaitools.memory.server import MemoryServer  # noqa: PLC0415 - 0.2 s that --check saves
     from uaitools.memory.service import MemoryService  # noqa: PLC0415
 
     common, config = settings.common, settings.of(MemoryConfig)
 
+    return_large_blocks()
+
     async def serve() -> None:
         service = MemoryService(config, common.data_directory, common.database_url)
-        await run([MemoryServer(config, service, auth=settings.of(AuthConfig))])
+        server = MemoryServer(config, service, auth=settings.of(AuthConfig))
+        await run([server], ready=settle)
 
     try:
         return _run(serve)

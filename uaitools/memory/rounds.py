@@ -17,14 +17,18 @@ class Rounds:
     """Does `work` until it is stopped; what fails is tried again in the next round.
 
     every: seconds between two rounds, unless there is news. name: of the task, and in the log.
+    rest: seconds after a round for which news gathers, to be done together.
     """
 
-    __slots__ = ("_every", "_name", "_news", "_task", "_work")
+    __slots__ = ("_every", "_name", "_news", "_rest", "_task", "_work")
 
-    def __init__(self, work: Callable[[], Awaitable[object]], every: float, name: str) -> None:
+    def __init__(
+        self, work: Callable[[], Awaitable[object]], every: float, name: str, rest: float = 0.0
+    ) -> None:
         self._work = work
         self._every = every
         self._name = name
+        self._rest = rest
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -54,6 +58,7 @@ class Rounds:
                 _log.warning("it has to wait", work=self._name, reason=str(error))
             except Exception:  # a defect in one round is no reason to do no more
                 _log.exception("a round failed", work=self._name)
+            await asyncio.sleep(self._rest)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._news.wait()

@@ -28,6 +28,7 @@ from uaitools.memory.wanted import Wanted
 DEPTH: Final = 50  # candidates of each list at least; three times as many as are asked for
 NARROW: Final = 10_000  # memories among which meaning is looked for; among more it is of all
 _WIDE: Final = 1_000  # candidates then, because most may not be wanted
+_SPARE: Final = 10  # candidates that are read beside as many as are asked for: some may be gone
 
 _log = log.get_logger(__name__)
 
@@ -106,11 +107,21 @@ class Searching:
     async def _read(
         self, user: str, asked: Asked, parsed: Query, candidates: Sequence[Candidate]
     ) -> list[tuple[Memory, Candidate]]:
-        names = [one.id for one in candidates]
-        rows = await self._memories.chosen(user, asked.wanted, parsed.required, names)
-        created = {name: memory.created_at for name, memory in rows.items()}
-        there = [one for one in candidates if one.id in rows]
-        best = aged(there, created, datetime.now(UTC), asked.half_life)
-        return [
-            (rows[one.id], one) for one in best if one.score > 0 and one.score >= asked.min_score
-        ][: asked.limit]
+        """The best that are there. Where age does not matter, most candidates need no look."""
+        good = _good(candidates, asked)
+        first = asked.limit + _SPARE if asked.half_life is None else len(good)
+        found: list[tuple[Memory, Candidate]] = []
+        for some in (good[:first], good[first:]):
+            if not some or len(found) >= asked.limit:
+                break
+            names = [one.id for one in some]
+            rows = await self._memories.chosen(user, asked.wanted, parsed.required, names)
+            created = {name: memory.created_at for name, memory in rows.items()}
+            there = [one for one in some if one.id in rows]
+            best = aged(there, created, datetime.now(UTC), asked.half_life)
+            found += [(rows[one.id], one) for one in _good(best, asked)]
+        return found[: asked.limit]
+
+
+def _good(candidates: Sequence[Candidate], asked: Asked) -> list[Candidate]:
+    return [one for one in candidates if one.score > 0 and one.score >= asked.min_score]

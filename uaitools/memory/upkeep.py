@@ -12,7 +12,7 @@ from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
 
 EVERY: Final = 60.0  # seconds
-COUNT: Final = 10  # rounds between two counts of the words
+COUNT: Final = 10  # rounds between two counts of the words, once there are enough of them
 REMEMBERED: Final = timedelta(hours=24)  # that an Idempotency-Key is known
 _AT_ONCE: Final = 1000  # rows
 _SESSIONS: Final = 20  # at once: each may have many messages
@@ -61,7 +61,7 @@ class Upkeep:
                 return total
 
     async def _keep_up(self) -> None:
-        if self._done % COUNT == 0:
+        if self._done % COUNT == 0 or not self._statistics.known:
             await self._statistics.refresh()
         self._done += 1
         await self.expire()

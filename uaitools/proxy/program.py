@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from secrets import token_bytes
@@ -17,7 +16,7 @@ from uaitools.auth.keyfile import KeyFileError
 from uaitools.command import warn_of_everyone
 from uaitools.config import Common, ConfigError, Settings
 from uaitools.errors import ServiceError
-from uaitools.lifecycle import Service, run, run_main
+from uaitools.lifecycle import Service, run, run_main, settle
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
 from uaitools.proxy.config import KEPT, ProxyConfig, RegistryTable
@@ -316,10 +315,7 @@ class _Reloads:
 
     def begin(self) -> None:
         """The gateway has started, and no longer puts its first configuration into force."""
-        # What the start has made stays: a full collection that walked it would stop the loop for
-        # tens of milliseconds.
-        gc.collect()
-        gc.freeze()
+        settle()
         self._ready = True
         self._advance()
 

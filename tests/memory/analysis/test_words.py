@@ -15,6 +15,12 @@ def lexemes(text: str) -> list[str]:
     return [one.lexeme for one in words(text)]
 
 
+def test_others_get_the_whole_package_of_the_stemmer() -> None:
+    import snowballstemmer  # noqa: PLC0415 - after ours, which takes one module of it
+
+    assert "german" in snowballstemmer.algorithms()
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

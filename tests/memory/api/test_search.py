@@ -36,6 +36,17 @@ async def test_a_new_memory_is_found_by_its_words_at_once(memory: Served) -> Non
     assert [one["id"] for one in await memory.search("tea")] == [made["id"]]
 
 
+async def test_what_is_wanted_is_found_behind_much_that_is_not(memory: Served) -> None:
+    made = await memory.remember("green tea number 0")
+    for number in range(1, 25):
+        made = await memory.remember(f"green tea number {number}", supersedes=made["id"])
+    last = "coffee, bread, butter and now and then a cup of green tea"
+    await memory.remember(last, supersedes=made["id"])
+    await memory.followed()
+    found = await memory.search("green tea number", mode="vector", limit=1)
+    assert [one["content"] for one in found] == [last]
+
+
 async def test_what_was_deleted_or_changed_is_found_no_more(memory: Served) -> None:
     made = await memory.remember("I like tea")
     await memory.followed()

@@ -148,12 +148,14 @@ async def test_what_many_users_have_is_known_and_what_few_have_is_not(scopes: Sc
     statistics = Statistics(scopes)
     await statistics.refresh()
     assert statistics.probability("tea") is None
+    assert not statistics.known
     creating = Creating(scopes)
     for number in range(ENOUGH):
         user = f"user-{number % 10}"
         text = f"tea number {number}" + " secret" * (number % 10 < ANONYMOUS - 1)
         await creating.create(Draft(user, text + f" id-{number}"))
     await statistics.refresh()
+    assert statistics.known
     assert statistics.probability("tea") == 1.0
     assert statistics.probability("secret") is None
     assert statistics.probability("=id-7") is None

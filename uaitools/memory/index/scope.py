@@ -71,9 +71,21 @@ class Scope:
         self._blocks[row // self._per_block][row % self._per_block] = entry.vector
 
     def extend(self, entries: Sequence[tuple[UUID, int, bytes]]) -> None:
-        """Take in what was read: little-endian floats, of ids that are not there yet."""
-        for one, generation, raw in entries:
-            self.put(Entry(one, "", generation, np.frombuffer(raw, FLOAT)))
+        """Take in a block of what was read: little-endian floats, of ids that are not there yet.
+
+        Rows before have to fill their blocks, and these are at most one. Row by row it takes ten
+        times as long.
+        """
+        first = len(self._ids)
+        assert first % self._per_block == 0
+        assert len(entries) <= self._per_block
+        names, generations, vectors = zip(*entries, strict=True)
+        block = np.frombuffer(bytearray().join(vectors), FLOAT)
+        self._blocks.append(block.reshape(len(names), self.dimension))
+        before = self._generations[:first]
+        self._generations = np.concatenate((before, np.array(generations, np.int64)))
+        self._rows.update(zip(names, range(first, first + len(names)), strict=True))
+        self._ids.extend(names)
 
     def drop(self, one: UUID) -> None:
         """Forget an id, if it is there."""

@@ -20,7 +20,7 @@ from uaitools.memory.store.statements import marked, removed
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
 
-PAGE: Final = 500  # memories
+PAGE: Final = 200  # memories
 _TURN: Final = 8  # memories whose words are found in one turn of the loop
 _PAGE: Final = f"""
     SELECT {COLUMNS} FROM memories
