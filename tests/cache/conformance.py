@@ -96,6 +96,33 @@ async def the_lease_of_one_key_stores_no_other(backend: Backend) -> None:
     assert not await backend.store("nobody asked", lease, b"1", TTL)
 
 
+async def a_scope_is_deleted_with_all_its_keys(backend: Backend) -> None:
+    within, without = ("a\nk", "a\nl\n", "a\n"), ("ak", "k", "b\nk", "a", " a\nk", "\n")
+    for key in (*within, *without):
+        await backend.set(key, b"1", TTL)
+        assert await backend.get(key) == b"1"
+    lease = await leased(backend, "a\nm")
+    other = await leased(backend, "b\nm")
+    assert await backend.delete("a\n")
+    assert [await backend.get(key) for key in within] == [None] * 3
+    assert not await backend.exists("a\nk")
+    assert not await backend.store("a\nm", lease, b"old", TTL)
+    new = await leased(backend, "a\nm")
+    assert new.token != lease.token
+    assert await backend.store("a\nm", new, b"new", TTL)
+    assert not await backend.store("a\nm", lease, b"old", TTL)
+    assert await backend.get("a\nm") == b"new"
+    assert await backend.store("b\nm", other, b"1", TTL)
+    assert [await backend.get(key) for key in without] == [b"1"] * 6
+
+
+async def a_key_within_a_scope_is_deleted_alone(backend: Backend) -> None:
+    for key in ("a\nk", "a\nl"):
+        await backend.set(key, b"1", TTL)
+    assert await backend.delete("a\nk", "a", "a\nnothing")
+    assert [await backend.get(key) for key in ("a\nk", "a\nl")] == [None, b"1"]
+
+
 async def any_text_is_a_key_of_its_own(backend: Backend) -> None:
     for number, key in enumerate(HOSTILE):
         await backend.set(key, b"%d" % number, TTL)
@@ -114,5 +141,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     what_was_loaded_before_a_set_is_not_kept,
     who_loads_the_same_shares_the_lease_and_the_first_is_kept,
     the_lease_of_one_key_stores_no_other,
+    a_scope_is_deleted_with_all_its_keys,
+    a_key_within_a_scope_is_deleted_alone,
     any_text_is_a_key_of_its_own,
 )

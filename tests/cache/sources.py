@@ -64,8 +64,8 @@ async def back(cache: CacheService) -> None:
     await eventually(lambda: not cache.failing)
 
 
-async def loading(cache: CacheService, source: Source) -> asyncio.Task[bytes]:
+async def loading(cache: CacheService, source: Source, key: str = "k") -> asyncio.Task[bytes]:
     before = len(source.loads)
-    task = spawn(cache.fetch("k", source, TTL), name="fetches")
+    task = spawn(cache.fetch(key, source, TTL), name="fetches")
     await eventually(lambda: len(source.loads) > before)
     return task

@@ -101,6 +101,19 @@ def test_it_is_a_list_in_the_order_of_use(
     assert len({lease.token for lease in given_out}) == len(given_out)
 
 
+def test_a_scope_goes_with_its_values_and_leases() -> None:
+    cache = Entries(1 << 20, 10)
+    for key in ("a\nk", "a\nl", "b\nk", "b\nl"):
+        cache.set(key, b"1", 10, 0)
+    lease = cache.ask("a\nm", 0)
+    assert isinstance(lease, Lease)
+    used = cache.used
+    cache.delete("a\n")
+    assert (len(cache), cache.used) == (2, used // 2)
+    assert cache.get("b\nk", 0) == b"1"
+    assert not cache.store("a\nm", lease, b"1", 10, 0)
+
+
 def test_it_takes_no_more_memory_than_it_says() -> None:
     tracemalloc.start()
     try:

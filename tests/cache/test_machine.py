@@ -24,7 +24,8 @@ from uaitools.tasks import spawn
 T = TypeVar("T")
 SERVICES: Final = 2
 TTL: Final = 60.0
-keys = st.sampled_from("ab")
+KEYS: Final = ("a", "s\nb", "s\nc")
+keys = st.sampled_from(KEYS)
 services = st.integers(0, SERVICES - 1)
 anything = st.integers(0, 1000)
 
@@ -104,6 +105,14 @@ class Sharing(RuleBasedStateMachine):
         self.truth[key] += 1
         self.known(key, at, everywhere=self.run(self.caches[at].delete(key)))
 
+    @rule(at=services)
+    def write_scope(self, at: int) -> None:
+        within = [key for key in KEYS if key.startswith("s\n")]
+        self.truth.update(within)
+        everywhere = self.run(self.caches[at].delete("s\n"))
+        for key in within:
+            self.known(key, at, everywhere=everywhere)
+
     @rule(key=keys, at=services)
     def replace(self, key: str, at: int) -> None:
         self.truth[key] += 1
@@ -182,7 +191,7 @@ class Sharing(RuleBasedStateMachine):
                 await asyncio.sleep(0)
             task.result()
         for at, cache in enumerate(self.caches):
-            for key in "ab":
+            for key in KEYS:
                 found = await cache.get(key)
                 assert found is None or int(found) >= self.floors[at][key]
 

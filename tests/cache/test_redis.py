@@ -89,17 +89,43 @@ async def test_many_calls_at_once_share_round_trips(redis: RedisServer) -> None:
     await backend.stop()
 
 
-@pytest.mark.parametrize("by", ["delete", "set"])
+async def test_a_load_from_before_its_scope_went_elsewhere_is_not_kept(redis: RedisServer) -> None:
+    async with services(redis, redis) as (one, other):
+        source = Source()
+        task = await loading(one, source, "s\nk")
+        assert await other.delete("s\n")
+        source.loads[0].set_result(b"old")
+        assert await task == b"old"
+        assert counted(one, "cache_refused_total") == 1
+        assert await other.fetch("s\nk", always(b"new"), TTL) == b"new"
+        assert await one.get("s\nk") == b"new"
+
+
+async def test_a_scope_that_redis_has_evicted_begins_anew(redis: RedisServer) -> None:
+    async with services(redis) as (cache,):
+        await cache.set("s\nk", b"old", TTL)
+        assert await redis.command("DEL", f"{PREFIX}s:s\n") == b":1\r\n"
+        assert await cache.get("s\nk") is None
+        await cache.set("s\nk", b"new", TTL)
+        assert await cache.get("s\nk") == b"new"
+
+
+@pytest.mark.parametrize("by", ["delete", "set", "scope"])
 async def test_without_redis_who_comes_after_a_write_joins_no_load_from_before_it(
     redis: RedisServer, by: str
 ) -> None:
     await redis.kill()
     async with services(redis) as (cache,):
-        source = Source()
-        old, same = await loading(cache, source), spawn(cache.fetch("k", never, TTL), name="waits")
+        source, key = Source(), "s\nk"
+        old = await loading(cache, source, key)
+        same = spawn(cache.fetch(key, never, TTL), name="waits")
         await asyncio.sleep(0)
-        await (cache.delete("k") if by == "delete" else cache.set("k", b"new", TTL))
-        new = await loading(cache, source)
+        match by:
+            case "set":
+                await cache.set(key, b"new", TTL)
+            case _:
+                await cache.delete(key if by == "delete" else "s\n")
+        new = await loading(cache, source, key)
         source.loads[0].set_result(b"old")
         source.loads[1].set_result(b"new")
         assert [await task for task in (old, same, new)] == [b"old", b"old", b"new"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.cache.sources import TTL, Source, always, never
 from tests.peers.gateways import eventually
@@ -96,6 +97,20 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
         with pytest.raises(LookupError, match="nothing there"):
             await waiter
     assert await cache.fetch("k", always(b"2"), TTL) == b"2"
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_no_news() -> None:
+    cache, source = service(), Source()
+    waiter = fetching(cache, source)
+    await eventually(lambda: source.loads)
+    waiter.cancel()
+    await asyncio.wait((waiter,))
+    with capture_logs() as logs:
+        source.loads[0].set_exception(LookupError("nothing there"))
+        await eventually(lambda: counted(cache)["cache_loads"] == 0)
+        for _ in range(3):  # a task that fails is reported two turns later
+            await asyncio.sleep(0)
+    assert logs == []
 
 
 async def test_who_comes_after_a_delete_joins_no_load_from_before_it() -> None:

@@ -11,7 +11,7 @@
 The one hard rule: what was deleted is not brought back by a load that was slow. Who finds nothing
 gets a lease, and a load is stored only while its lease is held; a delete takes value and lease
 away, and so does whatever makes a cache forget (eviction, a restart). A delete that Redis could not
-be told is done before anything is read there again.
+be told is done before anything is read there again. Keys in one scope are deleted as one.
 
 A Redis that is away is a miss, never an error, and costs a call nothing after the first that has
 noticed. I/O happens in remote; entries, owed, port and script are pure.

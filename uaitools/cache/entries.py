@@ -8,11 +8,11 @@ takes no room from values, and none at all once its load has failed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import Final
 from weakref import WeakValueDictionary
 
-from uaitools.cache.port import Lease
+from uaitools.cache.port import Lease, scope_of
 
 OVERHEAD: Final = 300  # bytes that an entry takes beside its key and value: measured, rounded up
 
@@ -71,7 +71,7 @@ class Entries:
 
     def set(self, key: str, value: bytes, ends: float, now: float) -> bool:
         """Keep a value until `ends`, unless it is too large. Whether it was kept."""
-        self.delete(key)
+        self._delete(key)
         # A character is four bytes at most; which it is depends on the others.
         size = OVERHEAD + 4 * len(key) + len(value)
         if size > self._size or not self._entries:
@@ -86,7 +86,16 @@ class Entries:
         return True
 
     def delete(self, key: str) -> None:
-        """Forget a value, and void a lease."""
+        """Forget a value, and void a lease; of a scope, all of them."""
+        if key and key == scope_of(key):
+            # All keys are looked at, 0.06 us each: scopes go seldom, and cost nothing before
+            held = [one for one in chain(self._held, self._leases) if one.startswith(key)]
+            for one in held:
+                self._delete(one)
+        else:
+            self._delete(key)
+
+    def _delete(self, key: str) -> None:
         self._leases.pop(key, None)
         entry = self._held.pop(key, None)
         if entry is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from uaitools.cache.port import scope_of
 from uaitools.errors import ServiceError
 from uaitools.tasks import spawn
 
@@ -47,9 +48,13 @@ class Flights:
             raise ServiceError(503, _ENDED, self._name)
         return flight.result()
 
-    def forget(self, key: Key) -> None:
-        """Let nobody else join what is under way."""
-        self._by_key.pop(key, None)
+    def forget(self, name: str) -> None:
+        """Let nobody else join what is under way without a lease for a key, or within a scope."""
+        names = [name]
+        if name and name == scope_of(name):
+            names = [key for key, _ in self._by_key if key.startswith(name)]
+        for one in names:
+            self._by_key.pop((one, b""), None)
 
     async def stop(self) -> None:
         """Cancel all loads."""
@@ -63,3 +68,5 @@ class Flights:
         self._flying.discard(flight)
         if self._by_key.get(key) is flight:
             del self._by_key[key]
+        if not flight.cancelled():
+            flight.exception()  # who waits has it; it is no news where nobody does any more

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 YEAR: Final = 366 * 86_400.0  # seconds that anything is kept at most
 
 
+def scope_of(key: str) -> str:
+    """The scope of a key: what it begins with up to its first line break, that included, or ''."""
+    return key[: key.find("\n") + 1]
+
+
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Lease:
     """The right to store what is loaded from now on, until the key is deleted or set.
@@ -24,6 +29,8 @@ class Lease:
 
 class Backend(Protocol):
     """Keys to bytes. Nothing raises: what cannot be had is a miss. ttl: seconds, at most a YEAR.
+
+    A key may have a scope, see `scope_of`: to delete the scope is to delete all keys that have it.
 
     What was deleted or replaced before a call began is not found by it, in this process whatever
     happens, and in others as soon as the delete has arrived there.
@@ -45,7 +52,7 @@ class Backend(Protocol):
         """Replace the value. Where that is not possible it is deleted."""
 
     async def delete(self, *keys: str) -> bool:
-        """Delete values, and the leases of who loads them now.
+        """Delete values, of scopes all, and the leases of who loads them now.
 
         False where the backend cannot be told yet: it is as soon as it can be.
         """

@@ -7,11 +7,13 @@ All keys of a cache begin with `uaitools:cache:{NAME}:`, in one slot of a cluste
               of a value 'v' the value;
               of a lease 'l' its token: somebody loads, and whoever else does shares the lease;
               of a lease 's' its token: somebody sets the value, and no load is to come between
+    s:SCOPE   string: the epoch, and the scope's own, which its keys have in place of the epoch
 
 What has another epoch is as good as not there. An epoch belongs to one run of a server (`run_id` of
 INFO): what a server that was started anew has, from a snapshot or as a replica, may be older than a
 delete that was confirmed, so the first who comes begins another epoch. It is never used again,
-also where the hash was evicted. To forget everything is to begin another epoch.
+also where the hash was evicted. To forget everything is to begin another epoch, to forget a scope
+is to have it begin another one of its own; what it had stays until its time is over.
 
 No value is written but in the place of a lease: what is carried out late, long after its sender
 has given up waiting, finds the lease gone when the key was deleted meanwhile.
@@ -25,6 +27,7 @@ PREFIX: Final = "uaitools:cache:"
 EPOCH: Final = 16  # characters of an epoch
 LEASE: Final = 60  # seconds after which a load is too old to be stored
 SETTING: Final = 5  # seconds after which who wanted to set a value is taken for dead
+SCOPE: Final = 86_400  # seconds after which a scope begins another epoch, at the cost of misses
 
 
 def prefix_of(name: str) -> str:
@@ -35,7 +38,7 @@ def prefix_of(name: str) -> str:
 
 # ARGV  run, epoch: a fresh one
 _OPEN: Final = (
-    f"local LEASE, SETTING, REST = {LEASE}, {SETTING}, {EPOCH + 2}"
+    f"local LEASE, SETTING, SCOPE, REST = {LEASE}, {SETTING}, {SCOPE}, {EPOCH + 2}"
     """
 local prefix, run = KEYS[1], ARGV[1]
 local found = redis.call('HMGET', prefix .. 'epoch', 'run', 'epoch')
@@ -43,6 +46,22 @@ local epoch = found[2]
 if not epoch or found[1] ~= run then
     epoch = ARGV[2]
     redis.call('HSET', prefix .. 'epoch', 'run', run, 'epoch', epoch)
+end
+"""
+)
+
+# ARGV  run, epoch: a fresh one, key
+_KEYED: Final = (
+    _OPEN
+    + """
+local scope = string.match(ARGV[3], '^[^\\n]*\\n')
+if scope then
+    local text = redis.call('GET', prefix .. 's:' .. scope)
+    if not text or string.sub(text, 1, REST - 2) ~= epoch then
+        text = epoch .. ARGV[2]
+        redis.call('SET', prefix .. 's:' .. scope, text, 'EX', SCOPE)
+    end
+    epoch = string.sub(text, REST - 1)
 end
 local function held(key)
     local text = redis.call('GET', key)
@@ -58,7 +77,7 @@ end
 #
 # Answer: {value}, or {nil}.
 GET: Final = (
-    _OPEN
+    _KEYED
     + """
 local kind, text = held(prefix .. 'k:' .. ARGV[3])
 return {kind == 'v' and string.sub(text, REST)}
@@ -69,7 +88,7 @@ return {kind == 'v' and string.sub(text, REST)}
 #
 # Answer: {0 or 1}.
 EXISTS: Final = (
-    _OPEN
+    _KEYED
     + """
 local start = redis.call('GETRANGE', prefix .. 'k:' .. ARGV[3], 0, REST - 2)
 return {start == 'v' .. epoch and 1 or 0}
@@ -80,7 +99,7 @@ return {start == 'v' .. epoch and 1 or 0}
 #
 # Answer: {'v', value}, {'l', lease}, or {'s'} while somebody sets the value.
 ASK: Final = (
-    _OPEN
+    _KEYED
     + """
 local key = prefix .. 'k:' .. ARGV[3]
 local kind, text = held(key)
@@ -99,7 +118,7 @@ return {'l', lease}
 #
 # Answer: {lease}.
 CLAIM: Final = (
-    _OPEN
+    _KEYED
     + """
 local lease = 's' .. epoch .. ARGV[4]
 redis.call('SET', prefix .. 'k:' .. ARGV[3], lease, 'EX', SETTING)
@@ -111,7 +130,7 @@ return {lease}
 #
 # Answer: {whether it was kept}.
 STORE: Final = (
-    _OPEN
+    _KEYED
     + """
 local key = prefix .. 'k:' .. ARGV[3]
 local _, text = held(key)
@@ -123,12 +142,12 @@ return {1}
 """
 )
 
-# Values and leases go.    ARGV  run, epoch, keys
+# Values and leases go.    ARGV  run, epoch, keys and scopes
 FORGET: Final = (
     _OPEN
     + """
 for i = 3, #ARGV do
-    redis.call('DEL', prefix .. 'k:' .. ARGV[i])
+    redis.call('DEL', prefix .. 'k:' .. ARGV[i], prefix .. 's:' .. ARGV[i])
 end
 return {}
 """

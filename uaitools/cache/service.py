@@ -1,10 +1,15 @@
-"""What components use: values by key, of any backend, and one load at a time for what is missing.
+r"""What components use: values by key, of any backend, and one load at a time for what is missing.
 
     cache = CacheService(LocalCache(16 << 20, 10_000), "memory")
     row = await cache.fetch(f"memory:{id}", lambda: read(id), ttl=60)
     ...
     await commit()
     await cache.delete(f"memory:{id}")
+
+A key that begins with a line of its own is within the scope that this names, and goes with it:
+
+    await cache.fetch(f"{user}\n{id}", ...)
+    await cache.delete(f"{user}\n")
 
 A delete after the commit is all that a writer owes: whoever read before the commit, in whichever
 process, finds no room for what he has read.
@@ -82,14 +87,14 @@ class CacheService:
             else:
                 await self._backend.set(key, value, ttl)
         finally:
-            self._flights.forget((key, b""))
+            self._flights.forget(key)
 
     async def set_json(self, key: str, value: Any, ttl: float) -> None:
         """As `set`. Raises TypeError for what orjson cannot write."""
         await self.set(key, orjson.dumps(value), ttl)
 
     async def delete(self, *keys: str) -> bool:
-        """Forget values; what is being loaded meanwhile is not kept, by no process.
+        """Forget values, of scopes all; what is being loaded meanwhile is not kept, by no process.
 
         False when Redis could not be told. From this service they are gone all the same; others
         may find them until Redis has answered, or their time is over.
@@ -100,7 +105,7 @@ class CacheService:
             # Who comes from now on joins no load that began before: he gets another lease, or,
             # where there is none to be had, no flight to join.
             for key in keys:
-                self._flights.forget((key, b""))
+                self._flights.forget(key)
 
     async def fetch(self, key: str, load: Load, ttl: float) -> bytes:
         """The value, loaded and kept if there is none.
