@@ -28,6 +28,7 @@ async def test_check_validates_and_exits() -> None:
     [
         (("--listen", "0.0.0.0:0"), {}, "others can reach 0.0.0.0:0"),
         ((), {"UAITOOLS_MEMORY__POOL__SIZE": "0"}, "memory.pool.size: "),
+        ((), {"UAITOOLS_MEMORY__CACHE__SIZE": "-1"}, "memory.cache.size: "),
         ((), {"UAITOOLS_MEMORY__EMBED__USE": "magic"}, "memory.embed.use: "),
         ((), {"UAITOOLS_MEMORY__EMBED__USE": "http"}, "needs a table memory.embed.http"),
         ((), {"UAITOOLS_MEMORY__FORGET": '[{"type": ["event"]}]'}, "needs older_than_days"),

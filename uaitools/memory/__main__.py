@@ -68,7 +68,8 @@ def _serve(settings: Settings) -> int:
     return_large_blocks()
 
     async def serve() -> None:
-        service = MemoryService(config, common.data_directory, common.database_url)
+        where = common.data_directory, common.database_url
+        service = MemoryService(config, *where, redis_url=common.redis_url)
         server = MemoryServer(config, service, auth=settings.of(AuthConfig))
         await run([server], ready=settle)
 

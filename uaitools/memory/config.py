@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from uaitools.cache.config import CacheConfig
 from uaitools.config import Address, ListenAddress, Model
 from uaitools.cors import CorsSettings
 from uaitools.memory.context.config import ContextConfig
@@ -73,9 +74,9 @@ class MemoryConfig(Model):
     """The `[memory]` table.
 
     pool: connections to PostgreSQL. embed: what makes vectors of texts. index: what finds them.
-    context: what is made of conversations. deletion_wait: seconds that the deletion of a user is
-    answered with its end rather than with its beginning. forget: what goes by itself; nothing
-    unless it is said. cors: for pages of other origins.
+    context: what is made of conversations. cache: copies of what is read. deletion_wait: seconds
+    that the deletion of a user is answered with its end rather than with its beginning. forget:
+    what goes by itself; nothing unless it is said. cors: for pages of other origins.
     """
 
     listen: ListenAddress = Address("127.0.0.1", 8017)
@@ -83,6 +84,7 @@ class MemoryConfig(Model):
     embed: EmbedSettings = EmbedSettings()
     index: IndexConfig = IndexConfig()
     context: ContextConfig = ContextConfig()
+    cache: CacheConfig = CacheConfig()
     deletion_wait: Annotated[float, Field(ge=0, le=60)] = 10
     forget: Annotated[tuple[ForgetConfig, ...], Field(max_length=16)] = ()
     cors: CorsSettings | None = None

@@ -1,4 +1,4 @@
-"""A user who was deleted goes from the index as well, and that is looked at before it is said."""
+"""A user who was deleted goes from cache and index, and that is looked at before it is said."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 from uaitools import log
 from uaitools.backoff import full_jitter
 from uaitools.errors import ServiceError
+from uaitools.memory.copies import Copies
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.deletions import Deletions, Departure, Receipt
@@ -25,8 +26,11 @@ _log = log.get_logger(__name__)
 class Deleting:
     """Drives deletions until it is stopped. completed: of users. patience: seconds."""
 
-    def __init__(self, deletions: Deletions, index: VectorIndex, patience: float) -> None:
+    def __init__(
+        self, deletions: Deletions, index: VectorIndex, copies: Copies, patience: float
+    ) -> None:
         self.completed = 0
+        self._copies = copies
         self._deletions = deletions
         self._index = index
         self._patience = patience
@@ -45,8 +49,12 @@ class Deleting:
         await self._rounds.stop()
 
     async def delete(self, user: str) -> Receipt:
-        """Delete a user; the receipt, complete unless the index takes longer than `patience`."""
-        receipt = await self._deletions.begin(user)
+        """Delete a user; the receipt, complete unless a store takes longer than `patience`."""
+        try:
+            receipt = await self._deletions.begin(user)
+        finally:
+            # At once, and within this process: whoever drives it may be another one.
+            await self._copies.forget_all(user)
         self._rounds.notify()
         with suppress(TimeoutError):
             # Who tells waits for the lock: nothing is told between the look and the wait.
@@ -77,14 +85,15 @@ class Deleting:
         return len(claimed)
 
     async def _remove(self, one: Departure) -> bool:
-        """Remove a user from the index; whether a look at every store finds nothing of him."""
+        """Remove a user from cache and index; whether a look at each finds nothing of him."""
+        told = await self._copies.forget_all(one.user_id)
         await self._index.delete_scope(one.user_id)
         held = [entry.id async for entry in self._index.ids(one.user_id)]
         # What he has made since may be there again already.
         ghosts = await self._deletions.ghosts(one.user_id, held)
         if ghosts:
             await self._index.delete(one.user_id, ghosts)
-        return await self._deletions.complete(one, len(ghosts))
+        return told and await self._deletions.complete(one, len(ghosts))
 
     async def _catch_up(self) -> None:
         while await self.drive():

@@ -40,3 +40,4 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     yield Sample(_DELETED, (), service.deleting.completed)
     yield Sample(_DROPPED, (), service.touches.dropped)
     yield from service.pool.samples()
+    yield from service.cache.samples()

@@ -95,4 +95,5 @@ class MemoryServer:
         return {
             "database": not self.service.pool.failing,
             "index": not self.service.following.failing,
+            "cache": not self.service.cache.failing,
         }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from uaitools.cache.service import CacheService
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.consistency import Consistency
 from uaitools.memory.contexts import Contexts
+from uaitools.memory.copies import LOCAL, SHARED, Copies
 from uaitools.memory.deleting import Deleting
 from uaitools.memory.embed.catalogue import embedder
 from uaitools.memory.embed.port import Embedder
@@ -26,7 +28,7 @@ from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
 from uaitools.memory.store.policies import Policies
-from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.scope import Scopes, which
 from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics, Words
 from uaitools.memory.store.transfer import Transfer
@@ -42,10 +44,13 @@ class MemoryService:
     """Everything but HTTP. A start that fails ends what had begun.
 
     database: an open one, with its tables; without it one is opened, by `url` or below `data_dir`.
+    redis_url: where copies are that all processes share; without it they are in this one.
     """
 
     pool: Pool
     statistics: Statistics
+    cache: CacheService
+    copies: Copies
     memories: Memories
     creating: Creating
     searching: Searching
@@ -70,11 +75,13 @@ class MemoryService:
         url: str | None = None,
         *,
         database: Database | None = None,
+        redis_url: str | None = None,
     ) -> None:
         self._config = config
         self._data_dir = data_dir
         self._url = url
         self._database = database
+        self._redis_url = redis_url
         self._stack = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -109,7 +116,7 @@ class MemoryService:
         return created
 
     async def _assemble(self, stack: AsyncExitStack) -> None:
-        scopes = Scopes(self.pool)
+        scopes = Scopes(self.pool, await self._begin_cache(stack))
         statistics = self.statistics = Statistics(scopes)
         self.memories, self.creating = Memories(scopes), Creating(scopes)
         self.outbox = Outbox(scopes)
@@ -133,7 +140,8 @@ class MemoryService:
         self.consistency = Consistency(differences, self.outbox, self.index)
         self.transfer = Transfer(scopes)
         self.deletions = Deletions(scopes)
-        self.deleting = Deleting(self.deletions, self.index, self._config.deletion_wait)
+        wait = self._config.deletion_wait
+        self.deleting = Deleting(self.deletions, self.index, self.copies, wait)
         self.touches = Touches(scopes)
         self.forgetting = Forgetting(
             Policies(scopes),
@@ -152,3 +160,12 @@ class MemoryService:
         for part in (self.upkeep, self.touches, self.following, self.deleting, self.forgetting):
             await part.start()
             stack.push_async_callback(part.stop)
+
+    async def _begin_cache(self, stack: AsyncExitStack) -> Copies:
+        self.cache = self._config.cache.cache(SERVICE, self._redis_url)
+        stack.push_async_callback(self.cache.stop)
+        if self._redis_url is None:
+            self.copies = Copies(self.cache, LOCAL)
+        else:  # those of a copied database have the same ids
+            self.copies = Copies(self.cache, SHARED, await which(self.pool))
+        return self.copies

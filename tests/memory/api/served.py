@@ -17,6 +17,7 @@ from uaitools.auth.config import AuthConfig
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.server import MemoryServer
 from uaitools.memory.service import MIGRATIONS, MemoryService
+from uaitools.postgres.database import Database
 
 
 @dataclass
@@ -77,13 +78,28 @@ class Served(Visitor):
 async def served(
     postgres: PostgresServer, *, auth: AuthConfig | None = None, **settings: Any
 ) -> AsyncIterator[Served]:
+    async with (
+        fresh_database(postgres, migrations=MIGRATIONS) as database,
+        serving(database, auth=auth, **settings) as one,
+    ):
+        yield one
+
+
+@asynccontextmanager
+async def serving(
+    database: Database,
+    *,
+    auth: AuthConfig | None = None,
+    redis_url: str | None = None,
+    **settings: Any,
+) -> AsyncIterator[Served]:
+    """One of those that a database has."""
     config = MemoryConfig.model_validate(
         {"listen": "127.0.0.1:0", "embed": {"use": "hash"}, **settings}
     )
-    async with fresh_database(postgres, migrations=MIGRATIONS) as database:
-        service = MemoryService(config, Path("/nowhere"), database=database)
-        async with (
-            MemoryServer(config, service, auth=auth) as server,
-            aiohttp.ClientSession() as session,
-        ):
-            yield Served(server, session)
+    service = MemoryService(config, Path("/nowhere"), database=database, redis_url=redis_url)
+    async with (
+        MemoryServer(config, service, auth=auth) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        yield Served(server, session)

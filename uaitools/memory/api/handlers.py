@@ -13,6 +13,7 @@ from uaitools.errors import ServiceError
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.api.documents import cursor, document, encoded, place
+from uaitools.memory.copies import Copy
 from uaitools.memory.errors import SERVICE, BadRequest, Changed, Unknown
 from uaitools.memory.model import Draft, Memory
 from uaitools.memory.store.creating import Created, Outcome
@@ -47,7 +48,7 @@ class Handlers:
         created = await self._service.create(draft, idempotency_key(request))
         # A request that is sent again gets what it got: its sender may look for 201.
         known = created.outcome is Outcome.DUPLICATE
-        response = _answer(created.memory, status=200 if known else 201)
+        response = _answer(_copy(created.memory), status=200 if known else 201)
         if created.outcome is Outcome.REPLAYED:
             response.headers["Idempotency-Replayed"] = "true"
         return response
@@ -62,10 +63,16 @@ class Handlers:
     async def get(self, request: web.Request) -> web.Response:
         """GET of a memory."""
         asked = query(request, requests.Reading)
-        memory = await self._service.memories.get(owner(request, asked.user_id), _id(request))
+        user, name = owner(request, asked.user_id), _id(request)
+
+        async def read() -> Copy:
+            memory = await self._service.memories.get(user, name)
+            return _copy(memory)
+
+        copy = await self._service.copies.get(user, name, read)
         if asked.touch:
-            self._service.touches.add((memory.id,))
-        return _answer(memory)
+            self._service.touches.add((name,))
+        return _answer(copy)
 
     async def page(self, request: web.Request) -> bytes:
         """GET of a page of memories."""
@@ -89,7 +96,7 @@ class Handlers:
             owner(request, whose.user_id), _id(request), _changes(asked), _expected(request)
         )
         self._service.following.notify()
-        return _answer(memory)
+        return _answer(_copy(memory))
 
     async def delete(self, request: web.Request) -> None:
         """DELETE of a memory."""
@@ -152,10 +159,14 @@ def _expected(request: web.Request) -> int | None:
     return int(text[1:-1])
 
 
-def _answer(memory: Memory, *, status: int = 200) -> web.Response:
+def _copy(memory: Memory) -> Copy:
+    return Copy.of(memory.version, memory.expires_at, encoded(document(memory)))
+
+
+def _answer(copy: Copy, *, status: int = 200) -> web.Response:
     return web.Response(
-        body=encoded(document(memory)),
+        body=copy.document,
         status=status,
         content_type=_JSON,
-        headers={hdrs.ETAG: f'"{memory.version}"'},
+        headers={hdrs.ETAG: f'"{copy.version}"'},
     )

@@ -96,7 +96,8 @@ class Creating:
         if key is None and draft.supersedes is None:  # then one statement does it
             async with self._scopes.of(draft.user_id) as connection:
                 return await _made(connection, uuid4(), draft)
-        async with self._scopes.writing(draft.user_id) as connection:
+        changed = () if draft.supersedes is None else (draft.supersedes,)
+        async with self._scopes.writing(draft.user_id, *changed) as connection:
             name = uuid4()
             if key is not None:
                 known = await _claim(connection, draft, key, name)

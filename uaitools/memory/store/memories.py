@@ -143,7 +143,7 @@ class Memories:
 
         Raises Unknown, and Changed when it has another version or says what another one says.
         """
-        async with self._scopes.writing(user) as connection:
+        async with self._scopes.writing(user, name) as connection:
             before = _found(await connection.fetchrow(f"{_GET} FOR UPDATE", user, name))
             if expected is not None and before.version != expected:
                 raise Changed(f"the memory has version {before.version} now; read it again")
@@ -161,7 +161,7 @@ class Memories:
 
     async def delete(self, user: str, name: UUID) -> None:
         """Remove a memory for good. Raises Unknown."""
-        async with self._scopes.of(user) as connection:
+        async with self._scopes.of(user, name) as connection:
             if not await connection.fetchval(_BURY, user, name):
                 raise Unknown
 

@@ -1,7 +1,8 @@
 """Whose rows a statement reaches: said before it, and kept by row-level security.
 
 Every statement names the user it is for as well; the database makes sure that one which forgets to
-reaches nothing of anybody else's.
+reaches nothing of anybody else's. What changes or removes memories names them as well: copies of
+them are forgotten when it is done, see uaitools.memory.copies.
 """
 
 from __future__ import annotations
@@ -16,37 +17,54 @@ from uaitools.memory.errors import Crowded
 from uaitools.postgres.pool import Pool
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from uaitools.memory.copies import Copies
     from uaitools.postgres.access import Connection
 
 _SCOPE: Final = (
     "SELECT set_config('uaitools.user_id', $1, false), set_config('uaitools.everyone', $2, false)"
 )
+# Of a cluster's files, and the database within it.
+_WHICH: Final = """
+    SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database
+    WHERE datname = current_database()
+"""
 
 
 class Scopes:
-    """The only way of the memory service to its database.
+    """The only way of the memory service to its database. copies: of memories, where there are.
 
     Two that wait for each other are told apart by the database, which ends one: that is Crowded.
     """
 
-    __slots__ = ("_pool",)
+    __slots__ = ("_copies", "_pool")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, copies: Copies | None = None) -> None:
         self._pool = pool
+        self._copies = copies
 
     def __repr__(self) -> str:
         return f"<Scopes {self._pool!r}>"
 
     @asynccontextmanager
-    async def of(self, user: str) -> AsyncIterator[Connection]:
-        """A connection whose statements reach the rows of one user."""
-        async with self._lent(user, "off") as connection:
-            yield connection
+    async def of(self, user: str, *changed: UUID) -> AsyncIterator[Connection]:
+        """A connection whose statements reach the rows of one user.
+
+        changed: memories that they change or remove. Copies are forgotten whatever came of it: a
+        commit whose answer was lost, or not waited for, may have happened.
+        """
+        try:
+            async with self._lent(user, "off") as connection:
+                yield connection
+        finally:
+            if changed and self._copies is not None:
+                await self._copies.forget(user, *changed)
 
     @asynccontextmanager
-    async def writing(self, user: str) -> AsyncIterator[Connection]:
+    async def writing(self, user: str, *changed: UUID) -> AsyncIterator[Connection]:
         """The same, in a transaction."""
-        async with self.of(user) as connection, connection.transaction():
+        async with self.of(user, *changed) as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
@@ -63,3 +81,10 @@ class Scopes:
                 yield connection
             except asyncpg.DeadlockDetectedError as error:
                 raise Crowded from error
+
+
+async def which(pool: Pool) -> str:
+    """Which database it is: no other one, were it a copy of this, is called the same."""
+    async with pool.acquire() as connection:
+        name: str = await connection.fetchval(_WHICH)
+    return name

@@ -1,0 +1,4 @@
+"""A PostgreSQL, and a Redis, for services that keep copies."""
+
+from tests.memory.api.conftest import memory, postgres  # noqa: F401 - for pytest
+from tests.registry.store.conftest import redis  # noqa: F401 - for pytest

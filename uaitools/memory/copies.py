@@ -1,0 +1,103 @@
+"""Copies of memories as they are shown, in a cache. What one says was true a moment ago.
+
+- A key says whose memory it is, and which; no user's id has the line break that stands between. So
+  a foreign id is looked for where nothing is, and then read and refused by the one statement that
+  refuses an absent one. What is not there is not kept.
+- Who changes or removes a row names it to `Scopes.of` or `writing`, and the copy is forgotten after
+  the commit, also where nobody knows whether there was one. Who has read before that, in whatever
+  process, finds no room for what he has read: see uaitools.cache. Nothing else has to say anything.
+  What is created or imported has an id that had no row, and so no copy; an expired memory is known
+  by its copy, as exactly as the clocks of service and database agree; analysis is not shown; and
+  `access_count` may be as old as the copy.
+- A user who is deleted goes from here at once, and again by whoever drives the deletion: it is not
+  complete before the cache was told, even if the process that began it has died.
+- Processes that share a Redis see what any of them has answered, unless that one could not reach
+  Redis: then others may find what was there until it can, for SHARED seconds at most. (Who cannot
+  reach it himself reads anew, or waits for a statement of his process that has begun.) Caches
+  within processes know nothing of each other, and keep a copy for LOCAL seconds. Whatever tells a
+  process of what others do to a user's memories may call `forget_all`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf
+from time import time
+from typing import Final, Self
+from uuid import UUID
+
+from uaitools.cache.service import CacheService
+
+LOCAL: Final = 2.0  # seconds that a copy is kept within a process
+SHARED: Final = 60.0  # seconds that one is kept where all processes look for it
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A memory as it is shown. ends: when it expires, unix. document: its JSON."""
+
+    version: int
+    ends: float
+    document: bytes
+
+    @classmethod
+    def of(cls, version: int, expires_at: datetime | None, document: bytes) -> Self:
+        """Of a memory's fields."""
+        return cls(version, inf if expires_at is None else expires_at.timestamp(), document)
+
+    @classmethod
+    def read(cls, value: bytes) -> Self:
+        """What `written` has made."""
+        version, ends, document = value.split(b" ", 2)
+        return cls(int(version), float(ends), document)
+
+    @property
+    def written(self) -> bytes:
+        """As it is kept."""
+        return b"%d %a %b" % (self.version, self.ends, self.document)
+
+
+class Copies:
+    """The copies of the rows of one database.
+
+    ttl: seconds that one is kept. place: a word that no other database in the cache has.
+    """
+
+    __slots__ = ("_cache", "_place", "_ttl")
+
+    def __init__(self, cache: CacheService, ttl: float, place: str = "") -> None:
+        self._cache = cache
+        self._ttl = ttl
+        self._place = place
+
+    def __repr__(self) -> str:
+        return f"<Copies {self._cache!r} ttl={self._ttl:g}>"
+
+    async def get(self, user: str, name: UUID, read: Callable[[], Awaitable[Copy]]) -> Copy:
+        """A memory, by `read` where there is no copy; all who wait for one share what is read.
+
+        Raises what `read` does.
+        """
+
+        async def load() -> bytes:
+            return (await read()).written
+
+        copy = Copy.read(await self._cache.fetch(self._key(user, name), load, self._ttl))
+        # It has expired, or the database's clock is not ours: let that one say.
+        return copy if copy.ends > time() else await read()
+
+    async def forget(self, user: str, *names: UUID) -> bool:
+        """Forget copies of a user's memories. False where others could not be told."""
+        return await self._cache.delete(*(self._key(user, name) for name in names))
+
+    async def forget_all(self, user: str) -> bool:
+        """Forget all copies of a user's memories. False where others could not be told."""
+        return await self._cache.delete(self._scope(user))
+
+    def _scope(self, user: str) -> str:
+        return f"{self._place} {user}\n"
+
+    def _key(self, user: str, name: UUID) -> str:
+        return f"{self._scope(user)}{name}"
