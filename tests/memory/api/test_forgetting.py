@@ -69,10 +69,13 @@ async def test_nothing_goes_unless_it_is_said_and_then_what_was_told(memory: Ser
     }
     assert by_id[unused["id"]]["reasons"] == ["inactivity"]
     assert by_id[unused["id"]]["unused_days"] == 100.0
+    path = f"/memories/{old['id']}?user_id=ann&touch=false"
+    assert (await memory.ask("GET", path)).status == 200
     gone = await forget(memory, rules, dry_run=False)
     assert (gone["dry_run"], gone["count"]) == (False, 2)
     assert {one["id"] for one in gone["memories"]} == set(by_id)
     assert await contents(memory) == {"tea, pinned", "tea, new"}
+    assert (await memory.ask("GET", path)).status == 404
     assert (await forget(memory, rules))["count"] == 0
     assert memory.service.forgetting.forgotten == 2
 

@@ -133,6 +133,8 @@ async def test_a_session_takes_its_memories_along_if_wanted(memory: Served) -> N
     await say(memory, "s", *TALK)
     gone = await memory.remember("I like tea", session_id="s")
     kept = await memory.remember("I like trains", session_id="other")
+    for one in (gone, kept):  # they are read from copies from now on
+        assert (await memory.ask("GET", f"/memories/{one['id']}?user_id=ann")).status == 200
     removed = await memory.ask("DELETE", "/sessions/s?user_id=ann&memories=true")
     assert removed.body == {"messages": 3, "memories": 1}
     assert (await memory.ask("GET", f"/memories/{gone['id']}?user_id=ann")).status == 404

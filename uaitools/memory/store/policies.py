@@ -141,7 +141,7 @@ class Policies:
                 parameters = Parameters()
                 where = _where(user, wanted, parameters) + _beyond(after, parameters)
                 statement = _removal(where, judgement, parameters, most, lock)
-                async with self._scopes.of(user) as connection:
+                async with self._scopes.sweeping(user) as connection:
                     gone = await connection.fetch(statement, *parameters.values)
                 if gone:
                     yield [row["id"] for row in gone]

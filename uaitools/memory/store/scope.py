@@ -68,6 +68,16 @@ class Scopes:
             yield connection
 
     @asynccontextmanager
+    async def sweeping(self, user: str) -> AsyncIterator[Connection]:
+        """The same for what may remove any of a user's memories: all copies are forgotten."""
+        try:
+            async with self.writing(user) as connection:
+                yield connection
+        finally:
+            if self._copies is not None:
+                await self._copies.forget_all(user)
+
+    @asynccontextmanager
     async def everyone(self) -> AsyncIterator[Connection]:
         """A connection for work on the rows of all users: no request of a user's does such."""
         async with self._lent("", "on") as connection:

@@ -238,7 +238,8 @@ class Sessions:
 
     async def delete(self, user: str, session: str, *, memories: bool = False) -> Removed:
         """Remove a session for good, and its memories as well if wanted. Raises Unknown."""
-        async with self._scopes.writing(user) as connection:
+        scope = self._scopes.sweeping if memories else self._scopes.writing
+        async with scope(user) as connection:
             await connection.execute(_TURN, user, session)
             removed = await _removed(connection, user, session, memories=memories)
         if removed is None:
