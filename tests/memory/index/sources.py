@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from uuid import UUID
 
-from uaitools.memory.index.entries import FLOAT
+from uaitools.memory.index.entries import FLOAT, parts
 from uaitools.memory.index.local import LocalIndex
-from uaitools.memory.index.port import Entry, Held, Hit, Vector
+from uaitools.memory.index.port import Entry, Held, Hit, Slice, Vector
 
 
 class DictSource:
     """A VectorSource. A reading is of one moment, as a statement of PostgreSQL is.
 
-    gate: while it is not set, readings wait after their first row. loads: users who were read.
+    gate: while it is not set, readings wait after their first slice. loads: users who were read.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,17 @@ class DictSource:
         self.loads: list[str] = []
         self.open = 0  # readings under way
 
-    async def load(self, user: str) -> AsyncIterator[tuple[UUID, int, bytes]]:
+    async def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
         self.loads.append(user)
-        rows = [entry for entry in self.entries.values() if entry.user == user]
+        rows = [
+            entry
+            for entry in self.entries.values()
+            if entry.user == user and entry.vector.shape == (dimension,)
+        ]
         self.open += 1
         try:
-            for row in rows:
-                yield row.id, row.generation, row.vector.astype(FLOAT).tobytes()
+            for some in parts(rows, most):
+                yield slice_of(some)
                 await self.gate.wait()
             await self.gate.wait()
         finally:
@@ -50,6 +54,11 @@ class DictSource:
     def drop(self, user: str, *ids: UUID) -> None:
         for one in ids:
             self.entries.pop((user, one), None)
+
+
+def slice_of(entries: Sequence[Entry]) -> Slice:
+    vectors = b"".join(one.vector.astype(FLOAT).tobytes() for one in entries)
+    return Slice([one.id for one in entries], [one.generation for one in entries], vectors)
 
 
 class WrittenThrough:

@@ -2,7 +2,7 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from uuid import UUID
 
 import numpy as np
@@ -21,9 +21,9 @@ from tests.memory.index.vectors import (
     unit,
 )
 from tests.peers.gateways import eventually
-from uaitools.memory.index.entries import FLOAT
-from uaitools.memory.index.local import ROOM, LocalIndex, Row
-from uaitools.memory.index.port import Entry, Held, Hit
+from uaitools.memory.index.entries import FLOAT, parts
+from uaitools.memory.index.local import ROOM, LocalIndex
+from uaitools.memory.index.port import Entry, Held, Hit, Slice
 from uaitools.memory.index.scope import BLOCK, Scope, rows_of_block
 from uaitools.memory.index.scopes import Scopes
 from uaitools.tasks import spawn
@@ -140,12 +140,12 @@ async def test_what_comes_again_after_it_was_deleted_is_found() -> None:
 
 async def test_a_reading_that_failed_is_tried_again() -> None:
     class Broken(DictSource):
-        async def load(self, user: str) -> AsyncIterator[Row]:
+        async def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
             if not self.loads:
                 self.loads.append(user)
                 raise OSError("the database is away")
-            async for row in super().load(user):
-                yield row
+            async for some in super().load(user, dimension, most):
+                yield some
 
     source = Broken()
     source.put(entry(1, unit(1)))
@@ -200,23 +200,16 @@ async def test_what_is_not_read_to_its_end_is_closed_at_once() -> None:
     class Remembered(DictSource):
         """It keeps its generators, so that nobody but their reader closes them."""
 
-        def load(self, user: str) -> AsyncIterator[Row]:
-            generators.append(super().load(user))
+        def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
+            generators.append(super().load(user, dimension, most))
             return generators[-1]
 
-    generators: list[AsyncIterator[Row]] = []
+    generators: list[AsyncGenerator[Slice, None]] = []
     source = Remembered()
     source.put(*(entry(n, unit(1, n)) for n in range(rows_of_block(DIMENSION) + 1)))
     assert len(await index_of(source, room=0).search("ann", unit(1), 5)) == 5
     assert len(generators) == 2
     assert source.open == 0
-
-
-async def test_vectors_of_another_length_are_left_out() -> None:
-    source = DictSource()
-    source.put(entry(1, unit(1)), Entry(number(2), "ann", 1, np.ones(3, np.float32)))
-    for room in (ROOM, 0):
-        assert ids(await index_of(source, room).search("ann", unit(1), 10)) == {number(1)}
 
 
 async def test_a_scope_that_is_mostly_deleted_is_read_anew() -> None:
@@ -274,12 +267,12 @@ class Endless:
         self._rows = rows
         self._dimension = dimension
 
-    async def load(self, user: str) -> AsyncIterator[Row]:
-        assert user == "ann"
-        for n in range(self._rows):
-            vector = np.zeros(self._dimension, FLOAT)
-            vector[n % self._dimension] = 1
-            yield number(n), 1, vector.tobytes()
+    async def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
+        assert (user, dimension) == ("ann", self._dimension)
+        for some in parts(range(self._rows), most):
+            vectors = np.zeros((len(some), dimension), FLOAT)
+            vectors[range(len(some)), [n % dimension for n in some]] = 1
+            yield Slice([number(n) for n in some], [1] * len(some), vectors.tobytes())
 
     async def held(self, user: str | None) -> AsyncIterator[Held]:
         for n in range(self._rows if user == "ann" else 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing, contextmanager
 from typing import Final, Protocol
 from uuid import UUID
@@ -14,7 +15,7 @@ import numpy as np
 from uaitools.memory.index.best import Best
 from uaitools.memory.index.changes import Changes
 from uaitools.memory.index.entries import FLOAT, checked
-from uaitools.memory.index.port import Entry, Held, Hit, Vector
+from uaitools.memory.index.port import Entry, Held, Hit, Slice, Vector
 from uaitools.memory.index.scope import OVERHEAD, ROW, Scope, rows_of_block
 from uaitools.memory.index.scopes import Scopes
 from uaitools.tasks import spawn
@@ -22,17 +23,16 @@ from uaitools.tasks import spawn
 ROOM: Final = 32 << 20  # bytes: the vectors of some 26,000 memories with 256 dimensions
 _NOTED: Final = 4096  # users of whom it is remembered that they do not fit
 _READERS: Final = 4  # read at once: each may take `room` bytes until it is kept, and a connection
-Row = tuple[UUID, int, bytes]
 
 
 class VectorSource(Protocol):
     """Where vectors are kept: those of one model. A change is there before the index is told.
 
-    Both are generators that read in pages; `load` gives id, generation and little-endian floats.
+    Both are generators that read in pages.
     """
 
-    def load(self, user: str) -> AsyncIterator[Row]:
-        """The vectors of a user."""
+    def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
+        """The vectors of a user that have this dimension; so many at once, and fewer at the end."""
 
     def held(self, user: str | None) -> AsyncIterator[Held]:
         """What there is of a user, or of all."""
@@ -154,8 +154,8 @@ class LocalIndex:
         try:
             async with self._readers, aclosing(self._slices(user)) as slices:
                 with self._reading(user) as changes:
-                    async for rows in slices:
-                        scope.extend(rows)
+                    async for some in slices:
+                        scope.extend(some)
                         await asyncio.sleep(0)
                         if scope.size > self._scopes.most:
                             self._note_large(user)
@@ -175,34 +175,18 @@ class LocalIndex:
         size = OVERHEAD
         async with self._readers, aclosing(self._slices(user)) as slices:
             with self._reading(user) as changes:
-                async for rows in slices:
-                    size += len(rows) * (ROW + self._dimension * FLOAT.itemsize)
-                    found = rows if wanted is None else [r for r in rows if r[0] in wanted]
-                    best = _merged(best, found, vector, limit)
+                async for some in slices:
+                    size += len(some.ids) * ROW + len(some.vectors)
+                    best = _merged(best, some, wanted, vector, limit)
                     await asyncio.sleep(0)
                 best = [hit for hit in best if not changes.gone(hit.id)]
         if size <= self._scopes.most:
             self._large.pop(user, None)  # it has become smaller: the next search keeps it
         return best
 
-    async def _slices(self, user: str) -> AsyncGenerator[list[Row], None]:
-        """The rows of a user, a block at a time; never those of another model."""
-        most = rows_of_block(self._dimension)
-        length = self._dimension * FLOAT.itemsize
-        rows: list[Row] = []
-        source = self._source.load(user)
-        try:
-            async for row in source:
-                if len(row[2]) == length:
-                    rows.append(row)
-                if len(rows) == most:
-                    yield rows
-                    rows = []
-        finally:
-            if isinstance(source, AsyncGenerator):  # it may hold a connection
-                await source.aclose()
-        if rows:
-            yield rows
+    def _slices(self, user: str) -> AsyncGenerator[Slice, None]:
+        """The vectors of a user, a block at a time."""
+        return self._source.load(user, self._dimension, rows_of_block(self._dimension))
 
     @contextmanager
     def _reading(self, user: str) -> Iterator[Changes]:
@@ -227,12 +211,15 @@ class LocalIndex:
             self._large.popitem(last=False)
 
 
-def _merged(best: list[Hit], rows: Sequence[Row], vector: Vector, limit: int) -> list[Hit]:
-    """The best of those so far and of more rows."""
-    if not rows:
-        return best
-    block = np.frombuffer(b"".join(raw for _, _, raw in rows), FLOAT)
+def _merged(
+    best: list[Hit], some: Slice, wanted: AbstractSet[UUID] | None, vector: Vector, limit: int
+) -> list[Hit]:
+    """The best of those so far and of more, or of what is wanted of these."""
+    scores = np.frombuffer(some.vectors, FLOAT).reshape(len(some.ids), -1) @ vector
+    rows = np.arange(len(some.ids))
+    if wanted is not None:
+        rows = rows[[one in wanted for one in some.ids]]
     found = Best(limit)
-    found.offer(np.arange(len(rows)), block.reshape(len(rows), -1) @ vector)
-    both = best + [Hit(rows[row][0], score) for row, score in found]
+    found.offer(rows, scores[rows])
+    both = best + [Hit(some.ids[row], score) for row, score in found]
     return sorted(both, key=lambda hit: -hit.score)[:limit]

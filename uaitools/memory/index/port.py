@@ -35,6 +35,15 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """Some of a user's vectors as they are kept: little-endian floats, one behind the other."""
+
+    ids: Sequence[UUID]
+    generations: Sequence[int]
+    vectors: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What an index says that it has. generation: OTHER_MODEL if it cannot be searched."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uaitools.memory.index.best import NEVER, Best, Rows
 from uaitools.memory.index.entries import FLOAT, parts
-from uaitools.memory.index.port import Entry, Hit, Vector
+from uaitools.memory.index.port import Entry, Hit, Slice, Vector
 
 BLOCK: Final = 1 << 20  # bytes of vectors that are weighed, or copied, at once: about 0.3 ms
 OVERHEAD: Final = 1024  # bytes of a scope without rows, with its places in dictionaries
@@ -70,22 +70,21 @@ class Scope:
         self._generations[row] = entry.generation
         self._blocks[row // self._per_block][row % self._per_block] = entry.vector
 
-    def extend(self, entries: Sequence[tuple[UUID, int, bytes]]) -> None:
-        """Take in a block of what was read: little-endian floats, of ids that are not there yet.
+    def extend(self, some: Slice) -> None:
+        """Take in a block of what was read, of ids that are not there yet.
 
         Rows before have to fill their blocks, and these are at most one. Row by row it takes ten
         times as long.
         """
-        first = len(self._ids)
+        first, last = len(self._ids), len(self._ids) + len(some.ids)
         assert first % self._per_block == 0
-        assert len(entries) <= self._per_block
-        names, generations, vectors = zip(*entries, strict=True)
-        block = np.frombuffer(bytearray().join(vectors), FLOAT)
-        self._blocks.append(block.reshape(len(names), self.dimension))
-        before = self._generations[:first]
-        self._generations = np.concatenate((before, np.array(generations, np.int64)))
-        self._rows.update(zip(names, range(first, first + len(names)), strict=True))
-        self._ids.extend(names)
+        assert last - first <= self._per_block
+        block = np.frombuffer(some.vectors, FLOAT).reshape(last - first, self.dimension)
+        self._blocks.append(block.copy())  # what was read cannot be written to
+        new = np.array(some.generations, np.int64)
+        self._generations = np.concatenate((self._generations[:first], new))
+        self._rows.update(zip(some.ids, range(first, last), strict=True))
+        self._ids.extend(some.ids)
 
     def drop(self, one: UUID) -> None:
         """Forget an id, if it is there."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from uaitools.memory.index.port import Held
+from uaitools.memory.index.entries import FLOAT
+from uaitools.memory.index.port import Held, Slice
 from uaitools.memory.store.scope import Scopes
 
 PAGE: Final = 1000  # rows
@@ -21,10 +22,15 @@ _KEEP: Final = """
     ON CONFLICT (memory_id) DO UPDATE SET
         model = excluded.model, generation = excluded.generation, vector = excluded.vector
 """
+# One row, since as rows of their own they take several times the CPU and the memory.
 _LOAD: Final = """
-    SELECT memory_id, generation, vector FROM embeddings
-    WHERE user_id = $1 AND model = $2 AND memory_id > $3
-    ORDER BY memory_id LIMIT $4
+    SELECT array_agg(memory_id) AS ids, array_agg(generation) AS generations,
+        string_agg(vector, '') AS vectors
+    FROM (
+        SELECT memory_id, generation, vector FROM embeddings
+        WHERE user_id = $1 AND model = $2 AND memory_id > $3 AND octet_length(vector) = $4
+        ORDER BY memory_id LIMIT $5
+    ) AS slice
 """
 _HELD: Final = """
     SELECT memory_id, user_id, generation FROM embeddings
@@ -78,17 +84,20 @@ class Embeddings:
         async with self._scopes.everyone() as connection:
             await connection.execute(_KEEP, self._model, *columns)
 
-    async def load(self, user: str) -> AsyncIterator[tuple[UUID, int, bytes]]:
-        """All vectors of a user, in pages."""
+    async def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
+        """The vectors of a user that have this dimension; so many at once, and fewer at the end."""
         after = _FIRST
+        length = dimension * FLOAT.itemsize
         while True:
             async with self._scopes.of(user) as connection:
-                rows = await connection.fetch(_LOAD, user, self._model, after, PAGE)
-            for row in rows:
-                yield row["memory_id"], row["generation"], row["vector"]
-            if len(rows) < PAGE:
+                row = await connection.fetchrow(_LOAD, user, self._model, after, length, most)
+            assert row is not None
+            ids: Sequence[UUID] = row["ids"] or ()
+            if ids:
+                yield Slice(ids, row["generations"], row["vectors"])
+            if len(ids) < most:
                 return
-            after = rows[-1]["memory_id"]
+            after = ids[-1]
 
     async def held(self, user: str | None) -> AsyncIterator[Held]:
         """Which vectors there are, of a user or of all, in pages."""
