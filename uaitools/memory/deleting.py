@@ -12,6 +12,7 @@ from uaitools.backoff import full_jitter
 from uaitools.errors import ServiceError
 from uaitools.memory.copies import Copies
 from uaitools.memory.index.port import VectorIndex
+from uaitools.memory.others import Others
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.deletions import Deletions, Departure, Receipt
 
@@ -27,12 +28,18 @@ class Deleting:
     """Drives deletions until it is stopped. completed: of users. patience: seconds."""
 
     def __init__(
-        self, deletions: Deletions, index: VectorIndex, copies: Copies, patience: float
+        self,
+        deletions: Deletions,
+        index: VectorIndex,
+        copies: Copies,
+        others: Others,
+        patience: float,
     ) -> None:
         self.completed = 0
         self._copies = copies
         self._deletions = deletions
         self._index = index
+        self._others = others
         self._patience = patience
         self._told = asyncio.Condition()
         self._rounds = Rounds(self._catch_up, _ROUND, "delete users")
@@ -79,9 +86,8 @@ class Deleting:
                 self.completed += 1
             else:
                 await self._deletions.failed(one, _pause(one.attempts))
-        if claimed:
-            async with self._told:
-                self._told.notify_all()
+        async with self._told:  # another process may have done it, too
+            self._told.notify_all()
         return len(claimed)
 
     async def _remove(self, one: Departure) -> bool:
@@ -93,6 +99,7 @@ class Deleting:
         ghosts = await self._deletions.ghosts(one.user_id, held)
         if ghosts:
             await self._index.delete(one.user_id, ghosts)
+        await self._others.tell((one.user_id,))
         return told and await self._deletions.complete(one, len(ghosts))
 
     async def _catch_up(self) -> None:

@@ -21,6 +21,7 @@ from uaitools.errors import ServiceError
 from uaitools.memory.embed.errors import EmbedderRefused
 from uaitools.memory.embed.port import Embedder
 from uaitools.memory.index.port import Entry, VectorIndex
+from uaitools.memory.others import Others
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.embeddings import Content, Embeddings
 from uaitools.memory.store.outbox import Claim, Outbox
@@ -41,7 +42,12 @@ class Following:
     """Works on the outbox until it is stopped. failing: the last batch could not be done."""
 
     def __init__(
-        self, outbox: Outbox, embeddings: Embeddings, embedder: Embedder, index: VectorIndex
+        self,
+        outbox: Outbox,
+        embeddings: Embeddings,
+        embedder: Embedder,
+        index: VectorIndex,
+        others: Others,
     ) -> None:
         self.failing = False
         self.followed = 0
@@ -49,7 +55,8 @@ class Following:
         self._embeddings = embeddings
         self._embedder = embedder
         self._index = index
-        self._others = True  # there may be some that another embedder has followed
+        self._others = others
+        self._strange = True  # there may be some that another embedder has followed
         self._rounds = Rounds(self._catch_up, _ROUND, "follow memories", _REST)
 
     def __repr__(self) -> str:
@@ -111,9 +118,9 @@ class Following:
         That takes a look at all of them, and is done until there are none: what is written since
         is marked when it is written.
         """
-        if self._others:
+        if self._strange:
             marked = await self._outbox.mark_others(str(self._embedder.model), _OTHERS)
-            self._others = marked > 0
+            self._strange = marked > 0
             return marked
         return 0
 
@@ -128,6 +135,7 @@ class Following:
             await self._index.delete(user, names)
         if contents:
             await self._index.upsert(await self._entries(contents))
+        await self._others.tell([one.user_id for one in claims])
 
     async def _entries(self, contents: Sequence[Content]) -> list[Entry]:
         """What the index is to have, with vectors that are kept first."""

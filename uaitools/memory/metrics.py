@@ -41,3 +41,4 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     yield Sample(_DROPPED, (), service.touches.dropped)
     yield from service.pool.samples()
     yield from service.cache.samples()
+    yield from service.notices.samples()

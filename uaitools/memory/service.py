@@ -19,6 +19,7 @@ from uaitools.memory.forgetting import Forgetting
 from uaitools.memory.index.catalogue import index_for, provide
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.model import Draft
+from uaitools.memory.others import Others
 from uaitools.memory.searching import Searching
 from uaitools.memory.store.creating import Created, Creating
 from uaitools.memory.store.deletions import Deletions
@@ -34,7 +35,9 @@ from uaitools.memory.store.statistics import Statistics, Words
 from uaitools.memory.store.transfer import Transfer
 from uaitools.memory.touches import Touches
 from uaitools.memory.upkeep import Upkeep
+from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database, open_database
+from uaitools.postgres.notices import Notices
 from uaitools.postgres.pool import Pool
 
 MIGRATIONS = "uaitools.memory.store.migrations"
@@ -67,6 +70,7 @@ class MemoryService:
     upkeep: Upkeep
     embedder: Embedder
     index: VectorIndex
+    notices: Notices
 
     def __init__(
         self,
@@ -102,7 +106,7 @@ class MemoryService:
             self.pool = Pool(database.service, self._config.pool.settings, name=SERVICE)
             await self.pool.start()
             stack.push_async_callback(self.pool.stop)
-            await self._assemble(stack)
+            await self._assemble(stack, database.service)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -115,7 +119,7 @@ class MemoryService:
         self.following.notify()
         return created
 
-    async def _assemble(self, stack: AsyncExitStack) -> None:
+    async def _assemble(self, stack: AsyncExitStack, access: Access) -> None:
         scopes = Scopes(self.pool, await self._begin_cache(stack))
         statistics = self.statistics = Statistics(scopes)
         self.memories, self.creating = Memories(scopes), Creating(scopes)
@@ -135,13 +139,15 @@ class MemoryService:
         )
         self.sessions = Sessions(scopes)
         self.contexts = Contexts(self.sessions, self.searching, self._config.context)
-        self.following = Following(self.outbox, embeddings, self.embedder, self.index)
+        self.notices = Notices(access, self.pool, name=SERVICE)
+        others = Others(self.notices, self.index)
+        self.following = Following(self.outbox, embeddings, self.embedder, self.index, others)
         differences = Differences(scopes)
         self.consistency = Consistency(differences, self.outbox, self.index)
         self.transfer = Transfer(scopes)
         self.deletions = Deletions(scopes)
         wait = self._config.deletion_wait
-        self.deleting = Deleting(self.deletions, self.index, self.copies, wait)
+        self.deleting = Deleting(self.deletions, self.index, self.copies, others, wait)
         self.touches = Touches(scopes)
         self.forgetting = Forgetting(
             Policies(scopes),
@@ -157,7 +163,14 @@ class MemoryService:
             statistics,
             keep_days=self._config.context.keep_days,
         )
-        for part in (self.upkeep, self.touches, self.following, self.deleting, self.forgetting):
+        for part in (
+            self.notices,
+            self.upkeep,
+            self.touches,
+            self.following,
+            self.deleting,
+            self.forgetting,
+        ):
             await part.start()
             stack.push_async_callback(part.stop)
 

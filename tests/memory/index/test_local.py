@@ -238,6 +238,36 @@ async def test_what_is_forgotten_is_read_anew_even_if_it_is_being_read() -> None
     assert ids(await index.search("ann", unit(1), 10)) == {number(1), number(2)}
 
 
+async def test_while_nobody_tells_of_changes_each_search_reads_anew() -> None:
+    source = DictSource()
+    source.put(entry(1, unit(1)))
+    index = index_of(source)
+    await index.search("ann", unit(1), 10)
+    index.listen(hears=False)
+    for more in (2, 3):
+        source.put(entry(more, unit(1)))  # by another process
+        assert len(await index.search("ann", unit(1), 10)) == more
+    index.listen(hears=True)
+    for _ in range(3):
+        await index.search("ann", unit(1), 10)
+    assert source.loads == ["ann"] * 4
+
+
+async def test_what_was_being_read_before_changes_were_told_of_is_not_kept() -> None:
+    source = DictSource()
+    source.put(entry(1, unit(1)))
+    source.gate.clear()
+    index = index_of(source)
+    index.listen(hears=False)
+    asked = search(index)
+    await reading(source)
+    source.put(entry(2, unit(1)))  # by another process, of which nobody told
+    index.listen(hears=True)
+    source.gate.set()
+    await asked
+    assert ids(await index.search("ann", unit(1), 10)) == {number(1), number(2)}
+
+
 async def test_others_have_their_turn_while_a_large_scope_is_searched() -> None:
     blocks = 3
     source = DictSource()

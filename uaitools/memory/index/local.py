@@ -42,7 +42,8 @@ class LocalIndex:
     """Scans the vectors of one user, which are kept while there is room: `room` bytes for all.
 
     A scope that is larger than that is read at each search, slice by slice, in flat memory. What
-    other processes write is not seen while a scope is kept: `forget` it then.
+    other processes write is not seen while a scope is kept: `forget` it then, and say to `listen`
+    while nobody would tell, or nothing may be kept.
     """
 
     name: Final = "local"
@@ -51,6 +52,7 @@ class LocalIndex:
         self._source = source
         self._dimension = dimension
         self._scopes = Scopes(room)
+        self._hears = True
         self._large: OrderedDict[str, None] = OrderedDict()
         self._loads: dict[str, asyncio.Task[Scope | None]] = {}
         self._readings: dict[str, list[Changes]] = {}
@@ -140,6 +142,13 @@ class LocalIndex:
         if load is not None:
             load.add_done_callback(lambda _: self._scopes.forget(user))
 
+    def listen(self, *, hears: bool) -> None:
+        """Whether who changes vectors elsewhere is heard of from now on; nothing is kept else."""
+        self._hears = hears
+        for user in list(self._loads):  # which may have read what is old by now
+            self.forget(user)
+        self._scopes.clear()
+
     async def _loaded(self, user: str) -> Scope | None:
         """The vectors of a user, read once for all who wait for them; None if they do not fit."""
         if user in self._large:
@@ -202,7 +211,7 @@ class LocalIndex:
                 del self._readings[user]
 
     def _keep(self, user: str, scope: Scope) -> None:
-        if not self._scopes.put(user, scope):
+        if self._hears and not self._scopes.put(user, scope):
             self._note_large(user)
 
     def _note_large(self, user: str) -> None:

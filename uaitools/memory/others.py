@@ -1,0 +1,48 @@
+"""The other processes of a database: told whose vectors have changed, and heard.
+
+Only an index that keeps vectors in the process has to hear: what it keeps of a user is read anew
+when another process has changed it. Whatever else there is, is read where all write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from uaitools.memory.index.local import LocalIndex
+from uaitools.memory.index.port import VectorIndex
+from uaitools.postgres.notices import Notices
+
+CHANNEL: Final = "vectors"
+
+
+class Others:
+    """Speaks to them through `notices`, which it subscribes to where `index` keeps vectors."""
+
+    __slots__ = ("_local", "_notices")
+
+    def __init__(self, notices: Notices, index: VectorIndex) -> None:
+        self._notices = notices
+        self._local = index if isinstance(index, LocalIndex) else None
+        if self._local is not None:
+            self._local.listen(hears=False)
+            notices.subscribe(CHANNEL, self)
+
+    def __repr__(self) -> str:
+        return f"<Others {self._notices!r}>"
+
+    async def tell(self, users: Iterable[str]) -> None:
+        """The entries of these users have changed. Raises ServiceError."""
+        if self._local is not None:
+            await self._notices.publish(CHANNEL, sorted(set(users)))
+
+    def hear(self, texts: Sequence[str]) -> None:
+        """See notices.Subscriber."""
+        if self._local is not None:
+            for user in texts:
+                self._local.forget(user)
+
+    def listen(self, *, hears: bool) -> None:
+        """See notices.Subscriber."""
+        if self._local is not None:
+            self._local.listen(hears=hears)
