@@ -10,3 +10,6 @@ ALTER TABLE outbox ADD owner integer, ADD marks bigint NOT NULL DEFAULT 1;
 -- A deletion that is asked for twice completes both receipts: they are known by their user.
 ALTER TABLE departures ADD owner integer, DROP deletion_id;
 CREATE INDEX deletions_open ON deletions (subject) WHERE completed_at IS NULL;
+
+-- Rows of an older analysis, which are looked for now and then.
+CREATE INDEX memories_analysis ON memories (analysis);
