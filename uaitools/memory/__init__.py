@@ -21,7 +21,8 @@ What these stand on:
     evaluation/  how good a search is: labelled questions, and measures with their uncertainty
     copies       memories as they are shown, in a cache, and when they are forgotten
     others       the other processes: told, and heard
-    touches      how often memories are read; `upkeep`, what is done now and then; `rounds` of it
+    touches      how often memories are read; `analysing`, what an older version has analysed;
+                 `upkeep`, what is done now and then; `rounds` of it
 
 PostgreSQL is the truth; whatever else is kept of a memory is made of it.
 """

@@ -21,6 +21,9 @@ _FAILING: Final = Family(
     "Whether the index could not follow at the last attempt.",
     "max",
 )
+_ANALYSED: Final = Family(
+    "memory_analysed_total", "counter", "Memories that an older version had analysed."
+)
 _EXPIRED: Final = Family("memory_expired_total", "counter", "Expired memories that were removed.")
 _FORGOTTEN: Final = Family("memory_forgotten_total", "counter", "Memories that went by a policy.")
 _DELETED: Final = Family("memory_users_deleted_total", "counter", "Users who were deleted.")
@@ -35,6 +38,7 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     yield Sample(_DEGRADED, (), service.searching.degraded)
     yield Sample(_FOLLOWED, (), service.following.followed)
     yield Sample(_FAILING, (), float(service.following.failing))
+    yield Sample(_ANALYSED, (), service.analysing.analysed)
     yield Sample(_EXPIRED, (), service.upkeep.expired)
     yield Sample(_FORGOTTEN, (), service.forgetting.forgotten)
     yield Sample(_DELETED, (), service.deleting.completed)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from uaitools.cache.service import CacheService
+from uaitools.memory.analysing import Analysing
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.consistency import Consistency
 from uaitools.memory.contexts import Contexts
@@ -21,6 +22,7 @@ from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.model import Draft
 from uaitools.memory.others import Others
 from uaitools.memory.searching import Searching
+from uaitools.memory.store.analyses import Analyses
 from uaitools.memory.store.creating import Created, Creating
 from uaitools.memory.store.deletions import Deletions
 from uaitools.memory.store.differences import Differences
@@ -67,6 +69,7 @@ class MemoryService:
     deleting: Deleting
     touches: Touches
     forgetting: Forgetting
+    analysing: Analysing
     upkeep: Upkeep
     embedder: Embedder
     index: VectorIndex
@@ -156,6 +159,7 @@ class MemoryService:
             self.following,
             [(one.policy, one.wanted) for one in self._config.forget],
         )
+        self.analysing = Analysing(Analyses(scopes))
         self.upkeep = Upkeep(
             self.memories,
             self.creating,
@@ -164,12 +168,8 @@ class MemoryService:
             keep_days=self._config.context.keep_days,
         )
         for part in (
-            self.notices,
-            self.upkeep,
-            self.touches,
-            self.following,
-            self.deleting,
-            self.forgetting,
+            *(self.notices, self.upkeep, self.analysing, self.touches),
+            *(self.following, self.deleting, self.forgetting),
         ):
             await part.start()
             stack.push_async_callback(part.stop)

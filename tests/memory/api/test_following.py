@@ -11,8 +11,10 @@ from tests.memory.embed.server import DIMENSION, EmbeddingServer, good
 from tests.peers.gateways import eventually
 from tests.peers.postgres import PostgresServer, fresh_database
 from tests.peers.weaviate.server import weaviate_double
+from uaitools.memory.analysis import VERSION
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.model import Draft
+from uaitools.memory.searching import Asked
 from uaitools.memory.service import MIGRATIONS, MemoryService
 
 
@@ -104,3 +106,27 @@ async def test_a_text_that_the_embedder_refuses_keeps_no_other_from_being_found(
             held = [one.id async for one in memory.service.index.ids("ann")]
             assert len(held) == 2
             assert (await memory.service.outbox.backlog()).size == 1
+
+
+async def test_what_an_older_version_has_analysed_is_found_after_a_start(
+    postgres: PostgresServer,
+) -> None:
+    async with fresh_database(postgres, migrations=MIGRATIONS) as database:
+        config = MemoryConfig.model_validate({"embed": {"use": "hash"}})
+        for expected in (0, 250):
+            service = MemoryService(config, Path("/nowhere"), database=database)
+            await service.start()
+            try:
+                for number in range(250 - expected):
+                    await service.create(Draft("ann", f"fact number {number}"))
+                await eventually(lambda: service.analysing.analysed == expected)  # noqa: B023 - at once
+                asked = Asked("249", mode="lexical")
+                [(memory, _)] = (await service.searching.search("ann", asked)).results
+                assert (memory.content, memory.version) == ("fact number 249", 1)
+                async with service.pool.acquire() as connection:
+                    await connection.execute("SELECT set_config('uaitools.everyone','on',false)")
+                    await connection.execute(
+                        "UPDATE memories SET words = 'kiwi:1', analysis = $1", VERSION - 1
+                    )
+            finally:
+                await service.stop()
