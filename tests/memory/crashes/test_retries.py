@@ -17,7 +17,10 @@ from tests.memory.api.served import Visitor
 from tests.memory.crashes.writers import becomes_consistent
 from tests.peers.memory_program import memory_program
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # other processes do the work
+pytestmark = [
+    pytest.mark.asyncio(loop_factories=["uvloop"]),  # other processes do the work
+    pytest.mark.timeout(180),
+]
 MEMORIES: Final = 600
 TIMES: Final = 10
 USERS: Final = 20
