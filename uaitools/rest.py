@@ -3,14 +3,16 @@
     Resource("POST", "/v1/things", self._create, "Make a thing", said=Thing, body=NewThing)
 
 `serve` adds them to an application, with /openapi.json, which is made of the same models. What a
-client sends is read by `body` and `query`; what does not fit is answered with its fields.
+client sends is read by `body` and `query`; what does not fit is answered with its fields. A handler
+that says more than JSON makes its response by `answer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import orjson
 from aiohttp import hdrs, web
@@ -84,9 +86,21 @@ def serve(
     document = orjson.dumps(openapi.document(resources, described))
 
     async def get_document(_request: web.Request) -> web.Response:
-        return _json(document, 200)
+        return answer(document)
 
     app.router.add_get("/openapi.json", get_document)
+
+
+def answer(
+    json: bytes, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
+    """A response of JSON, which nobody stores."""
+    return web.Response(
+        body=json,
+        status=status,
+        content_type="application/json",
+        headers={hdrs.CACHE_CONTROL: "no-store", **headers},
+    )
 
 
 async def body(request: web.Request, model: type[M], service: str) -> M:
@@ -145,16 +159,9 @@ def _handle(resource: Resource, handler: Handler, service: str) -> Callable[[web
             case None:
                 return web.Response(status=204)
             case bytes():
-                return _json(said, status)
+                return answer(said, status)
             case BaseModel():
-                return _json(said.model_dump_json().encode(), status)
+                return answer(said.model_dump_json().encode(), status)
         return said
 
     return handle
-
-
-_HEADERS: Final = {hdrs.CACHE_CONTROL: "no-store"}
-
-
-def _json(text: bytes, status: int) -> web.Response:
-    return web.Response(body=text, status=status, content_type="application/json", headers=_HEADERS)

@@ -20,7 +20,7 @@ from tests.peers.memory_program import memory_program
 from tests.peers.postgres import PostgresServer, folder_of_run, fresh_database, running
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.model import Draft
-from uaitools.memory.searching import Asked
+from uaitools.memory.searching import SearchRequest
 from uaitools.memory.service import MIGRATIONS, MemoryService
 from uaitools.postgres.embedded.server import PORT, told_by
 
@@ -147,7 +147,7 @@ class Diary:
                     await connection.fetch(CUT)
 
     async def found(self, service: MemoryService, word: str) -> set[Any]:
-        asked = Asked(word, mode="vector", min_score=0.9)
+        asked = SearchRequest(word, mode="vector", min_score=0.9)
         return {one.id for one, _ in (await service.searching.search(self.user, asked)).results}
 
     async def agrees(self) -> bool:

@@ -15,12 +15,12 @@ SMALL = {"UAITOOLS_MEMORY__EMBED__USE": "hash"}
 
 @contextlib.asynccontextmanager
 async def memory_program(
-    directory: Path, index: Mapping[str, str] = MappingProxyType({})
+    directory: Path, index: Mapping[str, str] = MappingProxyType({}), **environ: str
 ) -> AsyncIterator[ComponentProgram]:
     """A service that keeps its data in a directory. index: its table in the settings."""
     chosen = {f"UAITOOLS_MEMORY__INDEX__{name.upper()}": value for name, value in index.items()}
-    environ = {**SMALL, **chosen}
-    program = ComponentProgram("memory", "--data-dir", str(directory), environ=environ)
+    settings = {**SMALL, **chosen, **environ}
+    program = ComponentProgram("memory", "--data-dir", str(directory), environ=settings)
     try:
         await program.start()
         yield program

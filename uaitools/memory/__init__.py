@@ -1,28 +1,65 @@
 """Memories of users and the context of conversations, found again by meaning and by word.
 
-A request's way:
+    server, api/, mcp/      what comes over HTTP and from assistants, and whose it is about
+    service                 what can be done with memories; `config`, `errors`, `metrics`
+    copies, rendering       memories as they are shown, in a cache, and when they are forgotten
+    searching, ranking      words and meaning, made one list, and read again from the store
+    contexts, context/      what of a conversation fits a budget of tokens
+    store/                  PostgreSQL, the truth: every statement in the scope of one user
 
-    server       the gateway's listener, in front of the service's own application
-    api/         what comes and goes over HTTP, and whose memories a request is about
-    mcp/         the same for assistants, as tools, over HTTP or the pipes of a program
-    service      the parts, put together
-    store/       SQL: every statement in the scope of one user
-    searching    words and meaning, made one list by `ranking`, read again from the store
-    following    what was written is embedded and put into the index, from an outbox; `deleting`
-    consistency  whether that is so
-    forgetting   what goes by a policy, see `policy`
+Beside requests:
 
-What these stand on:
+    following, embed/, index/   what was written is embedded and indexed, from an outbox
+    consistency, index_watch    whether that is so; how the index is
+    deleting, forgetting        users go for certain; memories go by a `policy`
+    touches, analysing, upkeep  reads counted, rows analysed again, what has expired removed
+    others, rounds, malloc      other processes told; work done again and again; memory returned
 
-    analysis/    what a text is found by; `filters`, conditions on metadata; `model`, `wanted`
-    embed/       texts into vectors: what is alike in meaning is near
-    index/       vectors found by nearness, behind one protocol
-    context/     what of a conversation fits a budget of tokens
-    evaluation/  how good a search is: labelled questions, and measures with their uncertainty
-    copies       memories as they are shown, in a cache, and when they are forgotten
-    others       the other processes: told, and heard
-    touches      how often memories are read; `analysing`, what an older version has analysed;
-                 `upkeep`, what is done now and then; `rounds` of it
+Pure: model, analysis/ (what a text is found by), wanted, filters. evaluation/ scores searches.
 
-PostgreSQL is the truth; whatever else is kept of a memory is made of it.
+    async with MemoryServer(MemoryConfig(), MemoryService(MemoryConfig(), directory)) as server:
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uaitools.memory.config import MemoryConfig
+    from uaitools.memory.model import Draft, Memory
+    from uaitools.memory.policy import Policy
+    from uaitools.memory.searching import SearchRequest
+    from uaitools.memory.server import MemoryServer
+    from uaitools.memory.service import MemoryService
+    from uaitools.memory.wanted import Wanted
+
+__all__ = [
+    "Draft",
+    "Memory",
+    "MemoryConfig",
+    "MemoryServer",
+    "MemoryService",
+    "Policy",
+    "SearchRequest",
+    "Wanted",
+]
+
+_HOMES = {
+    "Draft": "uaitools.memory.model",
+    "Memory": "uaitools.memory.model",
+    "MemoryConfig": "uaitools.memory.config",
+    "MemoryServer": "uaitools.memory.server",
+    "MemoryService": "uaitools.memory.service",
+    "Policy": "uaitools.memory.policy",
+    "SearchRequest": "uaitools.memory.searching",
+    "Wanted": "uaitools.memory.wanted",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only now
+
+    return getattr(import_module(_HOMES[name]), name)

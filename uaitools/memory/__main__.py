@@ -13,7 +13,7 @@ from argparse import (
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uaitools.auth.config import AuthConfig
 from uaitools.auth.principal import valid_id
@@ -30,6 +30,9 @@ from uaitools.errors import ServiceError
 from uaitools.lifecycle import run, run_main, settle
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.errors import SERVICE, McpMissing
+
+if TYPE_CHECKING:
+    from uaitools.memory.service import MemoryService
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,19 +61,27 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _service(settings: Settings) -> MemoryService:
+    from uaitools.memory.service import MemoryService  # noqa: PLC0415 - 0.2 s that --check saves
+
+    common = settings.common
+    return MemoryService(
+        settings.of(MemoryConfig),
+        common.data_directory,
+        common.database_url,
+        redis_url=common.redis_url,
+    )
+
+
 def _serve(settings: Settings) -> int:
-    from uaitools.memory.malloc import return_large_blocks  # noqa: PLC0415 - with the next
-    from uaitools.memory.server import MemoryServer  # noqa: PLC0415 - 0.2 s that --check saves
-    from uaitools.memory.service import MemoryService  # noqa: PLC0415
+    from uaitools.memory.malloc import return_large_blocks  # noqa: PLC0415 - as above
+    from uaitools.memory.server import MemoryServer  # noqa: PLC0415
 
-    common, config = settings.common, settings.of(MemoryConfig)
-
+    config = settings.of(MemoryConfig)
     return_large_blocks()
 
     async def serve() -> None:
-        where = common.data_directory, common.database_url
-        service = MemoryService(config, *where, redis_url=common.redis_url)
-        server = MemoryServer(config, service, auth=settings.of(AuthConfig))
+        server = MemoryServer(config, _service(settings), auth=settings.of(AuthConfig))
         await run([server], ready=settle)
 
     try:
@@ -100,20 +111,13 @@ def _migrate(settings: Settings) -> int:
 
 
 def _assist(options: Namespace, settings: Settings) -> int:
-    from uaitools.memory.service import MemoryService  # noqa: PLC0415
-
-    common, config = settings.common, settings.of(MemoryConfig)
-
     async def assist() -> None:
         try:
             from uaitools.memory.mcp.stdio import StdioServer, claimed  # noqa: PLC0415
         except ImportError as error:
             raise McpMissing from error
-        # Vectors are not kept here: a service may write others to the same database meanwhile.
-        fresh = config.model_copy(update={"index": config.index.model_copy(update={"room": 0})})
-        pipes = claimed()
-        service = MemoryService(fresh, common.data_directory, common.database_url)
-        server = StdioServer(service, options.user, pipes)
+        pipes = claimed()  # before anything is written
+        server = StdioServer(_service(settings), options.user, pipes)
         await run([server], ended=server.ended)
 
     return _run(assist)

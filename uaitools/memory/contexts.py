@@ -13,10 +13,9 @@ from uaitools.memory.context.config import ContextConfig
 from uaitools.memory.context.line import Recalled, Turn
 from uaitools.memory.context.tokens import Estimate, ModelTokeniser, Tokeniser
 from uaitools.memory.model import Memory
-from uaitools.memory.searching import Asked, Searching
+from uaitools.memory.searching import Searching, SearchRequest
 from uaitools.memory.store.sessions import Message, Session, Sessions
 
-BUDGET: Final = 200_000  # tokens, at most
 QUERY: Final = 4096  # characters of what is looked for
 _TURNS: Final = 1000  # messages that are looked at, the newest ones
 _CHARACTERS: Final = 200_000, 8  # of these: so many, and for each token of the budget
@@ -90,7 +89,7 @@ class Contexts:
         if not query.strip():
             return (), ()
         limit = max(_MEMORIES.start, min(_MEMORIES.stop - 1, budget // _MEMORY))
-        found = await self._searching.search(user, Asked(query, limit))
+        found = await self._searching.search(user, SearchRequest(query, limit))
         return [memory for memory, _ in found.results], found.degraded
 
 

@@ -21,42 +21,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
-from math import inf
 from time import time
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
 from uaitools.cache.service import CacheService
+from uaitools.memory.rendering import Rendered
 
 LOCAL: Final = 2.0  # seconds that a copy is kept within a process
 SHARED: Final = 60.0  # seconds that one is kept where all processes look for it
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A memory as it is shown. ends: when it expires, unix. document: its JSON."""
-
-    version: int
-    ends: float
-    document: bytes
-
-    @classmethod
-    def of(cls, version: int, expires_at: datetime | None, document: bytes) -> Self:
-        """Of a memory's fields."""
-        return cls(version, inf if expires_at is None else expires_at.timestamp(), document)
-
-    @classmethod
-    def read(cls, value: bytes) -> Self:
-        """What `written` has made."""
-        version, ends, document = value.split(b" ", 2)
-        return cls(int(version), float(ends), document)
-
-    @property
-    def written(self) -> bytes:
-        """As it is kept."""
-        return b"%d %a %b" % (self.version, self.ends, self.document)
 
 
 class Copies:
@@ -75,7 +48,7 @@ class Copies:
     def __repr__(self) -> str:
         return f"<Copies {self._cache!r} ttl={self._ttl:g}>"
 
-    async def get(self, user: str, name: UUID, read: Callable[[], Awaitable[Copy]]) -> Copy:
+    async def get(self, user: str, name: UUID, read: Callable[[], Awaitable[Rendered]]) -> Rendered:
         """A memory, by `read` where there is no copy; all who wait for one share what is read.
 
         Raises what `read` does.
@@ -84,9 +57,9 @@ class Copies:
         async def load() -> bytes:
             return (await read()).written
 
-        copy = Copy.read(await self._cache.fetch(self._key(user, name), load, self._ttl))
+        copy = Rendered.read(await self._cache.fetch(self._key(user, name), load, self._ttl))
         # It has expired, or the database's clock is not ours: let that one say.
-        return copy if copy.ends > time() else await read()
+        return copy if copy.expires > time() else await read()
 
     async def forget(self, user: str, *names: UUID) -> bool:
         """Forget copies of a user's memories. False where others could not be told."""

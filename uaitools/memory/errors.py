@@ -12,12 +12,13 @@ SERVICE: Final = "memory"
 class Unknown(ServiceError):
     """Nothing such is in the caller's scope (404). What is another's is told alike.
 
-    which: there is not. listed: where REST lists what there is.
+    which: there is not. listed: where REST lists what there is, if anywhere.
     """
 
     def __init__(self, which: str = "memory with that id", listed: str = "/memories") -> None:
         self.which = which
-        super().__init__(404, f"there is no {which}; GET {listed} lists what is yours", SERVICE)
+        hint = f"; GET {listed} lists what is yours" if listed else ""
+        super().__init__(404, f"there is no {which}{hint}", SERVICE)
 
 
 class Changed(ServiceError):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SEARCHES: Final = Family("memory_searches_total", "counter", "Searches.")
 _DEGRADED: Final = Family(
-    "memory_searches_degraded_total", "counter", "Searches without what was to be searched."
+    "memory_searches_degraded_total", "counter", "Searches that went on without vectors."
 )
 _FOLLOWED: Final = Family("memory_followed_total", "counter", "Memories that the index followed.")
 _FAILING: Final = Family(
@@ -23,6 +23,12 @@ _FAILING: Final = Family(
 )
 _ANALYSED: Final = Family(
     "memory_analysed_total", "counter", "Memories that an older version had analysed."
+)
+_BEHIND: Final = Family(
+    "memory_index_behind", "gauge", "Memories that the index has yet to follow.", "max"
+)
+_BEHIND_FOR: Final = Family(
+    "memory_index_behind_seconds", "gauge", "For how long the oldest of them has waited.", "max"
 )
 _EXPIRED: Final = Family("memory_expired_total", "counter", "Expired memories that were removed.")
 _FORGOTTEN: Final = Family("memory_forgotten_total", "counter", "Memories that went by a policy.")
@@ -39,6 +45,8 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     yield Sample(_FOLLOWED, (), service.following.followed)
     yield Sample(_FAILING, (), float(service.following.failing))
     yield Sample(_ANALYSED, (), service.analysing.analysed)
+    yield Sample(_BEHIND, (), service.index_watch.backlog.size)
+    yield Sample(_BEHIND_FOR, (), service.index_watch.backlog.age)
     yield Sample(_EXPIRED, (), service.upkeep.expired)
     yield Sample(_FORGOTTEN, (), service.forgetting.forgotten)
     yield Sample(_DELETED, (), service.deleting.completed)

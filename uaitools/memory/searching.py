@@ -34,7 +34,7 @@ _log = log.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchRequest:
     """A search. half_life: of a memory's score; None where its age does not matter."""
 
     text: str
@@ -68,7 +68,7 @@ class Searching:
     def __repr__(self) -> str:
         return f"<Searching {self._index!r} searches={self.searches}>"
 
-    async def search(self, user: str, asked: Asked) -> Found:
+    async def search(self, user: str, asked: SearchRequest) -> Found:
         """The best of a user's memories. Raises BadFilter, and ServiceError without a database."""
         self.searches += 1
         depth = max(DEPTH, 3 * asked.limit)
@@ -90,7 +90,7 @@ class Searching:
         return Found(await self._read(user, asked, parsed, candidates), degraded)
 
     async def _meant(
-        self, user: str, parsed: Query, asked: Asked, depth: int
+        self, user: str, parsed: Query, asked: SearchRequest, depth: int
     ) -> Mapping[UUID, float]:
         """Cosines of what is near in meaning, by id. Raises EmbedderAway and IndexAway."""
         [vector] = await self._embedder.embed([asked.text])
@@ -105,7 +105,7 @@ class Searching:
         return {one.id: one.score for one in hits}
 
     async def _read(
-        self, user: str, asked: Asked, parsed: Query, candidates: Sequence[Candidate]
+        self, user: str, asked: SearchRequest, parsed: Query, candidates: Sequence[Candidate]
     ) -> list[tuple[Memory, Candidate]]:
         """The best that are there. Where age does not matter, most candidates need no look."""
         good = _good(candidates, asked)
@@ -123,5 +123,5 @@ class Searching:
         return found[: asked.limit]
 
 
-def _good(candidates: Sequence[Candidate], asked: Asked) -> list[Candidate]:
+def _good(candidates: Sequence[Candidate], asked: SearchRequest) -> list[Candidate]:
     return [one for one in candidates if one.score > 0 and one.score >= asked.min_score]

@@ -94,6 +94,6 @@ class MemoryServer:
     def _dependencies(self) -> Mapping[str, bool]:
         return {
             "database": not self.service.pool.failing,
-            "index": not self.service.following.failing,
+            "index": self.service.index_watch.healthy and not self.service.following.failing,
             "cache": not self.service.cache.failing,
         }

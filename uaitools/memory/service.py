@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from uaitools.cache.service import CacheService
 from uaitools.memory.analysing import Analysing
 from uaitools.memory.config import MemoryConfig
-from uaitools.memory.consistency import Consistency
-from uaitools.memory.contexts import Contexts
+from uaitools.memory.consistency import Consistency, Report
+from uaitools.memory.contexts import Assembled, Contexts
 from uaitools.memory.copies import LOCAL, SHARED, Copies
 from uaitools.memory.deleting import Deleting
 from uaitools.memory.embed.catalogue import embedder
@@ -19,9 +22,11 @@ from uaitools.memory.following import Following
 from uaitools.memory.forgetting import Forgetting
 from uaitools.memory.index.catalogue import index_for, provide
 from uaitools.memory.index.port import VectorIndex
-from uaitools.memory.model import Draft
+from uaitools.memory.index_watch import IndexWatch
+from uaitools.memory.model import Draft, Memory
 from uaitools.memory.others import Others
-from uaitools.memory.searching import Searching
+from uaitools.memory.rendering import Rendered, rendered
+from uaitools.memory.searching import Found, Searching, SearchRequest
 from uaitools.memory.store.analyses import Analyses
 from uaitools.memory.store.creating import Created, Creating
 from uaitools.memory.store.deletions import Deletions
@@ -32,9 +37,9 @@ from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
 from uaitools.memory.store.policies import Policies
 from uaitools.memory.store.scope import Scopes, which
-from uaitools.memory.store.sessions import Sessions
+from uaitools.memory.store.sessions import Removed, Sessions
 from uaitools.memory.store.statistics import Statistics, Words
-from uaitools.memory.store.transfer import Transfer
+from uaitools.memory.store.transfer import Taken, Transfer
 from uaitools.memory.touches import Touches
 from uaitools.memory.upkeep import Upkeep
 from uaitools.postgres.access import Access
@@ -46,7 +51,10 @@ MIGRATIONS = "uaitools.memory.store.migrations"
 
 
 class MemoryService:
-    """Everything but HTTP. A start that fails ends what had begun.
+    """Everything but HTTP: what callers do with memories, and what goes on beside that.
+
+    Whose memories is said with each call, and nobody asks whether the caller may: that is `api`'s
+    and `mcp`'s. A start that fails ends what had begun.
 
     database: an open one, with its tables; without it one is opened, by `url` or below `data_dir`.
     redis_url: where copies are that all processes share; without it they are in this one.
@@ -72,7 +80,9 @@ class MemoryService:
     analysing: Analysing
     upkeep: Upkeep
     embedder: Embedder
+    embeddings: Embeddings
     index: VectorIndex
+    index_watch: IndexWatch
     notices: Notices
 
     def __init__(
@@ -109,7 +119,9 @@ class MemoryService:
             self.pool = Pool(database.service, self._config.pool.settings, name=SERVICE)
             await self.pool.start()
             stack.push_async_callback(self.pool.stop)
-            await self._assemble(stack, database.service)
+            scopes = Scopes(self.pool, await self._begin_cache(stack))
+            await self._begin_search(stack, scopes)
+            await self._begin_work(stack, scopes, database.service)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -117,58 +129,111 @@ class MemoryService:
         await self._stack.aclose()
 
     async def create(self, draft: Draft, key: str | None = None) -> Created:
-        """See Creating.create; the index hears of it."""
+        """See Creating.create."""
         created = await self.creating.create(draft, key)
         self.following.notify()
         return created
 
-    async def _assemble(self, stack: AsyncExitStack, access: Access) -> None:
-        scopes = Scopes(self.pool, await self._begin_cache(stack))
+    async def get(self, user: str, name: UUID, *, touch: bool = True) -> Rendered:
+        """A memory as it is shown, from a copy where there is one. Raises Unknown."""
+
+        async def read() -> Rendered:
+            return rendered(await self.memories.get(user, name))
+
+        found = await self.copies.get(user, name, read)
+        if touch:
+            self.touches.add((name,))
+        return found
+
+    async def change(
+        self, user: str, name: UUID, changes: Mapping[str, Any], expected: int | None = None
+    ) -> Memory:
+        """See Memories.change."""
+        memory = await self.memories.change(user, name, changes, expected)
+        self.following.notify()
+        return memory
+
+    async def delete(self, user: str, name: UUID) -> None:
+        """Remove a memory for good. Raises Unknown."""
+        await self.memories.delete(user, name)
+        self.following.notify()
+
+    async def search(self, user: str, asked: SearchRequest, *, touch: bool = True) -> Found:
+        """See Searching.search. touch: what is found counts as read, here and in `context`."""
+        found = await self.searching.search(user, asked)
+        if touch:
+            self.touches.add(memory.id for memory, _ in found.results)
+        return found
+
+    async def context(
+        self, user: str, session: str, budget: int, query: str | None = None, *, touch: bool = True
+    ) -> Assembled:
+        """See Contexts.context."""
+        made = await self.contexts.context(user, session, budget, query)
+        if touch:
+            self.touches.add(one.id for one in made.memories)
+        return made
+
+    async def end_session(self, user: str, session: str, *, memories: bool = False) -> Removed:
+        """See Sessions.delete."""
+        removed = await self.sessions.delete(user, session, memories=memories)
+        self.following.notify()
+        return removed
+
+    async def take(self, user: str | None, memories: Sequence[Memory], taken: Taken) -> None:
+        """See Transfer.take."""
+        await self.transfer.take(user, memories, taken)
+        self.following.notify()
+
+    async def repair(self) -> Report:
+        """See Consistency.check; what is wrong is made right, soon."""
+        report = await self.consistency.check(repair=True)
+        self.following.notify()
+        return report
+
+    async def _begin_search(self, stack: AsyncExitStack, scopes: Scopes) -> None:
+        """What requests read and write."""
         statistics = self.statistics = Statistics(scopes)
         self.memories, self.creating = Memories(scopes), Creating(scopes)
-        self.outbox = Outbox(scopes)
+        self.sessions, self.transfer = Sessions(scopes), Transfer(scopes)
+        self.deletions, self.outbox = Deletions(scopes), Outbox(scopes)
         self.embedder = embedder(self._config.embed, Words(statistics))
         await self.embedder.start()
         stack.push_async_callback(self.embedder.stop)
         model = self.embedder.model
-        embeddings = Embeddings(scopes, str(model))
+        self.embeddings = Embeddings(scopes, str(model))
         self.index = index_for(
-            self._config.index, str(model), model.dimension, source=embeddings, scopes=scopes
+            self._config.index, str(model), model.dimension, source=self.embeddings, scopes=scopes
         )
         await self.index.start()
         stack.push_async_callback(self.index.stop)
-        self.searching = Searching(
-            self.memories, Lexical(scopes, statistics), self.embedder, self.index
-        )
-        self.sessions = Sessions(scopes)
+        lexical = Lexical(scopes, statistics)
+        self.searching = Searching(self.memories, lexical, self.embedder, self.index)
         self.contexts = Contexts(self.sessions, self.searching, self._config.context)
+
+    async def _begin_work(self, stack: AsyncExitStack, scopes: Scopes, access: Access) -> None:
+        """What goes on beside requests."""
+        config, index, differences = self._config, self.index, Differences(scopes)
         self.notices = Notices(access, self.pool, name=SERVICE)
-        others = Others(self.notices, self.index)
-        self.following = Following(self.outbox, embeddings, self.embedder, self.index, others)
-        differences = Differences(scopes)
-        self.consistency = Consistency(differences, self.outbox, self.index)
-        self.transfer = Transfer(scopes)
-        self.deletions = Deletions(scopes)
-        wait = self._config.deletion_wait
-        self.deleting = Deleting(self.deletions, self.index, self.copies, others, wait)
+        others = Others(self.notices, index)
         self.touches = Touches(scopes)
-        self.forgetting = Forgetting(
-            Policies(scopes),
-            differences,
-            self.touches,
-            self.following,
-            [(one.policy, one.wanted) for one in self._config.forget],
-        )
+        self.following = Following(self.outbox, self.embeddings, self.embedder, index, others)
+        self.consistency = Consistency(differences, self.outbox, index)
+        self.deleting = Deleting(self.deletions, index, self.copies, others, config.deletion_wait)
+        standing = [(one.policy, one.wanted) for one in config.forget]
+        policies = Policies(scopes)
+        self.forgetting = Forgetting(policies, differences, self.touches, self.following, standing)
         self.analysing = Analysing(Analyses(scopes))
         self.upkeep = Upkeep(
             self.memories,
             self.creating,
             self.sessions,
-            statistics,
-            keep_days=self._config.context.keep_days,
+            self.statistics,
+            keep_days=config.context.keep_days,
         )
+        self.index_watch = IndexWatch(index, self.outbox)
         for part in (
-            *(self.notices, self.upkeep, self.analysing, self.touches),
+            *(self.notices, self.upkeep, self.analysing, self.touches, self.index_watch),
             *(self.following, self.deleting, self.forgetting),
         ):
             await part.start()

@@ -14,7 +14,7 @@ from tests.peers.weaviate.server import weaviate_double
 from uaitools.memory.analysis import VERSION
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.model import Draft
-from uaitools.memory.searching import Asked
+from uaitools.memory.searching import SearchRequest
 from uaitools.memory.service import MIGRATIONS, MemoryService
 
 
@@ -120,7 +120,7 @@ async def test_what_an_older_version_has_analysed_is_found_after_a_start(
                 for number in range(250 - expected):
                     await service.create(Draft("ann", f"fact number {number}"))
                 await eventually(lambda: service.analysing.analysed == expected)  # noqa: B023 - at once
-                asked = Asked("249", mode="lexical")
+                asked = SearchRequest("249", mode="lexical")
                 [(memory, _)] = (await service.searching.search("ann", asked)).results
                 assert (memory.content, memory.version) == ("fact number 249", 1)
                 async with service.pool.acquire() as connection:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from uaitools.cache.local import LocalCache
 from uaitools.cache.service import CacheService
-from uaitools.memory.copies import Copies, Copy
+from uaitools.memory.copies import Copies
 from uaitools.memory.errors import Unknown
+from uaitools.memory.rendering import Rendered
 
 users = st.from_regex(r"[!-~]([ -~]{0,10}[!-~])?", fullmatch=True)
 places = st.sampled_from(("", "1/1", "1/11", "1"))
@@ -24,17 +25,17 @@ def cache() -> CacheService:
     return CacheService(LocalCache(1 << 20, 1000), "c")
 
 
-def copy(version: int, ends: float = float("inf")) -> Copy:
-    return Copy(version, ends, b'{"says": "one two"}')
+def copy(version: int, ends: float = float("inf")) -> Rendered:
+    return Rendered(version, ends, b'{"says": "one two"}')
 
 
 class Rows:
     """What is read, in turn."""
 
-    def __init__(self, *copies: Copy) -> None:
+    def __init__(self, *copies: Rendered) -> None:
         self.left = list(copies)
 
-    async def __call__(self) -> Copy:
+    async def __call__(self) -> Rendered:
         if not self.left:
             raise Unknown
         return self.left.pop(0)
@@ -42,8 +43,8 @@ class Rows:
 
 @given(st.integers(1, 1 << 60), st.floats(allow_nan=False), st.binary())
 def test_a_copy_says_what_it_is_of(version: int, ends: float, document: bytes) -> None:
-    one = Copy(version, ends, document)
-    assert Copy.read(one.written) == one
+    one = Rendered(version, ends, document)
+    assert Rendered.read(one.written) == one
 
 
 @given(st.lists(st.tuples(places, users, names), unique=True, max_size=8))

@@ -24,12 +24,12 @@ ERAS: tuple[Era, ...] = ("2026-07-28", "legacy")
 MEDIA = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
-def parameters(directory: Path, *arguments: str) -> StdioServerParameters:
+def parameters(directory: Path, *arguments: str, **environ: str) -> StdioServerParameters:
     """How an assistant starts the program."""
     return StdioServerParameters(
         command=sys.executable,
         args=["-m", "uaitools.memory", "--data-dir", str(directory), "mcp", *arguments],
-        env=SMALL,
+        env={**SMALL, **environ},
         cwd=ROOT,
     )
 

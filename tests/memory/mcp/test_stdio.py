@@ -22,6 +22,7 @@ from tests.memory.api.served import Visitor
 from tests.memory.mcp.assistants import ERAS, HELLO, Era, call, message, parameters, text_of
 from tests.peers.component_program import ROOT
 from tests.peers.memory_program import SMALL, memory_program
+from tests.peers.redis import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # another process does the work
 PARSE_ERROR: Final = -32_700
@@ -201,6 +202,23 @@ async def test_it_shares_the_memories_of_a_service_that_runs(tmp_path: Path) -> 
             await client.call_tool("add_memory", {"content": "I like water"})
         assert len(await visitor.search("like")) == 4
         assert runs(tmp_path)
+
+
+async def test_what_it_forgets_is_in_no_copy_of_a_service(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with (
+        memory_program(tmp_path, REDIS_URL=redis.url) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        visitor = Visitor(service.url, session)
+        made = await visitor.remember("I like tea")
+        path = f"/memories/{made['id']}?user_id=ann"
+        assert (await visitor.ask("GET", path)).status == 200
+        asked = parameters(tmp_path, "--user", "ann", REDIS_URL=redis.url)
+        async with Client(asked, mode="legacy") as client:
+            await client.call_tool("forget", {"id": made["id"]})
+        assert (await visitor.ask("GET", path)).status == 404
 
 
 @pytest.mark.parametrize("era", ERAS)

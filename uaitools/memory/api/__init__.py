@@ -3,6 +3,6 @@
 resources  which handler answers what: the list of everything
 requests, answers, fields  what comes and what goes, as pydantic models
 callers    whose memories a request is about
-memories, searching        the handlers
-documents  a memory as JSON, and the cursors of pages
+memories, searching, forgetting, sessions, users, transfer, operating   the handlers
+cursors    where pages end
 """

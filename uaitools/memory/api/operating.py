@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from uaitools.memory.api.documents import encoded
+from uaitools.memory.rendering import encoded
 
 if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
@@ -30,6 +30,4 @@ class OperatingHandlers:
 
     async def repair(self, _request: web.Request) -> bytes:
         """POST: what is wrong is made right, soon."""
-        report = await self._service.consistency.check(repair=True)
-        self._service.following.notify()
-        return encoded(asdict(report))
+        return encoded(asdict(await self._service.repair()))

@@ -12,7 +12,7 @@ from uaitools.memory.api import answers, requests
 from uaitools.memory.api.callers import ANY
 from uaitools.memory.api.fields import SESSION, USER
 from uaitools.memory.api.forgetting import ForgettingHandler
-from uaitools.memory.api.handlers import KEY, VERSION, Handlers
+from uaitools.memory.api.memories import KEY, VERSION, MemoryHandlers
 from uaitools.memory.api.operating import OperatingHandlers
 from uaitools.memory.api.searching import SearchHandler
 from uaitools.memory.api.sessions import SessionHandlers
@@ -35,7 +35,15 @@ _IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 def add_resources(app: web.Application, service: MemoryService, *, secured: bool) -> None:
     """Add everything to an application. secured: OpenAPI says that a token is needed."""
     described = Described("uaitools memory", "Memories of users, found again.", secured)
-    resources = *_resources(service), *_conversing(SessionHandlers(service))
+    resources = (
+        *_memories(MemoryHandlers(service)),
+        *_searching(SearchHandler(service)),
+        *_forgetting(ForgettingHandler(service)),
+        *_transfer(TransferHandlers(service)),
+        *_sessions(SessionHandlers(service)),
+        *_users(UserHandlers(service)),
+        *_operating(OperatingHandlers(service)),
+    )
     serve(app, SERVICE, resources if secured else map(_naming, resources), described)
 
 
@@ -46,45 +54,61 @@ def _naming(resource: Resource) -> Resource:
     return replace(resource, body=body, query=query)
 
 
-def _resources(service: MemoryService) -> Iterable[Resource]:
-    handlers, searching, users = Handlers(service), SearchHandler(service), UserHandlers(service)
-    transfer, operating = TransferHandlers(service), OperatingHandlers(service)
-    forgetting = ForgettingHandler(service)
+def _memories(memories: MemoryHandlers) -> Iterable[Resource]:
     return (
         Resource(
-            "POST", "/memories", handlers.create, "Remember something",
+            "POST", "/memories", memories.create, "Remember something",
             answers.Memory, requests.NewMemory, status=201, also=(200,), errors=(403, 404, 409),
             headers={"Idempotency-Key": KEY},
         ),
         Resource(
-            "GET", "/memories", handlers.page, "A user's memories, newest first",
+            "GET", "/memories", memories.page, "A user's memories, newest first",
             answers.Memories, query=requests.Listing, errors=(403,),
         ),
         Resource(
-            "POST", "/memories/batch", handlers.create_many, "Remember several things",
+            "POST", "/memories/batch", memories.create_many, "Remember several things",
             answers.ManyMade, requests.NewMemories, errors=(403,),
         ),
         Resource(
-            "POST", "/memories/search", searching.search, "Find memories",
-            answers.Results, requests.Search, errors=(403,),
-        ),
-        Resource(
-            "POST", "/memories/forget", forgetting.forget, "Have memories go by a policy",
-            answers.Forgotten, requests.Forget, errors=(403,),
-        ),
-        Resource(
-            "GET", _ONE, handlers.get, "One memory",
+            "GET", _ONE, memories.get, "One memory",
             answers.Memory, query=requests.Reading, errors=(403, 404), patterns=_IDS,
         ),
         Resource(
-            "PATCH", _ONE, handlers.change, "Change a memory",
+            "PATCH", _ONE, memories.change, "Change a memory",
             answers.Memory, requests.Changes, query=requests.Whose, errors=(403, 404, 409),
             headers={"If-Match": VERSION}, patterns=_IDS,
         ),
         Resource(
-            "DELETE", _ONE, handlers.delete, "Delete a memory for good",
+            "DELETE", _ONE, memories.delete, "Delete a memory for good",
             query=requests.Whose, status=204, errors=(403, 404), patterns=_IDS,
         ),
+        Resource(
+            "GET", f"{_ONE}/history", memories.history, "What a memory was before",
+            answers.History, query=requests.Whose, errors=(403, 404), patterns=_IDS,
+        ),
+    )  # fmt: skip
+
+
+def _searching(searching: SearchHandler) -> Iterable[Resource]:
+    return (
+        Resource(
+            "POST", "/memories/search", searching.search, "Find memories",
+            answers.Results, requests.Search, errors=(403,),
+        ),
+    )  # fmt: skip
+
+
+def _forgetting(forgetting: ForgettingHandler) -> Iterable[Resource]:
+    return (
+        Resource(
+            "POST", "/memories/forget", forgetting.forget, "Delete memories by a policy",
+            answers.Forgotten, requests.Forget, errors=(403,),
+        ),
+    )  # fmt: skip
+
+
+def _transfer(transfer: TransferHandlers) -> Iterable[Resource]:
+    return (
         Resource(
             "GET", "/memories/export", transfer.export, "All memories, one a line",
             query=requests.Transferred, errors=(403,), streams=(NDJSON,),
@@ -94,6 +118,24 @@ def _resources(service: MemoryService) -> Iterable[Resource]:
             answers.Imported, query=requests.Transferred, errors=(400, 403, 413, 415),
             takes=(NDJSON,),
         ),
+    )  # fmt: skip
+
+
+def _users(users: UserHandlers) -> Iterable[Resource]:
+    return (
+        Resource(
+            "DELETE", _USER, users.delete, "Delete everything of a user for good",
+            answers.Deletion, also=(202,), errors=(403, 422), patterns={"id": USER},
+        ),
+        Resource(
+            "GET", "/deletions/{id:[0-9A-Fa-f-]+}", users.receipt, "The receipt of a deletion",
+            answers.Deletion, query=requests.Whose, errors=(403, 404), patterns=_IDS,
+        ),
+    )  # fmt: skip
+
+
+def _operating(operating: OperatingHandlers) -> Iterable[Resource]:
+    return (
         Resource(
             "GET", "/consistency", operating.consistency,
             "Whether the index has what the database has",
@@ -103,22 +145,10 @@ def _resources(service: MemoryService) -> Iterable[Resource]:
             "POST", "/consistency/repair", operating.repair, "Have the index follow what it lacks",
             answers.Consistency, scope=ANY,
         ),
-        Resource(
-            "DELETE", _USER, users.delete, "Delete everything of a user for good",
-            answers.Deletion, also=(202,), errors=(403, 422), patterns={"id": USER},
-        ),
-        Resource(
-            "GET", "/deletions/{id:[0-9A-Fa-f-]+}", users.receipt, "The receipt of a deletion",
-            answers.Deletion, query=requests.Whose, errors=(403, 404), patterns=_IDS,
-        ),
-        Resource(
-            "GET", f"{_ONE}/history", handlers.history, "What a memory was before",
-            answers.History, query=requests.Whose, errors=(403, 404), patterns=_IDS,
-        ),
     )  # fmt: skip
 
 
-def _conversing(sessions: SessionHandlers) -> Iterable[Resource]:
+def _sessions(sessions: SessionHandlers) -> Iterable[Resource]:
     return (
         Resource(
             "GET", "/sessions", sessions.list, "A user's sessions, the latest first",
@@ -143,7 +173,8 @@ def _conversing(sessions: SessionHandlers) -> Iterable[Resource]:
             answers.Messages, query=requests.MessageListing, errors=(403, 404), patterns=_SESSIONS,
         ),
         Resource(
-            "GET", f"{_SESSION}/context", sessions.context, "What of it fits so many tokens",
+            "GET", f"{_SESSION}/context", sessions.context,
+            "What of a session and of memories fits a budget of tokens",
             answers.Context, query=requests.ContextWanted, errors=(403, 404), patterns=_SESSIONS,
         ),
     )  # fmt: skip

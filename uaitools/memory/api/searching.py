@@ -9,12 +9,12 @@ from aiohttp import web
 
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
-from uaitools.memory.api.documents import document, encoded
 from uaitools.memory.errors import SERVICE, BadRequest
 from uaitools.memory.filters import BadFilter
 from uaitools.memory.model import Memory
 from uaitools.memory.ranking import Candidate
-from uaitools.memory.searching import Asked
+from uaitools.memory.rendering import document, encoded
+from uaitools.memory.searching import SearchRequest
 from uaitools.memory.wanted import Wanted
 from uaitools.rest import body
 
@@ -39,7 +39,7 @@ class SearchHandler:
         """POST of a search."""
         asked = await body(request, requests.Search, SERVICE)
         days = asked.half_life_days
-        search = Asked(
+        search = SearchRequest(
             asked.query,
             limit=asked.limit,
             mode=asked.mode,
@@ -48,11 +48,10 @@ class SearchHandler:
             half_life=None if days is None else timedelta(days=days),
         )
         try:
-            found = await self._service.searching.search(owner(request, asked.user_id), search)
+            user = owner(request, asked.user_id)
+            found = await self._service.search(user, search, touch=asked.touch)
         except BadFilter as error:
             raise BadRequest("filter.metadata", str(error)) from error
-        if asked.touch:
-            self._service.touches.add(memory.id for memory, _ in found.results)
         results = [_result(*one, explain=asked.explain) for one in found.results]
         return encoded({"results": results, "mode": asked.mode, "degraded": found.degraded})
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
-from uaitools.memory.api.documents import encoded
+from uaitools.memory.api.cursors import session_cursor, session_place
 from uaitools.memory.api.fields import SESSION
-from uaitools.memory.api.handlers import idempotency_key
+from uaitools.memory.api.memories import REPLAYED, idempotency_key
 from uaitools.memory.errors import SERVICE, BadRequest
-from uaitools.memory.store.sessions import Said, SessionPlace
-from uaitools.rest import body, query
+from uaitools.memory.rendering import encoded
+from uaitools.memory.store.sessions import Said
+from uaitools.rest import answer, body, query
 
 if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
 
 _ID: Final = re.compile(SESSION)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SessionHandlers:
@@ -48,14 +47,8 @@ class SessionHandlers:
             agent=asked.agent_id,
             key=idempotency_key(request),
         )
-        response = web.Response(
-            body=encoded({"messages": added.messages}),
-            status=201,
-            content_type="application/json",
-        )
-        if added.replayed:
-            response.headers["Idempotency-Replayed"] = "true"
-        return response
+        replayed = REPLAYED if added.replayed else {}
+        return answer(encoded({"messages": added.messages}), 201, replayed)
 
     async def page(self, request: web.Request) -> bytes:
         """GET of messages."""
@@ -69,9 +62,9 @@ class SessionHandlers:
         """GET of a page of sessions."""
         asked = query(request, requests.SessionListing)
         sessions, following = await self._service.sessions.list(
-            owner(request, asked.user_id), asked.agent_id, _place(asked.cursor), asked.limit
+            owner(request, asked.user_id), asked.agent_id, session_place(asked.cursor), asked.limit
         )
-        return encoded({"sessions": sessions, "next": _cursor(following)})
+        return encoded({"sessions": sessions, "next": session_cursor(following)})
 
     async def get(self, request: web.Request) -> bytes:
         """GET of a session."""
@@ -82,22 +75,19 @@ class SessionHandlers:
     async def delete(self, request: web.Request) -> bytes:
         """DELETE of a session."""
         asked = query(request, requests.EndedSession)
-        removed = await self._service.sessions.delete(
+        removed = await self._service.end_session(
             owner(request, asked.user_id), _session(request), memories=asked.memories
         )
-        if removed.memories:
-            self._service.following.notify()
         return encoded(removed)
 
     async def context(self, request: web.Request) -> bytes:
         """GET of the context of a session."""
         asked = query(request, requests.ContextWanted)
         session = _session(request)
-        made = await self._service.contexts.context(
-            owner(request, asked.user_id), session, asked.budget, asked.query
+        user = owner(request, asked.user_id)
+        made = await self._service.context(
+            user, session, asked.budget, asked.query, touch=asked.touch
         )
-        if asked.touch:
-            self._service.touches.add(one.id for one in made.memories)
         return encoded(
             {
                 "session_id": session,
@@ -118,18 +108,3 @@ def _session(request: web.Request) -> str:
         reason = "is 1 to 256 letters, digits and any of _.:@~-, and begins with none of .:@~-"
         raise BadRequest("id", reason)
     return name
-
-
-def _cursor(place: SessionPlace | None) -> str | None:
-    """Where a page ended, as text for the next request."""
-    if place is None:
-        return None
-    return f"{(place.updated_at - _EPOCH) // timedelta(microseconds=1)}.{place.id}"
-
-
-def _place(cursor: str | None) -> SessionPlace | None:
-    """What `_cursor` said."""
-    if cursor is None:
-        return None
-    moment, _, name = cursor.partition(".")
-    return SessionPlace(_EPOCH + timedelta(microseconds=int(moment)), name)

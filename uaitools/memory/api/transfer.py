@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from uaitools.errors import ServiceError, invalid
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner_or_everyone
-from uaitools.memory.api.documents import document, encoded
 from uaitools.memory.errors import SERVICE
 from uaitools.memory.model import Memory
+from uaitools.memory.rendering import document, encoded
 from uaitools.memory.store.transfer import PAGE, Taken
 from uaitools.rest import query
 
@@ -43,7 +43,9 @@ class TransferHandlers:
         """GET of all memories."""
         asked = query(request, requests.Transferred)
         user = owner_or_everyone(request, asked.user_id)
-        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: NDJSON})
+        response = web.StreamResponse(
+            headers={hdrs.CONTENT_TYPE: NDJSON, hdrs.CACHE_CONTROL: "no-store"}
+        )
         await response.prepare(request)
         async for page in self._service.transfer.pages(user):
             await response.write(b"".join(encoded(document(one)) + b"\n" for one in page))
@@ -59,8 +61,7 @@ class TransferHandlers:
         reading = _Reading(user)
         taken = Taken()
         async for memories in reading.pages(request):
-            await self._service.transfer.take(user, memories, taken)
-            self._service.following.notify()
+            await self._service.take(user, memories, taken)
         said = {"lines": reading.lines, "refused": reading.refused, "problems": reading.problems}
         return encoded({**asdict(taken), **said})
 

@@ -11,10 +11,10 @@ from aiohttp import web
 from uaitools.auth.principal import valid_id
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
-from uaitools.memory.api.documents import encoded
 from uaitools.memory.errors import BadRequest, Unknown
+from uaitools.memory.rendering import encoded
 from uaitools.memory.store.deletions import Receipt
-from uaitools.rest import query
+from uaitools.rest import answer, query
 
 if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
@@ -39,7 +39,7 @@ class UserHandlers:
             raise BadRequest("id", reason)
         receipt = await self._service.deleting.delete(owner(request, named))
         status = 202 if receipt.completed_at is None else 200
-        return web.Response(body=_body(receipt), status=status, content_type="application/json")
+        return answer(_body(receipt), status)
 
     async def receipt(self, request: web.Request) -> bytes:
         """GET of the receipt of a deletion."""
@@ -50,7 +50,7 @@ class UserHandlers:
             name = UUID(int=0)
         found = await self._service.deletions.receipt(owner(request, whose.user_id), name)
         if found is None:
-            raise Unknown("deletion with that id")
+            raise Unknown("deletion with that id", listed="")
         return _body(found)
 
 

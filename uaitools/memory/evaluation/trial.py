@@ -22,7 +22,7 @@ from uaitools.memory.errors import SERVICE
 from uaitools.memory.evaluation.labelled import Labelled, LabelledMemory
 from uaitools.memory.evaluation.scoring import MODES, Answered
 from uaitools.memory.model import Memory, twin_of
-from uaitools.memory.searching import Asked
+from uaitools.memory.searching import SearchRequest
 from uaitools.memory.service import MemoryService
 from uaitools.memory.store.transfer import PAGE, Taken
 
@@ -113,7 +113,7 @@ class _Asking:
             user = self._users[question.user_id]
             found = {}
             for mode in MODES:
-                asked = Asked(question.query, limit=self._k, mode=mode)
+                asked = SearchRequest(question.query, limit=self._k, mode=mode)
                 said = await self._service.searching.search(user, asked)
                 if said.degraded:
                     message = "embedder or index do not answer; the log says why"

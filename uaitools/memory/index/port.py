@@ -16,7 +16,7 @@ OTHER_MODEL: Final = -1  # the generation of what is held, but was made by anoth
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A memory's vector. generation: the version of the row that it was made of, from 0.
+    """A memory's vector. generation: of the content that it was made of; the first one is 1.
 
     The vector has length 1, or is all zeros where nothing of the text is known.
     """

@@ -8,7 +8,7 @@ from uaitools.memory.mcp.arguments import Context, Forget, Remember, Search
 from uaitools.memory.mcp.results import Excerpt, Forgotten, Found, Hit, Made, Remembered
 from uaitools.memory.mcp.tool import Tool
 from uaitools.memory.model import Draft
-from uaitools.memory.searching import Asked
+from uaitools.memory.searching import SearchRequest
 from uaitools.memory.store.creating import Outcome
 from uaitools.memory.wanted import Wanted
 
@@ -80,17 +80,13 @@ class Tools:
             created_after=asked.created_after,
             created_before=asked.created_before,
         )
-        search = Asked(asked.query, limit=asked.limit, mode=asked.mode, wanted=wanted)
-        found = await self._service.searching.search(user, search)
-        self._service.touches.add(memory.id for memory, _ in found.results)
+        search = SearchRequest(asked.query, limit=asked.limit, mode=asked.mode, wanted=wanted)
+        found = await self._service.search(user, search)
         hits = [_hit(memory, candidate.score) for memory, candidate in found.results]
         return Found(memories=hits, degraded=list(found.degraded))
 
     async def _context(self, user: str, asked: Context) -> Excerpt:
-        made = await self._service.contexts.context(
-            user, asked.session_id, asked.budget, asked.query
-        )
-        self._service.touches.add(memory.id for memory in made.memories)
+        made = await self._service.context(user, asked.session_id, asked.budget, asked.query)
         return Excerpt(
             context=made.context.text,
             tokens=made.context.tokens,
@@ -99,8 +95,7 @@ class Tools:
         )
 
     async def _forget(self, user: str, asked: Forget) -> Forgotten:
-        await self._service.memories.delete(user, asked.id)
-        self._service.following.notify()
+        await self._service.delete(user, asked.id)
         return Forgotten(id=asked.id)
 
 

@@ -6,7 +6,9 @@ memories    one by one and page by page: read, changed, removed
 lexical     search by words; `statistics`, how usual words are
 deletions   a user goes, with a receipt; `transfer`, memories out and in again
 policies    what a policy says of them, and their removal by it
+sessions    conversations: what was said, in order
 outbox      which memories the index is yet to follow; `embeddings`, their vectors
+differences between rows and an index; `analyses`, rows of an older analysis
 conditions, statements, sql, rows   what statements are made of
 migrations/ the tables
 """

@@ -6,6 +6,7 @@
     install     its programs, placed where that user reaches them
     initdb      makes the cluster; `renamed` helps a user who has no name
     server      the process: postmaster.pid, its socket, signals
+    keeper      starts it again when it dies, as long as somebody needs it
 
 In the data directory: `postgres/data`, the cluster; `postgres/install-*`, programs, linked where
 that is possible; `postgres/log`; `postgres/*.lock`. The socket is in a directory with a short path.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -12,13 +13,13 @@ from aiohttp import hdrs, web
 from uaitools.errors import ServiceError
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
-from uaitools.memory.api.documents import cursor, document, encoded, place
-from uaitools.memory.copies import Copy
+from uaitools.memory.api.cursors import cursor, place
 from uaitools.memory.errors import SERVICE, BadRequest, Changed, Unknown
-from uaitools.memory.model import Draft, Memory
+from uaitools.memory.model import Draft
+from uaitools.memory.rendering import Rendered, document, encoded, rendered
 from uaitools.memory.store.creating import Created, Outcome
 from uaitools.memory.wanted import Wanted
-from uaitools.rest import body, query
+from uaitools.rest import answer, body, query
 
 if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
@@ -27,10 +28,10 @@ KEY: Final = r"^[!-~]{1,255}$"  # of Idempotency-Key
 VERSION: Final = r'^"[1-9][0-9]{0,17}"$'  # of If-Match: what ETag said
 _KEY: Final = re.compile(KEY)
 _VERSION: Final = re.compile(VERSION)
-_JSON: Final = "application/json"
+REPLAYED: Final = {"Idempotency-Replayed": "true"}
 
 
-class Handlers:
+class MemoryHandlers:
     """What the service does with memories."""
 
     __slots__ = ("_service",)
@@ -39,7 +40,7 @@ class Handlers:
         self._service = service
 
     def __repr__(self) -> str:
-        return f"<Handlers {self._service!r}>"
+        return f"<MemoryHandlers {self._service!r}>"
 
     async def create(self, request: web.Request) -> web.Response:
         """POST of a memory: 201 when it is made, 200 when it is there."""
@@ -48,10 +49,8 @@ class Handlers:
         created = await self._service.create(draft, idempotency_key(request))
         # A request that is sent again gets what it got: its sender may look for 201.
         known = created.outcome is Outcome.DUPLICATE
-        response = _answer(_copy(created.memory), status=200 if known else 201)
-        if created.outcome is Outcome.REPLAYED:
-            response.headers["Idempotency-Replayed"] = "true"
-        return response
+        replayed = REPLAYED if created.outcome is Outcome.REPLAYED else {}
+        return _answer(rendered(created.memory), 200 if known else 201, replayed)
 
     async def create_many(self, request: web.Request) -> bytes:
         """POST of several memories, each of which is made or refused by itself."""
@@ -63,16 +62,8 @@ class Handlers:
     async def get(self, request: web.Request) -> web.Response:
         """GET of a memory."""
         asked = query(request, requests.Reading)
-        user, name = owner(request, asked.user_id), _id(request)
-
-        async def read() -> Copy:
-            memory = await self._service.memories.get(user, name)
-            return _copy(memory)
-
-        copy = await self._service.copies.get(user, name, read)
-        if asked.touch:
-            self._service.touches.add((name,))
-        return _answer(copy)
+        user = owner(request, asked.user_id)
+        return _answer(await self._service.get(user, _id(request), touch=asked.touch))
 
     async def page(self, request: web.Request) -> bytes:
         """GET of a page of memories."""
@@ -92,17 +83,15 @@ class Handlers:
         """PATCH of a memory."""
         whose = query(request, requests.Whose)
         asked = await body(request, requests.Changes, SERVICE)
-        memory = await self._service.memories.change(
+        memory = await self._service.change(
             owner(request, whose.user_id), _id(request), _changes(asked), _expected(request)
         )
-        self._service.following.notify()
-        return _answer(_copy(memory))
+        return _answer(rendered(memory))
 
     async def delete(self, request: web.Request) -> None:
         """DELETE of a memory."""
         whose = query(request, requests.Whose)
-        await self._service.memories.delete(owner(request, whose.user_id), _id(request))
-        self._service.following.notify()
+        await self._service.delete(owner(request, whose.user_id), _id(request))
 
     async def history(self, request: web.Request) -> bytes:
         """GET of what a memory was before."""
@@ -159,14 +148,7 @@ def _expected(request: web.Request) -> int | None:
     return int(text[1:-1])
 
 
-def _copy(memory: Memory) -> Copy:
-    return Copy.of(memory.version, memory.expires_at, encoded(document(memory)))
-
-
-def _answer(copy: Copy, *, status: int = 200) -> web.Response:
-    return web.Response(
-        body=copy.document,
-        status=status,
-        content_type=_JSON,
-        headers={hdrs.ETAG: f'"{copy.version}"'},
-    )
+def _answer(
+    memory: Rendered, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
+    return answer(memory.json, status, {hdrs.ETAG: f'"{memory.version}"', **headers})
