@@ -24,7 +24,7 @@ finally:
     if _whole is not None:
         sys.modules[_NAME] = _whole
 
-_REMEMBERED: Final = 16_384  # words, 2.5 MB; a stem takes 30 us
+_REMEMBERED: Final = 8_192  # words, 2 MB; a stem takes 30 us
 _MARKS: Final = dict.fromkeys(range(0x300, 0x370))  # accents, once they stand by themselves
 _stemmer: Final = EnglishStemmer()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
-from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -25,7 +24,7 @@ _RECIPE: Final = "1"  # counts up when the same text gets another vector
 _A: Final = 0.003  # of the weights a / (a + p)
 _LENGTHS: Final = (3, 4, 5)  # characters of the parts
 _PARTS: Final = 1.0  # what all parts of a word count together; its whole counts 1
-_REMEMBERED: Final = 4_096  # words whose places are: about 2 MB
+_REMEMBERED: Final = 4_096  # words whose places are: 1.5 MB
 
 
 class HashEmbedder:
@@ -58,25 +57,30 @@ class HashEmbedder:
         return rows
 
     def _add(self, row: Vector, some: list[str]) -> None:
-        for word in some:
-            at, values = self._places(word)
-            own = self._frequencies.probability(word)
-            factor = 1.0 if own is None else weight(own, _A)
-            np.add.at(row, at, values * np.float32(factor))
+        found = [self._places(word) for word in some]
+        counts = np.array([len(one) for one in found])
+        factors = np.array([self._factor(word) for word in some], dtype=np.float32)
+        # As a vector, the parts of a word have length sqrt(_PARTS).
+        values = np.repeat(factors * np.sqrt(_PARTS / (counts - 1)).astype(np.float32), counts)
+        values[np.cumsum(counts) - counts] = factors
+        signed = np.concatenate(found)
+        np.add.at(row, signed >> 1, np.where(signed & 1, values, -values))
+
+    def _factor(self, word: str) -> float:
+        own = self._frequencies.probability(word)
+        return 1.0 if own is None else weight(own, _A)
 
 
-def places(dimension: int, word: str) -> tuple[NDArray[np.intp], Vector]:
-    """Where a word adds to a vector, and how much: its whole, and its parts."""
-    parts = list(_parts(f"<{word}>"))
-    each = sqrt(_PARTS / len(parts))  # as a vector, the parts have length sqrt(_PARTS)
-    features = [(word, 1.0), *((part, each) for part in parts)]
-    at = np.empty(len(features), dtype=np.intp)
-    values = np.empty(len(features), dtype=np.float32)
-    for position, (feature, value) in enumerate(features):
+def places(dimension: int, word: str) -> NDArray[np.int32]:
+    """Where a word adds to a vector, times two: its whole, and its parts.
+
+    One more where it is added, not subtracted: so collisions cancel on average.
+    """
+    found = []
+    for feature in (word, *_parts(f"<{word}>")):
         number = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "little")
-        at[position] = (number >> 1) % dimension
-        values[position] = value if number & 1 else -value  # collisions cancel on average
-    return at, values
+        found.append((number >> 1) % dimension * 2 + (number & 1))
+    return np.array(found, dtype=np.int32)
 
 
 def _parts(word: str) -> Iterator[str]:
