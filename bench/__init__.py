@@ -3,6 +3,7 @@
     peers         CPU per request beside nginx, HAProxy, Caddy, Go and aiohttp
     connections   memory of many connections, latency at a fixed rate, added latency, start-up
     hub           a WebSocket hub with 10,000 clients, beside gorilla, websockets and aiohttp
+    memory        the memory service with 100,000 memories, and a million moved out and in
     micro/        pytest-benchmark: the parts of a request, without a socket
     locustfile    a mixed load against `make run`, with locust's page
 
@@ -14,6 +15,8 @@ What they stand on:
     openloop      a fixed rate over many connections, latency from the scheduled moment
     audience      10,000 WebSocket clients in one process, and who publishes to them
     broadcasts    what a hub costs; hardship: with clients that never read, and when it drains
+    diaries       memories of users: varied texts, the same each time
+    remembering   memories moved in and out of a service, and operations at a fixed rate
     ticker        a periodic clock finer than the event loop's millisecond
     results       JSON into bench/results/, with the machine it was measured on
 

@@ -117,7 +117,8 @@ class Cpu:
     """CPU seconds of a process and its children: all, and the parts by the kernel's sampling.
 
     total is the scheduler's own count in nanoseconds (schedstat), where the kernel has it; user
-    and system are that same time in ticks of 10 ms (stat), too coarse for short runs.
+    and system are that same time in ticks of 10 ms (stat), too coarse for short runs. What children
+    used that have ended is in ticks in all three.
     """
 
     total: float
@@ -136,14 +137,21 @@ class Cpu:
 
 
 def cpu(pid: int) -> Cpu:
-    """What a process and its living children have used since they began."""
+    """What a process and its children have used since they began."""
     total = user = system = 0.0
     for process in _family(pid):
         folder = Path("/proc") / str(process)
-        values = (folder / "stat").read_text().rpartition(")")[2].split()
+        try:
+            values = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended just now
+            if process == pid:
+                raise
+            continue
         own_user, own_system = int(values[11]) * _TICK, int(values[12]) * _TICK
-        user += own_user
-        system += own_system
+        ended_user, ended_system = int(values[13]) * _TICK, int(values[14]) * _TICK
+        user += own_user + ended_user
+        system += own_system + ended_system
+        total += ended_user + ended_system
         try:
             threads = [path.read_text().split() for path in folder.glob("task/*/schedstat")]
             total += sum(int(values[0]) for values in threads) / 1e9
@@ -183,8 +191,9 @@ def socket_memory() -> int:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     for children in (Path("/proc") / str(pid)).glob("task/*/children"):
-        for child in children.read_text().split():
-            yield from _family(int(child))
+        with contextlib.suppress(OSError):  # it has ended just now
+            for child in children.read_text().split():
+                yield from _family(int(child))
 
 
 class Process:

@@ -13,8 +13,9 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 from bench.load import HEADERS
@@ -22,7 +23,7 @@ from bench.ticker import Ticker
 
 _TICK: Final = 0.0002  # seconds between two looks at the schedule
 _GRACE: Final = 3.0  # seconds that late answers get after the last request
-_OK: Final = b"HTTP/1.1 200 "
+_OK: Final = b"HTTP/1.1 2"
 _BATCH: Final = 256  # connections opened between two pauses for the listener
 
 
@@ -40,7 +41,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """An open-loop run: requests in the schedule, latencies in seconds, requests without a 200.
+    """An open-loop run: requests in the schedule, latencies in seconds, requests without a 2xx.
 
     late: the 99th percentile of how far behind its schedule the generator itself sent, seconds,
     while it had an idle connection; latencies contain it.
@@ -70,7 +71,8 @@ class OpenLoop:
     def __init__(self, port: int, path: str = "/api/chat") -> None:
         self._port = port
         lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-        self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode()
+        self._same = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode()
+        self._requests: Iterator[bytes] = repeat(self._same)
         self._poller = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._idle: deque[Connection] = deque()
@@ -102,8 +104,12 @@ class OpenLoop:
         self._idle.clear()
         self._poller.close()
 
-    def run(self, rate: float, seconds: float) -> Measured:
-        """Send `rate` requests a second for so long, evenly, over all connections in turn."""
+    def run(self, rate: float, seconds: float, requests: Iterable[bytes] = ()) -> Measured:
+        """Send `rate` requests a second for so long, evenly, over all connections in turn.
+
+        requests: one after the other, at least as many; the same GET where there are none.
+        """
+        self._requests = iter(requests or repeat(self._same))
         self._latencies, self._late, self._failed = [], [], 0
         total = round(rate * seconds)
         ticker = Ticker(_TICK)
@@ -157,7 +163,7 @@ class OpenLoop:
     def _write(self, connection: Connection, scheduled: float) -> None:
         connection.scheduled = scheduled
         try:
-            connection.sock.send(self._request)
+            connection.sock.send(next(self._requests))
         except OSError:
             self._fail(connection)
 
