@@ -22,6 +22,7 @@ from uaitools.memory.api.fields import (
     Name,
     Number,
     SessionCursor,
+    SessionId,
     Tag,
     Tags,
     User,
@@ -50,7 +51,7 @@ class NewMemory(Whose):
     tags: Tags = ()
     metadata: Metadata = Field(default_factory=dict)
     agent_id: Name | None = None
-    session_id: Name | None = None
+    session_id: SessionId | None = None
     external_id: Name | None = None
     expires_at: Future | None = None
     pinned: bool = False
@@ -120,7 +121,7 @@ class Changes(Asked):
     tags: Tags = _KEPT(default=())
     metadata: Metadata = _KEPT(default_factory=dict)
     agent_id: Name | None = None
-    session_id: Name | None = None
+    session_id: SessionId | None = None
     external_id: Name | None = None
     expires_at: Future | None = None
     pinned: bool = _KEPT(default=False)
@@ -147,7 +148,7 @@ class Filter(Asked):
     tags: TagsWanted = TagsWanted()
     metadata: dict[str, Any] | None = None
     agent_id: Name | None = None
-    session_id: Name | None = None
+    session_id: SessionId | None = None
     pinned: bool | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
@@ -216,7 +217,7 @@ class Listing(Whose):
     type: Annotated[tuple[Kind, ...], Field(max_length=64)] = ()
     tag: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
     agent_id: Name | None = None
-    session_id: Name | None = None
+    session_id: SessionId | None = None
     external_id: Name | None = None
     pinned: bool | None = None
     created_after: Moment | None = None
