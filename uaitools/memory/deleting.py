@@ -14,7 +14,8 @@ from uaitools.memory.copies import Copies
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.others import Others
 from uaitools.memory.rounds import Rounds
-from uaitools.memory.store.deletions import Deletions, Departure, Receipt
+from uaitools.memory.store.deletions import Deletions, Receipt
+from uaitools.memory.store.departures import Departure
 
 LEASE: Final = 120.0  # seconds that one may work on a user
 _ROUND: Final = 0.5  # seconds between two looks for what waits, or others have begun
@@ -38,6 +39,7 @@ class Deleting:
         self.completed = 0
         self._copies = copies
         self._deletions = deletions
+        self._departures = deletions.departures
         self._index = index
         self._others = others
         self._patience = patience
@@ -75,7 +77,7 @@ class Deleting:
 
     async def drive(self) -> int:
         """Do what is claimed; how many users that were."""
-        claimed = await self._deletions.claim(_AT_ONCE, LEASE)
+        claimed = await self._departures.claim(_AT_ONCE, LEASE)
         for one in claimed:
             try:
                 done = await self._remove(one)
@@ -85,22 +87,22 @@ class Deleting:
             if done:
                 self.completed += 1
             else:
-                await self._deletions.failed(one, _pause(one.attempts))
+                await self._departures.failed(one, _pause(one.attempts))
         async with self._told:  # another process may have done it, too
             self._told.notify_all()
         return len(claimed)
 
     async def _remove(self, one: Departure) -> bool:
-        """Remove a user from cache and index; whether a look at each finds nothing of him."""
+        """Remove a user from cache and index; whether a look at each finds nothing more."""
         told = await self._copies.forget_all(one.user_id)
         await self._index.delete_scope(one.user_id)
         held = [entry.id async for entry in self._index.ids(one.user_id)]
-        # What he has made since may be there again already.
-        ghosts = await self._deletions.ghosts(one.user_id, held)
+        # What they have made since may be there again already.
+        ghosts = await self._departures.ghosts(one.user_id, held)
         if ghosts:
             await self._index.delete(one.user_id, ghosts)
         await self._others.tell((one.user_id,))
-        return told and await self._deletions.complete(one, len(ghosts))
+        return told and await self._departures.complete(one, len(ghosts))
 
     async def _catch_up(self) -> None:
         while await self.drive():

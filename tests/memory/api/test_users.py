@@ -28,7 +28,7 @@ async def rows(memory: Served, user: str) -> dict[str, int]:
             for row in tables
         }
         await connection.execute("SELECT set_config('uaitools.everyone', 'off', false)")
-    assert {"memories", "versions", "embeddings", "requests", "outbox"} <= found.keys()
+    assert {"memories", "versions", "embeddings", "idempotency_keys", "outbox"} <= found.keys()
     return {name: count for name, count in found.items() if count}
 
 
@@ -40,7 +40,7 @@ async def test_everything_of_a_user_goes_and_a_receipt_says_what_it_was(memory: 
     await memory.ask("POST", "/sessions/s-1/messages", {"user_id": "ann", "messages": said})
     other = await memory.remember("a fact of bob's", user="bob")
     await memory.followed()
-    kinds = {"memories", "versions", "embeddings", "requests", "sessions", "messages"}
+    kinds = {"memories", "versions", "embeddings", "idempotency_keys", "sessions", "messages"}
     assert (await rows(memory, "ann")).keys() >= kinds
     answer = await memory.ask("DELETE", "/users/ann")
     receipt = answer.body
@@ -49,7 +49,7 @@ async def test_everything_of_a_user_goes_and_a_receipt_says_what_it_was(memory: 
         "memories": 6,
         "versions": 1,
         "embeddings": 6,
-        "requests": 1,
+        "idempotency_keys": 1,
         "outbox": 0,
         "sessions": 1,
         "messages": 2,
@@ -73,8 +73,8 @@ async def test_who_comes_back_has_what_he_says_then_and_nothing_else(memory: Ser
     await memory.followed()
     assert [one["id"] for one in await memory.search("tea", mode="vector")] == [new["id"]]
     async with memory.service.pool.acquire() as connection:
-        graves = await connection.fetch("SELECT memory_id FROM tombstones")
-    assert [str(row["memory_id"]) for row in graves] == [old["id"]]
+        graves = await connection.fetch("SELECT id FROM tombstones")
+    assert [str(row["id"]) for row in graves] == [old["id"]]
 
 
 async def test_a_user_without_anything_is_deleted_as_well(memory: Served) -> None:
@@ -94,7 +94,7 @@ async def test_a_receipt_waits_for_who_may_still_write_a_vector(postgres: Postgr
         receipt = (await memory.ask("DELETE", "/users/ann")).body
         assert (receipt["status"], receipt["removed"]["outbox"]) == ("pending", 0)
         vector = np.zeros(service.embedder.model.dimension, np.float32)
-        await service.index.upsert([Entry(claim.memory_id, "ann", claim.generation, vector)])
+        await service.index.upsert([Entry(claim.memory_id, "ann", 1, vector)])
         await service.outbox.done([claim])
         await service.following.start()
         await eventually(lambda: service.deleting.completed == 1)

@@ -127,7 +127,7 @@ async def _raised(memory: Served) -> list[UUID]:
     async with memory.service.pool.acquire() as connection:
         await connection.execute("SELECT set_config('uaitools.everyone', 'on', false)")
         rows: list[Any] = await connection.fetch(
-            "SELECT id FROM memories JOIN tombstones ON memory_id = id"
+            "SELECT id FROM memories JOIN tombstones USING (id)"
         )
         await connection.execute("SELECT set_config('uaitools.everyone', 'off', false)")
     return [row["id"] for row in rows]

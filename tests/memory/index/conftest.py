@@ -15,6 +15,8 @@ from tests.memory.index.postgres import DEBIAN, cluster, pool_of
 from tests.peers.loops import _leaves_nothing, loops_of  # noqa: F401 - for pytest
 from tests.peers.weaviate.server import WeaviateDouble, weaviate_double
 from uaitools.memory.index.config import IndexConfig
+from uaitools.memory.service import MIGRATIONS
+from uaitools.postgres.migrations import read
 
 
 def pytest_asyncio_loop_factories(
@@ -39,6 +41,8 @@ def plain_postgres() -> Iterator[Path]:
 @pytest.fixture
 async def pool(postgres: Path) -> AsyncIterator[Any]:
     async with pool_of(postgres) as pool:
+        if not await pool.fetchval("SELECT to_regproc('keep_users_apart') IS NOT NULL"):
+            await pool.execute(read(MIGRATIONS)[0].sql)
         yield pool
 
 

@@ -96,9 +96,9 @@ async def test_keys_are_forgotten_after_a_while(scopes: Scopes) -> None:
     creating = Creating(scopes)
     await creating.create(TEA, "k")
     await creating.forget_keys(timedelta(hours=1))
-    assert await count(scopes, "requests") == 1
+    assert await count(scopes, "idempotency_keys") == 1
     await creating.forget_keys(timedelta(0))
-    assert await count(scopes, "requests") == 0
+    assert await count(scopes, "idempotency_keys") == 0
 
 
 async def test_what_contradicts_another_one_supersedes_it_and_both_are_kept(scopes: Scopes) -> None:

@@ -22,7 +22,7 @@ async def make(scopes: Scopes, content: str = "I like tea") -> UUID:
 async def test_a_new_memory_is_marked_with_its_row(scopes: Scopes) -> None:
     name = await make(scopes)
     [claim] = await Outbox(scopes).claim(10)
-    assert (claim.memory_id, claim.user_id, claim.generation, claim.attempts) == (name, "ann", 1, 1)
+    assert (claim.memory_id, claim.user_id, claim.marks, claim.attempts) == (name, "ann", 1, 1)
     assert (await Outbox(scopes).backlog()).size == 1
 
 
@@ -46,12 +46,12 @@ async def test_what_is_done_is_marked_no_more_unless_it_changed_meanwhile(scopes
     await memories.change("ann", second, {"content": "three"})
     await outbox.done(claims)
     [claim] = await outbox.claim(10)
-    assert (claim.memory_id, claim.generation) == (second, 2)
+    assert (claim.memory_id, claim.marks) == (second, 2)
     assert first != claim.memory_id
 
 
 async def test_who_was_late_has_it_looked_at_once_more(scopes: Scopes) -> None:
-    """What he wrote to the index may have come after what another one did there."""
+    """What they wrote to the index may have come after what another one did there."""
     outbox = Outbox(scopes)
     await make(scopes)
     late = await outbox.claim(10, lease=0)
@@ -64,7 +64,7 @@ async def test_who_was_late_has_it_looked_at_once_more(scopes: Scopes) -> None:
 
 
 async def test_what_is_marked_meanwhile_stays_with_who_works_on_it(scopes: Scopes) -> None:
-    """Or what he writes late would be in the place of what another one wrote."""
+    """Or what they write late would be in the place of what another one wrote."""
     outbox, memories = Outbox(scopes), Memories(scopes)
     first, second = await make(scopes, "one"), await make(scopes, "two")
     claims = await outbox.claim(10)
@@ -96,7 +96,7 @@ async def test_what_a_dead_process_had_is_taken_up_at_once(
 
 
 async def test_who_failed_late_has_it_looked_at_once_more(scopes: Scopes) -> None:
-    """What he tried to write may have been written all the same."""
+    """What they tried to write may have been written all the same."""
     outbox = Outbox(scopes)
     name = await make(scopes)
     late = await outbox.claim(10, lease=0)
@@ -123,7 +123,7 @@ async def test_what_failed_is_tried_again_after_its_pause(scopes: Scopes) -> Non
 
 async def test_marks_may_be_made_by_hand_and_of_what_has_gone(scopes: Scopes) -> None:
     outbox, ghost = Outbox(scopes), uuid4()
-    await outbox.mark([(ghost, "ann", 7)])
+    await outbox.mark([(ghost, "ann")])
     await outbox.mark([])
     assert [one.memory_id for one in await outbox.claim(10)] == [ghost]
 

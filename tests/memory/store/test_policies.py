@@ -161,9 +161,9 @@ async def test_what_goes_is_what_was_said_and_what_the_rules_say(
     assert sorted(gone) == sorted(going)
     assert {row["id"] for row in await kept(scopes)} == {row["id"] for row in before} - set(going)
     async with scopes.everyone() as connection:
-        for table in ("tombstones", "outbox"):
-            marked = await connection.fetch(f"SELECT memory_id FROM {table}")
-            assert {row["memory_id"] for row in marked} == set(going)
+        for table, name in (("tombstones", "id"), ("outbox", "memory_id")):
+            marked = await connection.fetch(f"SELECT {name} FROM {table}")
+            assert {row[name] for row in marked} == set(going)
     assert (await store.judge("ann", policy, wanted)).count == 0
 
 

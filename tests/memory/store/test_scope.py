@@ -15,7 +15,7 @@ from uaitools.memory.store.scope import Scopes
 from uaitools.postgres.database import Database
 
 TABLES = (
-    *("memories", "versions", "embeddings", "outbox", "requests"),
+    *("memories", "versions", "embeddings", "outbox", "idempotency_keys"),
     *("departures", "sessions", "messages"),
 )
 
@@ -25,7 +25,7 @@ async def test_a_statement_that_names_no_user_reaches_the_rows_of_one(scopes: Sc
     for user in ("ann", "bob"):
         await creating.create(Draft(user, f"I am {user}"), key="k")
     async with scopes.of("ann") as connection:
-        for table in ("memories", "outbox", "requests"):
+        for table in ("memories", "outbox", "idempotency_keys"):
             users = await connection.fetch(f"SELECT user_id FROM {table}")
             assert [row["user_id"] for row in users] == ["ann"]
         assert await connection.execute("DELETE FROM memories WHERE user_id = 'bob'") == "DELETE 0"
@@ -42,8 +42,7 @@ async def test_without_a_scope_nothing_is_reached_and_nothing_written(database: 
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(
-                "INSERT INTO outbox (memory_id, user_id, generation)"
-                " VALUES (gen_random_uuid(), 'ann', 1)"
+                "INSERT INTO outbox (memory_id, user_id) VALUES (gen_random_uuid(), 'ann')"
             )
     finally:
         await connection.close()

@@ -11,6 +11,7 @@ from uaitools.memory.errors import Unknown
 from uaitools.memory.store.deletions import Deletions
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sessions import Said, Sessions
+from uaitools.memory.store.statements import USER_LOCK
 from uaitools.tasks import spawn
 
 SAID = [Said("user", "hello", {"n": 1}), Said("assistant", "hi")]
@@ -42,10 +43,12 @@ async def test_the_policy_holds_messages_to_their_user(scopes: Scopes) -> None:
             )
 
 
-async def test_the_deletion_of_a_user_waits_for_what_he_is_just_saying(scopes: Scopes) -> None:
+async def test_the_deletion_of_a_user_waits_for_what_they_are_just_saying(scopes: Scopes) -> None:
     sessions, deletions = Sessions(scopes), Deletions(scopes)
     async with scopes.writing("ann") as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('ann', 17))")
+        await connection.execute(
+            f"SELECT pg_advisory_xact_lock_shared(hashtextextended('ann', {USER_LOCK}))"
+        )
         added = await sessions.add(
             "ann", "s", SAID
         )  # who speaks does not wait for another who does
@@ -73,8 +76,8 @@ async def test_the_deletion_of_a_user_waits_for_what_he_is_just_saying(scopes: S
     again = await late
     # What comes after the deletion is a new session, and no reason to go on deleting.
     assert [one.number for one in again.messages] == [1, 2]
-    [departure] = await deletions.claim(1, 60)
-    assert await deletions.complete(departure, 0)
+    [departure] = await deletions.departures.claim(1, 60)
+    assert await deletions.departures.complete(departure, 0)
     assert (await sessions.get("ann", "s")).messages == 2
 
 

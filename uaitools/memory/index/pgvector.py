@@ -1,7 +1,7 @@
 """The index in PostgreSQL: a table of the extension `vector`, scanned exactly under its user.
 
-The owner of the database's tables makes it, see `provide`; the service's role only works with it,
-and reaches the rows of one user at a time, as everywhere.
+The owner of the database's tables makes it, after the migrations, see `provide`; the service's role
+only works with it, and reaches the rows of one user at a time, as everywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from uaitools import log
 from uaitools.memory.index.entries import checked, newest
 from uaitools.memory.index.errors import IndexAway, IndexUnavailable
 from uaitools.memory.index.port import OTHER_MODEL, Entry, Held, Hit, Vector
+from uaitools.memory.store.statements import count_of
 from uaitools.postgres.migrations import locked
 
 if TYPE_CHECKING:
@@ -37,14 +38,7 @@ CREATE TABLE memory_vectors (
     vector vector NOT NULL,
     PRIMARY KEY (user_id, id)
 )"""
-# As for the tables of migrations.
-_SCOPE: Final = """
-ALTER TABLE memory_vectors ENABLE ROW LEVEL SECURITY;
-ALTER TABLE memory_vectors FORCE ROW LEVEL SECURITY;
-CREATE POLICY scope ON memory_vectors USING (
-    user_id = current_setting('uaitools.user_id', true)
-    OR current_setting('uaitools.everyone', true) = 'on'
-)"""
+_SCOPE: Final = "SELECT keep_users_apart('memory_vectors')"  # of the migrations
 _UPSERT: Final = """
 INSERT INTO memory_vectors AS held (user_id, id, model, generation, vector)
 VALUES ($1, $2, $3, $4, $5::real[]::vector)
@@ -126,7 +120,7 @@ class PgvectorIndex:
                 tag = await connection.execute(
                     "DELETE FROM memory_vectors WHERE user_id = $1", user, timeout=self._timeout
                 )
-        return int(tag.removeprefix("DELETE "))
+        return count_of(tag)
 
     async def search(
         self, user: str, vector: Vector, limit: int, among: Sequence[UUID] | None = None
@@ -166,7 +160,7 @@ class PgvectorIndex:
 
 
 async def provide(connection: Connection) -> None:
-    """Make the table, as the owner of the others. Raises IndexUnavailable."""
+    """Make the table, as the owner of the others, which are there. Raises IndexUnavailable."""
     try:
         async with locked(connection), connection.transaction():
             if not await _is_there(connection):

@@ -43,7 +43,7 @@ _INSERT: Final = f"""
         INSERT INTO memories (id, created_at, updated_at, {", ".join(_FIELDS)})
         VALUES ($1, now(), now(), {_VALUES})
         ON CONFLICT DO NOTHING
-        RETURNING {COLUMNS}, generation
+        RETURNING {COLUMNS}
     ),
     marks AS ({marked("made")})
     SELECT {COLUMNS} FROM made
@@ -107,7 +107,7 @@ class Creating:
             created = await _made(connection, name, draft)
             if key is not None and created.memory.id != name:
                 await connection.execute(
-                    "UPDATE requests SET memory_id = $3 WHERE user_id = $1 AND key = $2",
+                    "UPDATE idempotency_keys SET memory_id = $3 WHERE user_id = $1 AND key = $2",
                     draft.user_id,
                     key,
                     created.memory.id,
@@ -117,7 +117,9 @@ class Creating:
     async def forget_keys(self, age: timedelta) -> None:
         """Forget the keys of requests that are older."""
         async with self._scopes.everyone() as connection:
-            await connection.execute("DELETE FROM requests WHERE at < now() - $1::interval", age)
+            await connection.execute(
+                "DELETE FROM idempotency_keys WHERE at < now() - $1::interval", age
+            )
 
 
 async def _made(connection: Connection, name: UUID, draft: Draft) -> Created:
@@ -167,7 +169,7 @@ async def _claim(connection: Connection, draft: Draft, key: str, name: UUID) -> 
     """Take a key for a new memory, or find what it has made. Raises Changed."""
     digest = _digest(draft)
     taken = await connection.fetchval(
-        "INSERT INTO requests (user_id, key, digest, memory_id) VALUES ($1, $2, $3, $4)"
+        "INSERT INTO idempotency_keys (user_id, key, digest, memory_id) VALUES ($1, $2, $3, $4)"
         " ON CONFLICT DO NOTHING RETURNING true",
         draft.user_id,
         key,
@@ -177,7 +179,7 @@ async def _claim(connection: Connection, draft: Draft, key: str, name: UUID) -> 
     if taken:
         return None
     earlier = await connection.fetchrow(
-        "SELECT digest, memory_id FROM requests WHERE user_id = $1 AND key = $2",
+        "SELECT digest, memory_id FROM idempotency_keys WHERE user_id = $1 AND key = $2",
         draft.user_id,
         key,
     )

@@ -44,7 +44,7 @@ _UPDATE: Final = f"""
             generation = generation + (content <> $4)::int,
             version = version + 1, updated_at = now()
         WHERE {_MINE}
-        RETURNING {COLUMNS}, generation
+        RETURNING {COLUMNS}
     ),
     changed AS (SELECT * FROM now_so WHERE $16),
     marks AS ({marked("changed")})

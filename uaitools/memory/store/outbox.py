@@ -4,7 +4,7 @@ Who holds a claim makes the index what the row is, and then gives it back with `
 works on that memory meanwhile; if it was marked again, it is looked at once more afterwards. A
 claim ends with the session that has made it, so that what a dead process had is taken up at once;
 where that cannot be seen, because a pooler keeps sessions, it lasts for a while. Who comes back
-after that has the memory looked at once more: what he wrote may have come late.
+after that has the memory looked at once more: what they wrote may have come late.
 """
 
 from __future__ import annotations
@@ -16,25 +16,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statements import AGAIN, ORPHANED
+from uaitools.memory.store.statements import AGAIN, claiming, count_of
 
 LEASE: Final = 60.0  # seconds
 
-_CLAIM: Final = f"""
-    UPDATE outbox SET due = clock_timestamp() + make_interval(secs => $2),
-        owner = pg_backend_pid(), attempts = attempts + 1
-    WHERE memory_id IN (
-        SELECT memory_id FROM outbox WHERE due <= clock_timestamp() OR {ORPHANED}
-        ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
-    )
-    RETURNING memory_id, user_id, generation, marks, attempts, due
-"""
+_CLAIM: Final = claiming("outbox", "memory_id", "memory_id, user_id, marks, attempts, due")
 # A claim is known by its end. newest: nobody has marked the memory since.
 _BACK: Final = """
     WITH claimed AS (
-        SELECT * FROM
-            unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[])
-            AS claimed (memory_id, user_id, generation, marks, due)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
+            AS claimed (memory_id, user_id, marks, due)
     ),
     mine AS (
         SELECT outbox.memory_id, outbox.marks = claimed.marks AS newest
@@ -42,8 +33,8 @@ _BACK: Final = """
         ORDER BY outbox.memory_id FOR UPDATE OF outbox
     ),
     {}
-    INSERT INTO outbox (memory_id, user_id, generation)
-    SELECT memory_id, user_id, generation FROM claimed
+    INSERT INTO outbox (memory_id, user_id)
+    SELECT memory_id, user_id FROM claimed
     WHERE memory_id NOT IN (SELECT memory_id FROM mine) ORDER BY memory_id
     ON CONFLICT (memory_id) DO UPDATE SET {}
 """
@@ -61,22 +52,22 @@ _FAILED: Final = _BACK.format(
     """
     later AS (
         UPDATE outbox SET owner = NULL,
-            due = clock_timestamp() + make_interval(secs => CASE WHEN newest THEN $6 ELSE 0 END)
+            due = clock_timestamp() + make_interval(secs => CASE WHEN newest THEN $5 ELSE 0 END)
         FROM mine WHERE outbox.memory_id = mine.memory_id
     )
     """,
     AGAIN,
 )
 _MARK: Final = f"""
-    INSERT INTO outbox (memory_id, user_id, generation)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[]) ORDER BY 1
+    INSERT INTO outbox (memory_id, user_id)
+    SELECT * FROM unnest($1::uuid[], $2::text[]) ORDER BY 1
     ON CONFLICT (memory_id) DO UPDATE SET {AGAIN}
 """
 # What another embedder made, or none yet, and is not marked.
 _OTHERS: Final = """
-    INSERT INTO outbox (memory_id, user_id, generation)
+    INSERT INTO outbox (memory_id, user_id)
     SELECT * FROM (
-        SELECT memories.id, memories.user_id, memories.generation FROM memories
+        SELECT memories.id, memories.user_id FROM memories
         LEFT JOIN embeddings ON embeddings.memory_id = memories.id AND embeddings.model = $1
         LEFT JOIN outbox ON outbox.memory_id = memories.id
         WHERE embeddings.memory_id IS NULL AND outbox.memory_id IS NULL
@@ -92,7 +83,6 @@ class Claim:
 
     memory_id: UUID
     user_id: str
-    generation: int
     marks: int
     attempts: int
     due: datetime
@@ -133,17 +123,16 @@ class Outbox:
         async with self._scopes.everyone() as connection:
             await connection.execute(_FAILED, *_columns(claims), pause)
 
-    async def mark(self, entries: Sequence[tuple[UUID, str, int]]) -> None:
-        """Mark memories, whether or not they are there: id, user and generation of each."""
-        columns = [list(column) for column in zip(*entries, strict=True)] or [[], [], []]
+    async def mark(self, entries: Sequence[tuple[UUID, str]]) -> None:
+        """Mark memories, whether or not they are there: id and user of each."""
+        columns = [list(column) for column in zip(*entries, strict=True)] or [[], []]
         async with self._scopes.everyone() as connection:
             await connection.execute(_MARK, *columns)
 
     async def mark_others(self, model: str, most: int) -> int:
         """Mark some memories that have no vector of a model; how many."""
         async with self._scopes.everyone() as connection:
-            status = await connection.execute(_OTHERS, model, most)
-        return int(status.rsplit(" ", 1)[1])
+            return count_of(await connection.execute(_OTHERS, model, most))
 
     async def backlog(self) -> Backlog:
         """How far the index is behind."""
@@ -158,5 +147,5 @@ class Outbox:
 
 def _columns(claims: Sequence[Claim]) -> list[list[Any]]:
     """As _BACK takes them."""
-    names = ("memory_id", "user_id", "generation", "marks", "due")
+    names = ("memory_id", "user_id", "marks", "due")
     return [[getattr(one, name) for one in claims] for name in names]

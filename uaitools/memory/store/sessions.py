@@ -18,7 +18,13 @@ from asyncpg import Record
 from uaitools.memory.errors import Changed, Unknown
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statements import buried
+from uaitools.memory.store.statements import (
+    SESSION_LOCK,
+    USER_LOCK,
+    buried,
+    buried_unmarked,
+    count_of,
+)
 
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
@@ -26,11 +32,11 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = UUID("5f2b6b63-6a51-4d3c-9c3e-0d9f6f6a2b11")  # of ids that keys make
 _SESSION: Final = "id, user_id, agent_id, created_at, updated_at, messages"
 _MESSAGE: Final = "id, session_id, number, role, content, metadata, created_at"
-# Who changes a session has his turn until he commits: messages get their numbers one after the
-# other. The deletion of a user waits for all who do that to one of his, see `deletions`.
-_TURN: Final = """
-    SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 17)),
-        pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 18))
+# Who changes a session has a turn until the commit: messages get their numbers one after the
+# other. The deletion of a user waits for all who change one of that user's, see `deletions`.
+_TURN: Final = f"""
+    SELECT pg_advisory_xact_lock_shared(hashtextextended($1, {USER_LOCK})),
+        pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, {SESSION_LOCK}))
 """
 _BEGIN: Final = """
     INSERT INTO sessions (user_id, id, agent_id, created_at, updated_at)
@@ -52,7 +58,7 @@ _ADD: Final = f"""
     RETURNING {_MESSAGE}
 """
 _KNOWN: Final = f"SELECT {_MESSAGE} FROM messages WHERE user_id = $1 AND id = ANY($2::uuid[])"
-_ENDED: Final = "SELECT EXISTS (SELECT FROM tombstones WHERE memory_id = ANY($1::uuid[]))"
+_ENDED: Final = "SELECT EXISTS (SELECT FROM tombstones WHERE id = ANY($1::uuid[]))"
 _PAGE: Final = f"""
     SELECT {_MESSAGE} FROM messages
     WHERE user_id = $1 AND session_id = $2 AND ($3::bigint IS NULL OR number < $3)
@@ -77,11 +83,7 @@ _LIST: Final = f"""
         AND ($3::timestamptz IS NULL OR (updated_at, id) < ($3, $4))
     ORDER BY updated_at DESC, id DESC LIMIT $5
 """
-_BURY: Final = """
-    WITH gone AS (DELETE FROM messages WHERE user_id = $1 AND session_id = $2 RETURNING id),
-    graves AS (INSERT INTO tombstones (memory_id) SELECT id FROM gone ON CONFLICT DO NOTHING)
-    SELECT count(*) FROM gone
-"""
+_BURY: Final = buried_unmarked("messages", "user_id = $1 AND session_id = $2")
 _END: Final = "DELETE FROM sessions WHERE user_id = $1 AND id = $2"
 _BURY_LINKED: Final = buried("user_id = $1 AND session_id = $2")
 _IDLE: Final = """
@@ -297,6 +299,6 @@ async def _removed(
 ) -> Removed | None:
     """Remove a session whose turn it is; None if there was nothing of it."""
     said = await connection.fetchval(_BURY, user, session)
-    ended = await connection.execute(_END, user, session)
+    ended = count_of(await connection.execute(_END, user, session))
     linked = await connection.fetchval(_BURY_LINKED, user, session) if memories else 0
-    return None if ended == "DELETE 0" and not linked else Removed(said, linked)
+    return Removed(said, linked) if ended or linked else None

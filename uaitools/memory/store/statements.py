@@ -1,8 +1,12 @@
-"""Pieces of statements that several of the store's parts need: marking and removing. Pure."""
+"""Pieces of statements that several of the store's parts need, and what comes back. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
+
+USER_LOCK: Final = 17
+SESSION_LOCK: Final = 18
+"""Kinds of advisory locks on texts, as `hashtextextended` takes them: users', and sessions'."""
 
 AGAIN: Final = """
     marks = outbox.marks + 1, attempts = 0,
@@ -10,22 +14,48 @@ AGAIN: Final = """
 """
 """What an UPDATE of the outbox sets to have memories looked at, once more if somebody does now."""
 
-ORPHANED: Final = "owner <> ALL (ARRAY(SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL))"
-"""Whose claim it was, his session has ended: the condition on rows with an `owner`."""
-
+# The second condition: the session that has claimed a row has ended.
+_CLAIM: Final = """
+    UPDATE {queue} SET due = clock_timestamp() + make_interval(secs => $2),
+        owner = pg_backend_pid(), attempts = attempts + 1
+    WHERE {key} IN (
+        SELECT {key} FROM {queue}
+        WHERE due <= clock_timestamp()
+            OR owner <> ALL (ARRAY(SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL))
+        ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING {told}
+"""
 # Rows are locked in one order by all who lock several, or they would wait for each other: those of
 # memories by their ids, then what hangs on them, then marks by the ids.
 _MARK: Final = f"""
-    INSERT INTO outbox (memory_id, user_id, generation)
-    SELECT id, user_id, generation FROM {{0}} ORDER BY id
-    ON CONFLICT (memory_id) DO UPDATE SET
-        generation = greatest(outbox.generation, excluded.generation), {AGAIN}
+    INSERT INTO outbox (memory_id, user_id) SELECT id, user_id FROM {{0}} ORDER BY id
+    ON CONFLICT (memory_id) DO UPDATE SET {AGAIN}
 """
+_GO: Final = """
+    WITH gone AS (DELETE FROM {table} WHERE {which} RETURNING id, user_id, created_at), {also}
+    SELECT {told} FROM gone
+"""
+_GRAVES: Final = """
+    graves AS (INSERT INTO tombstones (id) SELECT id FROM gone ON CONFLICT DO NOTHING)
+"""
+_COUNT: Final = "count(*)"
+
+
+def claiming(queue: str, key: str, told: str) -> str:
+    """A statement that claims the $1 oldest rows of a queue for $2 seconds. told: of each.
+
+    What is due is claimed, and at once what sessions have that are there no more.
+    """
+    return _CLAIM.format(queue=queue, key=key, told=told)
 
 
 def marked(rows: str) -> str:
-    """A statement that has the index follow `rows`: a CTE with id, user_id and generation."""
+    """A statement that has the index follow `rows`: a CTE with id and user_id."""
     return _MARK.format(rows)
+
+
+_MARKS: Final = f"marks AS ({marked('gone')})"
 
 
 def removed(which: str) -> str:
@@ -33,22 +63,19 @@ def removed(which: str) -> str:
 
     Their ids come back by an import: see `buried`.
     """
-    return f"""
-        WITH gone AS (DELETE FROM memories WHERE {which} RETURNING id, user_id, generation),
-        marks AS ({marked("gone")})
-        SELECT count(*) FROM gone
-    """
+    return _GO.format(table="memories", which=which, also=_MARKS, told=_COUNT)
 
 
-def buried(which: str, told: str = "count(*)") -> str:
+def buried(which: str, told: str = _COUNT) -> str:
     """The same for good: nothing brings their ids back. told: of `id` and `created_at` of each."""
-    return f"""
-        WITH gone AS (
-            DELETE FROM memories WHERE {which} RETURNING id, user_id, generation, created_at
-        ),
-        graves AS (
-            INSERT INTO tombstones (memory_id) SELECT id FROM gone ON CONFLICT DO NOTHING
-        ),
-        marks AS ({marked("gone")})
-        SELECT {told} FROM gone
-    """
+    return _GO.format(table="memories", which=which, also=f"{_GRAVES}, {_MARKS}", told=told)
+
+
+def buried_unmarked(table: str, which: str) -> str:
+    """The same for messages as well, of which no index has anything, and without marks."""
+    return _GO.format(table=table, which=which, also=_GRAVES, told=_COUNT)
+
+
+def count_of(tag: str) -> int:
+    """How many rows a statement has changed, as its command tag says: "DELETE 3"."""
+    return int(tag.rsplit(" ", 1)[1])

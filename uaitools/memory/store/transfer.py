@@ -59,17 +59,17 @@ _TAKE: Final = f"""
     made AS (
         INSERT INTO memories ({", ".join(_FIELDS)}, words, twin, tags)
         SELECT {", ".join(_FIELDS)}, words, CASE WHEN NOT superseded THEN twin END, tags FROM lines
-        WHERE NOT EXISTS (SELECT FROM tombstones WHERE memory_id = id)
+        WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.id = lines.id)
         ORDER BY id
         ON CONFLICT DO NOTHING
-        RETURNING id, user_id, generation
+        RETURNING id, user_id
     ),
     marks AS ({marked("made")})
     SELECT id FROM made
 """
 # Of those that were made the ones that somebody deleted at the same time: an id comes free only
 # when its tombstone is there, but for a statement that began before it is not.
-_REBURY: Final = removed("id = ANY($1::uuid[]) AND id IN (SELECT memory_id FROM tombstones)")
+_REBURY: Final = removed("id = ANY($1::uuid[]) AND id IN (SELECT id FROM tombstones)")
 
 
 @dataclass(slots=True)
@@ -113,10 +113,10 @@ class Transfer:
         names = [one.id for one in memories]
         lines = orjson.dumps(await _lines(memories)).decode()
         async with self._scope(user) as connection, connection.transaction():
-            before = set(await _known(connection, "memories", "id", names))
+            before = set(await _known(connection, "memories", names))
             new = [row["id"] for row in await connection.fetch(_TAKE, lines)]
             made = len(new) - await connection.fetchval(_REBURY, new)
-            graves = len(await _known(connection, "tombstones", "memory_id", names))
+            graves = len(await _known(connection, "tombstones", names))
         present = sum(name in before for name in names)
         taken.imported += made
         taken.present += present
@@ -127,13 +127,9 @@ class Transfer:
         return self._scopes.everyone() if user is None else self._scopes.of(user)
 
 
-async def _known(
-    connection: Connection, table: str, column: str, names: Sequence[UUID]
-) -> list[UUID]:
-    rows = await connection.fetch(
-        f"SELECT {column} AS name FROM {table} WHERE {column} = ANY($1::uuid[])", names
-    )
-    return [row["name"] for row in rows]
+async def _known(connection: Connection, table: str, names: Sequence[UUID]) -> list[UUID]:
+    rows = await connection.fetch(f"SELECT id FROM {table} WHERE id = ANY($1::uuid[])", names)
+    return [row["id"] for row in rows]
 
 
 async def _lines(memories: Sequence[Memory]) -> list[Mapping[str, Any]]:

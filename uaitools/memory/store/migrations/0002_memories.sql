@@ -31,14 +31,17 @@ CREATE TABLE memories (
     length       integer NOT NULL,
     analysis     smallint NOT NULL
 ) WITH (fillfactor = 90);  -- counting accesses rewrites rows in their place
+SELECT keep_users_apart('memories');
 
 -- Search reads the rows of one user: an index over words could not be used beneath row-level
 -- security, because matching is no leakproof operator.
 CREATE INDEX memories_of_user ON memories (user_id, created_at DESC, id DESC);
+CREATE INDEX memories_of_session ON memories (user_id, session_id) WHERE session_id IS NOT NULL;
 CREATE UNIQUE INDEX memories_twin ON memories (user_id, twin) WHERE twin IS NOT NULL;
 CREATE UNIQUE INDEX memories_external ON memories (user_id, external_id) WHERE external_id IS NOT NULL;
-CREATE INDEX memories_superseded ON memories (user_id, supersedes) WHERE supersedes IS NOT NULL;
 CREATE INDEX memories_expiring ON memories (expires_at) WHERE expires_at IS NOT NULL;
+-- Rows of an older analysis, which are looked for now and then.
+CREATE INDEX memories_analysis ON memories (analysis);
 
 -- What memories were before they were changed.
 CREATE TABLE versions (
@@ -50,6 +53,7 @@ CREATE TABLE versions (
     document  jsonb NOT NULL,
     PRIMARY KEY (memory_id, version)
 );
+SELECT keep_users_apart('versions');
 
 -- The vector of each memory. model: which embedder made it; those of different ones never meet.
 CREATE TABLE embeddings (
@@ -58,31 +62,23 @@ CREATE TABLE embeddings (
     model      text COLLATE "C" NOT NULL,
     generation bigint NOT NULL,
     vector     bytea NOT NULL  -- float32, little endian
-);
+) WITH (toast_tuple_target = 8160);  -- up to 2,000 numbers stay in the row: elsewhere is three reads more
 ALTER TABLE embeddings ALTER vector SET STORAGE EXTERNAL;  -- it does not compress
-CREATE INDEX embeddings_of_user ON embeddings (user_id);
-CREATE INDEX embeddings_of_model ON embeddings (model);
+SELECT keep_users_apart('embeddings');
 
--- Memories whose vectors and index entries are yet to follow them: a set, not a log. Whoever works
--- on one makes it what the row is now, or removes it if there is none.
-CREATE TABLE outbox (
-    memory_id  uuid PRIMARY KEY,
-    user_id    text COLLATE "C" NOT NULL,
-    generation bigint NOT NULL,
-    since      timestamptz NOT NULL DEFAULT now(),
-    due        timestamptz NOT NULL DEFAULT now(),
-    attempts   integer NOT NULL DEFAULT 0
-);
-CREATE INDEX outbox_due ON outbox (due);
+-- How vectors are read: those of one user, in the order of their ids. There is no index over the
+-- model: nearly all rows have the same, and a plan that was made before the table was analysed took
+-- it for a narrow one, and read all of it at each search.
+CREATE INDEX embeddings_of_user ON embeddings (user_id, memory_id);
 
--- Ids that nothing brings back. They say nothing of whose they were.
+-- Ids of memories and messages that nothing brings back. They say nothing of whose they were.
 CREATE TABLE tombstones (
-    memory_id  uuid PRIMARY KEY,
+    id         uuid PRIMARY KEY,
     deleted_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- Which memory a request has made, so that it is made once however often it is sent.
-CREATE TABLE requests (
+CREATE TABLE idempotency_keys (
     user_id   text COLLATE "C" NOT NULL,
     key       text COLLATE "C" NOT NULL,
     digest    bytea NOT NULL,
@@ -90,20 +86,5 @@ CREATE TABLE requests (
     at        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (user_id, key)
 );
-CREATE INDEX requests_at ON requests (at);
-
--- Every statement reaches the rows of one user, who is named before it; work for all of them says
--- so. See uaitools.memory.store.scope.
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['memories', 'versions', 'embeddings', 'outbox', 'requests'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format(
-            'CREATE POLICY scope ON %I USING (user_id = current_setting(''uaitools.user_id'', true)'
-            ' OR current_setting(''uaitools.everyone'', true) = ''on'')', name);
-    END LOOP;
-END
-$$;
+SELECT keep_users_apart('idempotency_keys');
+CREATE INDEX idempotency_keys_at ON idempotency_keys (at);

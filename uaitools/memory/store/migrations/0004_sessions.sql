@@ -9,6 +9,7 @@ CREATE TABLE sessions (
     messages   bigint NOT NULL DEFAULT 0,  -- how many: the number of the newest
     PRIMARY KEY (user_id, id)
 );
+SELECT keep_users_apart('sessions');
 CREATE INDEX sessions_recent ON sessions (user_id, updated_at DESC, id DESC);
 CREATE INDEX sessions_idle ON sessions (updated_at);
 
@@ -24,19 +25,4 @@ CREATE TABLE messages (
     PRIMARY KEY (user_id, session_id, number),
     FOREIGN KEY (user_id, session_id) REFERENCES sessions ON DELETE CASCADE
 );
-
-CREATE INDEX memories_of_session ON memories (user_id, session_id) WHERE session_id IS NOT NULL;
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['sessions', 'messages'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format(
-            'CREATE POLICY scope ON %I USING (user_id = current_setting(''uaitools.user_id'', true)'
-            ' OR current_setting(''uaitools.everyone'', true) = ''on'')', name);
-    END LOOP;
-END
-$$;
+SELECT keep_users_apart('messages');
