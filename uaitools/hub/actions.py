@@ -10,10 +10,11 @@ import orjson
 
 from uaitools.auth.credential import Credential
 from uaitools.errors import ServiceError
+from uaitools.filters import BadFilter
 from uaitools.hub import commands
 from uaitools.hub.commands import BadCommand, Command, CommandError
 from uaitools.hub.errors import BadData
-from uaitools.hub.filters import BadFilter, Filter, compile_filter
+from uaitools.hub.filters import Filter, compile_filter
 from uaitools.hub.history import Page
 from uaitools.hub.message import Message, encode_data
 from uaitools.hub.session import FILTERS, Session

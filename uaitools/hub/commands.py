@@ -55,7 +55,7 @@ class Connect(Said):
 class Subscribe(Said):
     """Have the messages of a channel from now on, and what came after `recover`.
 
-    filter: see hub.filters. token: for private channels.
+    filter: see uaitools.filters. token: for private channels.
     """
 
     type: Literal["subscribe"]

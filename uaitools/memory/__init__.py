@@ -15,7 +15,7 @@ Beside requests:
     touches, analysing, upkeep  reads counted, rows analysed again, what has expired removed
     others, rounds, malloc      other processes told; work done again and again; memory returned
 
-Pure: model, analysis/ (what a text is found by), wanted, filters. evaluation/ scores searches.
+Pure: model, analysis/ (what a text is found by), wanted. evaluation/ scores searches.
 
     async with MemoryServer(MemoryConfig(), MemoryService(MemoryConfig(), directory)) as server:
 """

@@ -13,7 +13,7 @@ class Wanted:
     """All that hold at once; what is None or empty does not matter.
 
     types: any of them. any_tags, all_tags, no_tags: of those that a memory has. metadata: see
-    uaitools.memory.filters. Times: from the first, before the second. superseded: those that
+    uaitools.filters. Times: from the first, before the second. superseded: those that
     another one contradicts as well.
     """
 

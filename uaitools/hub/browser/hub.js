@@ -66,7 +66,7 @@ export function wants(filter, data) {
   if (operator === "not") return !wants(operand, data);
   if (operator === "and") return operand.every((one) => wants(one, data));
   if (operator === "or") return operand.some((one) => wants(one, data));
-  const [field, value] = operand;
+  const [field, value] = operator === "exists" ? [operand] : operand;
   const within = (found, step) =>
     found && typeof found === "object" && !Array.isArray(found) && Object.hasOwn(found, step)
       ? found[step] : undefined;
@@ -76,6 +76,8 @@ export function wants(filter, data) {
     case "eq": return found === value;
     case "ne": return found !== value;
     case "in": return value.includes(found);
+    case "contains": return Array.isArray(found) && found.includes(value);
+    case "exists": return found !== undefined;
     case "prefix": return typeof found === "string" && found.startsWith(value);
     case "gt": return ordered && found > value;
     case "lt": return ordered && found < value;

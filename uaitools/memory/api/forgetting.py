@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from uaitools.filters import BadFilter
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.api.searching import wanted_by
 from uaitools.memory.errors import SERVICE, BadRequest
-from uaitools.memory.filters import BadFilter
 from uaitools.memory.policy import Policy
 from uaitools.memory.rendering import encoded
 from uaitools.memory.store.policies import Judged

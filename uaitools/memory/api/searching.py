@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from uaitools.filters import BadFilter
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.errors import SERVICE, BadRequest
-from uaitools.memory.filters import BadFilter
 from uaitools.memory.model import Memory
 from uaitools.memory.ranking import Candidate
 from uaitools.memory.rendering import document, encoded

@@ -10,6 +10,6 @@ policies    what a policy says of them, and their removal by it
 sessions    conversations: what was said, in order
 outbox      which memories the index is yet to follow; `embeddings`, their vectors
 differences between rows and an index; `analyses`, rows of an older analysis
-conditions, statements, sql, rows   what statements are made of
+conditions, filters, statements, sql, rows   what statements are made of
 migrations/ the tables
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from uaitools.memory.filters import condition
+from uaitools.memory.store.filters import condition
 from uaitools.memory.store.sql import Parameters
 from uaitools.memory.wanted import Wanted
 
