@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from uaitools.auth.config import AuthConfig
-from uaitools.auth.principal import valid_id
 from uaitools.command import (
     WRONG,
     add_common_flags,
@@ -27,6 +26,7 @@ from uaitools.command import (
 )
 from uaitools.config import ConfigError, Settings, load
 from uaitools.errors import ServiceError
+from uaitools.fields import user_id
 from uaitools.lifecycle import run, run_main, settle
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.errors import SERVICE, McpMissing
@@ -124,9 +124,10 @@ def _assist(options: Namespace, settings: Settings) -> int:
 
 
 def _user(text: str) -> str:
-    if not valid_id(text):
-        raise ArgumentTypeError("a user is 1 to 256 printable ASCII characters")
-    return text
+    try:
+        return user_id(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _evaluate(options: Namespace, settings: Settings) -> int:

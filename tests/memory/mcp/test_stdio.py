@@ -277,7 +277,7 @@ async def test_without_the_library_it_says_what_to_install() -> None:
 async def test_a_user_who_can_be_none_is_refused() -> None:
     status, output, complaint = await failed("-m", "uaitools.memory", "mcp", "--user", " ann")
     assert (status, output) == (2, b"")
-    assert "a user is 1 to 256 printable ASCII characters" in complaint
+    assert "--user: is 1 to 256 printable ASCII characters, without blanks at its ends" in complaint
 
 
 async def test_a_database_that_is_away_stops_the_start_with_a_reason(tmp_path: Path) -> None:

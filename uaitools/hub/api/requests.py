@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from uaitools.fields import Asked, User
 from uaitools.hub.api.fields import (
-    Asked,
     Channel,
     Connection,
     Grant,
@@ -17,7 +17,6 @@ from uaitools.hub.api.fields import (
     Repository,
     Seconds,
     Token,
-    User,
 )
 from uaitools.hub.place import EPOCH
 

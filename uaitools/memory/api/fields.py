@@ -6,24 +6,15 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema
 
-from uaitools.auth.principal import valid_id
+from uaitools.fields import WHOLE
 
 CONTENT: Final = 65_536  # characters
 METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each value
 DEPTH: Final = 16  # of metadata
 TAGS: Final = 64
 SESSION: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:@~-]{0,255}$"  # it stands in paths as it is
-USER: Final = r"^[!-~]([ -~]{0,254}[!-~])?$"
 SESSION_CURSOR: Final = r"^[0-9]{1,17}[.]" + SESSION[1:]
 # PostgreSQL keeps no U+0000 in texts.
 _TEXT: Final = r"^[^\u0000]*$"
@@ -31,18 +22,6 @@ _TELLING: Final = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 _WHOLE: Final = range(-(1 << 63), 1 << 63)
 _EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
-
-
-class Asked(BaseModel):
-    """What comes: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _user(text: str) -> str:
-    if not valid_id(text):
-        raise ValueError("is 1 to 256 printable ASCII characters, without blanks at its ends")
-    return text
 
 
 def _telling(text: str) -> str:
@@ -94,12 +73,6 @@ def _weight(value: Any, depth: int) -> int:
     return 1
 
 
-def _whole(value: Any) -> Any:
-    """JSON has one kind of number: 5.0 is 5."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-User = Annotated[str, AfterValidator(_user), WithJsonSchema({"type": "string", "pattern": USER})]
 Content = Annotated[
     str,
     Field(min_length=1, max_length=CONTENT, pattern=_TEXT),
@@ -120,10 +93,10 @@ Name = Annotated[str, Field(min_length=1, max_length=256, pattern=_TEXT)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Future = Annotated[Moment, AfterValidator(_future)]
-Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
-Best = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
-Budget = Annotated[int, Field(ge=1, le=200_000), BeforeValidator(_whole)]
-Number = Annotated[int, Field(ge=1, lt=1 << 62), BeforeValidator(_whole)]
+Limit = Annotated[int, Field(ge=1, le=100), WHOLE]
+Best = Annotated[int, Field(ge=1, le=1_000_000_000), WHOLE]
+Budget = Annotated[int, Field(ge=1, le=200_000), WHOLE]
+Number = Annotated[int, Field(ge=1, lt=1 << 62), WHOLE]
 Cursor = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32}$")]
 SessionId = Annotated[str, Field(pattern=SESSION)]
 SessionCursor = Annotated[str, Field(pattern=SESSION_CURSOR)]

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from uaitools.fields import Asked, User
 from uaitools.memory.api.fields import (
-    Asked,
     Best,
     Budget,
     Content,
@@ -25,7 +25,6 @@ from uaitools.memory.api.fields import (
     SessionId,
     Tag,
     Tags,
-    User,
 )
 from uaitools.memory.ranking import Mode
 

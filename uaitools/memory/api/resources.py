@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from uaitools.fields import USER
 from uaitools.memory.api import answers, requests
 from uaitools.memory.api.callers import ANY
-from uaitools.memory.api.fields import SESSION, USER
+from uaitools.memory.api.fields import SESSION
 from uaitools.memory.api.forgetting import ForgettingHandler
 from uaitools.memory.api.memories import KEY, VERSION, MemoryHandlers
 from uaitools.memory.api.operating import OperatingHandlers

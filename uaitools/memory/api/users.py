@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from uaitools.auth.principal import valid_id
+from uaitools.fields import user_id
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.errors import BadRequest, Unknown
@@ -33,10 +33,10 @@ class UserHandlers:
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE of a user: 200 when nothing of him is left, 202 while an index is away."""
-        named = request.match_info["id"]
-        if not valid_id(named):
-            reason = "is 1 to 256 printable ASCII characters, without blanks at its ends"
-            raise BadRequest("id", reason)
+        try:
+            named = user_id(request.match_info["id"])
+        except ValueError as error:
+            raise BadRequest("id", str(error)) from error
         receipt = await self._service.deleting.delete(owner(request, named))
         status = 202 if receipt.completed_at is None else 200
         return answer(_body(receipt), status)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import Field
 
+from uaitools.fields import Asked
 from uaitools.memory.api.fields import (
     SESSION,
-    Asked,
     Budget,
     Content,
     Future,

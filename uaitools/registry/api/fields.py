@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from uaitools.fields import WHOLE
 from uaitools.registry.address import valid_address
 from uaitools.registry.checks.target import PATH, PATH_LIMIT, valid_path
 from uaitools.registry.evidence import State
@@ -40,16 +41,10 @@ Meta = Annotated[
 ]
 
 
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 5.0 is 5."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_WHOLE: Final = BeforeValidator(_whole)  # after the bounds, or JSON schema knows none of them
-Big = Annotated[int, Field(ge=0, lt=1 << 53), _WHOLE]
-Weight = Annotated[int, Field(ge=0, le=1000), _WHOLE]
-Port = Annotated[int, Field(ge=1, le=65535), _WHOLE]
-Repeated = Annotated[int, Field(ge=1, le=100), _WHOLE]
+Big = Annotated[int, Field(ge=0, lt=1 << 53), WHOLE]
+Weight = Annotated[int, Field(ge=0, le=1000), WHOLE]
+Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
+Repeated = Annotated[int, Field(ge=1, le=100), WHOLE]
 Address = Annotated[
     str,
     Field(min_length=1, max_length=255),

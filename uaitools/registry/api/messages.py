@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from uaitools.fields import Asked
 from uaitools.registry.api.fields import Big, Name, Text
-from uaitools.registry.api.requests import Asked, ObservationModel
+from uaitools.registry.api.requests import ObservationModel
 
 
 class Hello(Asked):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from uaitools.fields import Asked
 from uaitools.registry import model
 from uaitools.registry.api.fields import (
     Address,
@@ -26,12 +27,6 @@ from uaitools.registry.api.fields import (
 )
 from uaitools.registry.evidence import State
 from uaitools.registry.observation import Observation
-
-
-class Asked(BaseModel):
-    """What comes: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CheckModel(Asked):
