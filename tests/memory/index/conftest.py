@@ -29,7 +29,14 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Path]:
     with cluster() as directory:
+        asyncio.run(_scoped(directory))
         yield directory
+
+
+async def _scoped(directory: Path) -> None:
+    """Have there what the migrations keep users apart by."""
+    async with pool_of(directory) as pool:
+        await pool.execute(read(MIGRATIONS)[0].sql)
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +48,6 @@ def plain_postgres() -> Iterator[Path]:
 @pytest.fixture
 async def pool(postgres: Path) -> AsyncIterator[Any]:
     async with pool_of(postgres) as pool:
-        if not await pool.fetchval("SELECT to_regproc('keep_users_apart') IS NOT NULL"):
-            await pool.execute(read(MIGRATIONS)[0].sql)
         yield pool
 
 
