@@ -54,6 +54,7 @@ CREATE TABLE versions (
     PRIMARY KEY (memory_id, version)
 );
 SELECT keep_users_apart('versions');
+CREATE INDEX versions_of_user ON versions (user_id);
 
 -- The vector of each memory. model: which embedder made it; those of different ones never meet.
 CREATE TABLE embeddings (
