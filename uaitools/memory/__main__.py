@@ -61,7 +61,7 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _service(settings: Settings) -> MemoryService:
+def _service(settings: Settings, *, guest: bool = False) -> MemoryService:
     from uaitools.memory.service import MemoryService  # noqa: PLC0415 - 0.2 s that --check saves
 
     common = settings.common
@@ -70,6 +70,7 @@ def _service(settings: Settings) -> MemoryService:
         common.data_directory,
         common.database_url,
         redis_url=common.redis_url,
+        guest=guest,
     )
 
 
@@ -117,7 +118,7 @@ def _assist(options: Namespace, settings: Settings) -> int:
         except ImportError as error:
             raise McpMissing from error
         pipes = claimed()  # before anything is written
-        server = StdioServer(_service(settings), options.user, pipes)
+        server = StdioServer(_service(settings, guest=True), options.user, pipes)
         await run([server], ended=server.ended)
 
     return _run(assist)

@@ -10,6 +10,8 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from math import inf
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +23,8 @@ from uaitools.errors import ServiceError
 from uaitools.memory.embed.errors import EmbedderRefused
 from uaitools.memory.embed.port import Embedder
 from uaitools.memory.index.port import Entry, VectorIndex
+from uaitools.memory.index_watch import EVERY as LOOKS
+from uaitools.memory.index_watch import IndexWatch
 from uaitools.memory.others import Others
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.embeddings import Content, Embeddings
@@ -48,6 +52,8 @@ class Following:
         embedder: Embedder,
         index: VectorIndex,
         others: Others,
+        *,
+        watch: IndexWatch,
     ) -> None:
         self.failing = False
         self.followed = 0
@@ -56,7 +62,11 @@ class Following:
         self._embedder = embedder
         self._index = index
         self._others = others
-        self._strange = True  # there may be some that another embedder has followed
+        self._watch = watch
+        # There may be some that another embedder has followed; one that still runs leaves them to
+        # us as soon as it looks.
+        self._strange = True
+        self._last_look = monotonic() + 2 * LOOKS
         self._rounds = Rounds(self._catch_up, _ROUND, "follow memories", _REST)
 
     def __repr__(self) -> str:
@@ -105,6 +115,8 @@ class Following:
         await self._outbox.failed(claims, pause)
 
     async def _catch_up(self) -> None:
+        if self._watch.foreign:
+            return  # whoever has begun since does it
         async with WorkerPool(WORKERS, WORKERS, name="follow") as pool:
             while (
                 BATCH in await asyncio.gather(*(pool.submit(self.follow) for _ in range(WORKERS)))
@@ -115,14 +127,17 @@ class Following:
     async def _mark_others(self) -> int:
         """Mark some memories that another embedder has followed; how many.
 
-        That takes a look at all of them, and is done until there are none: what is written since
-        is marked when it is written.
+        That takes a look at all of them, and is done until there are none, and then once more: what
+        is written since is marked when it is written.
         """
-        if self._strange:
-            marked = await self._outbox.mark_others(str(self._embedder.model), _OTHERS)
-            self._strange = marked > 0
-            return marked
-        return 0
+        late = monotonic() > self._last_look
+        if not self._strange and not late:
+            return 0
+        marked = await self._outbox.mark_others(str(self._embedder.model), _OTHERS)
+        self._strange = marked > 0
+        if late and not marked:
+            self._last_look = inf
+        return marked
 
     async def _reconcile(self, claims: Sequence[Claim]) -> None:
         contents = await self._embeddings.contents([one.memory_id for one in claims])

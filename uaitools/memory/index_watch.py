@@ -7,6 +7,7 @@ from typing import Final
 from uaitools import log
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.rounds import Rounds
+from uaitools.memory.store.indexing import IndexedBy, Indexing
 from uaitools.memory.store.outbox import Backlog, Outbox
 
 EVERY: Final = 5.0  # seconds
@@ -15,17 +16,32 @@ _log = log.get_logger(__name__)
 
 
 class IndexWatch:
-    """Asks. healthy: whether the index answered last; backlog: how far it was behind then."""
+    """Asks. healthy: whether the index answered last; backlog: how far it was behind then.
 
-    def __init__(self, index: VectorIndex, outbox: Outbox) -> None:
+    own: what this index is. foreign: another service has begun since with another index or model,
+    and this one lacks ever more. filling: it stands in for another one, and is being filled.
+    """
+
+    def __init__(
+        self, index: VectorIndex, outbox: Outbox, indexing: Indexing, own: IndexedBy
+    ) -> None:
         self.healthy = True
+        self.foreign = False
+        self.filling = False
         self.backlog = Backlog(0, 0.0)
         self._index = index
         self._outbox = outbox
+        self._indexing = indexing
+        self._own = own
         self._rounds = Rounds(self.look, EVERY, "watch the index")
 
     def __repr__(self) -> str:
-        return f"<IndexWatch healthy={self.healthy} {self.backlog!r}>"
+        return f"<IndexWatch {self._own} healthy={self.healthy} lacks={self.lacks}>"
+
+    @property
+    def lacks(self) -> bool:
+        """Whether there are memories that it will not have soon."""
+        return self.foreign or self.filling
 
     async def start(self) -> None:
         """Look from now on."""
@@ -42,3 +58,12 @@ class IndexWatch:
             _log.warning("the index answers again" if healthy else "the index does not answer")
         self.healthy = healthy
         self.backlog = await self._outbox.backlog()
+        current = await self._indexing.current()
+        foreign = not self.filling and current is not None and current != self._own
+        if foreign and not self.foreign:
+            _log.error(
+                "another service of this database has another index or embedder; give all the same",
+                own=str(self._own),
+                other=str(current),
+            )
+        self.foreign = foreign

@@ -7,6 +7,7 @@ gone or another user's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,12 +20,14 @@ from uaitools.memory.embed.errors import EmbedderAway
 from uaitools.memory.embed.port import Embedder
 from uaitools.memory.index.errors import IndexAway
 from uaitools.memory.index.port import VectorIndex
+from uaitools.memory.index_watch import IndexWatch
 from uaitools.memory.model import Memory
 from uaitools.memory.ranking import Candidate, Mode, aged, fused
 from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.wanted import Wanted
 
+PATIENCE: Final = 3.0  # seconds that meaning may take; an embedder's own are for batches
 DEPTH: Final = 50  # candidates of each list at least; three times as many as are asked for
 NARROW: Final = 10_000  # memories among which meaning is looked for; among more it is of all
 _WIDE: Final = 1_000  # candidates then, because most may not be wanted
@@ -57,8 +60,14 @@ class Searching:
     """Searches of a service's memories. searches, degraded: how many there were."""
 
     def __init__(
-        self, memories: Memories, lexical: Lexical, embedder: Embedder, index: VectorIndex
+        self,
+        memories: Memories,
+        lexical: Lexical,
+        embedder: Embedder,
+        index: VectorIndex,
+        watch: IndexWatch,
     ) -> None:
+        self._watch = watch
         self.searches = self.degraded = 0
         self._memories = memories
         self._lexical = lexical
@@ -77,9 +86,13 @@ class Searching:
         by_meaning: Mapping[UUID, float] = {}
         if mode != "lexical":
             try:
-                by_meaning = await self._meant(user, parsed, asked, depth)
-            except (EmbedderAway, IndexAway) as error:
-                _log.warning("search without vectors", reason=str(error))
+                async with asyncio.timeout(PATIENCE):
+                    by_meaning = await self._meant(user, parsed, asked, depth)
+                if self._watch.lacks:
+                    degraded = ["vector"]
+            except (EmbedderAway, IndexAway, TimeoutError) as error:
+                reason = str(error) or f"nothing came in {PATIENCE:g} s"
+                _log.warning("search without vectors", reason=reason)
                 mode, degraded = "lexical", ["vector"]
                 self.degraded += 1
         by_words: dict[UUID, tuple[float, Sequence[str]]] = {}

@@ -91,9 +91,13 @@ class MemoryServer:
     ) -> None:
         await self.stop()
 
+    def _index_works(self) -> bool:
+        watch = self.service.index_watch
+        return watch.healthy and not watch.lacks and not self.service.following.failing
+
     def _dependencies(self) -> Mapping[str, bool]:
         return {
             "database": not self.service.pool.failing,
-            "index": self.service.index_watch.healthy and not self.service.following.failing,
+            "index": self._index_works(),
             "cache": not self.service.cache.failing,
         }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from uaitools import log
 from uaitools.cache.service import CacheService
+from uaitools.config import ConfigError
+from uaitools.errors import ServiceError
 from uaitools.memory.analysing import Analysing
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.consistency import Consistency, Report
@@ -32,6 +36,7 @@ from uaitools.memory.store.creating import Created, Creating
 from uaitools.memory.store.deletions import Deletions
 from uaitools.memory.store.differences import Differences
 from uaitools.memory.store.embeddings import Embeddings
+from uaitools.memory.store.indexing import IndexedBy, Indexing
 from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
@@ -46,8 +51,13 @@ from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database, open_database
 from uaitools.postgres.notices import Notices
 from uaitools.postgres.pool import Pool
+from uaitools.tasks import spawn
 
 MIGRATIONS = "uaitools.memory.store.migrations"
+
+_PAUSE = 5.0  # seconds between attempts to fill an index
+
+_log = log.get_logger(__name__)
 
 
 class MemoryService:
@@ -57,7 +67,8 @@ class MemoryService:
     and `mcp`'s. A start that fails ends what had begun.
 
     database: an open one, with its tables; without it one is opened, by `url` or below `data_dir`.
-    redis_url: where copies are that all processes share; without it they are in this one.
+    redis_url: where copies are that all processes share; without it they are in this one. guest:
+    it may not start where a service has vectors of another kind or model.
     """
 
     pool: Pool
@@ -83,6 +94,7 @@ class MemoryService:
     embeddings: Embeddings
     index: VectorIndex
     index_watch: IndexWatch
+    indexing: Indexing
     notices: Notices
 
     def __init__(
@@ -93,7 +105,9 @@ class MemoryService:
         *,
         database: Database | None = None,
         redis_url: str | None = None,
+        guest: bool = False,
     ) -> None:
+        self._guest = guest
         self._config = config
         self._data_dir = data_dir
         self._url = url
@@ -208,16 +222,23 @@ class MemoryService:
         await self.index.start()
         stack.push_async_callback(self.index.stop)
         lexical = Lexical(scopes, statistics)
-        self.searching = Searching(self.memories, lexical, self.embedder, self.index)
+        self._own = IndexedBy(self._config.index.chosen, str(model))
+        self.indexing = Indexing(scopes)
+        self.index_watch = IndexWatch(self.index, self.outbox, self.indexing, self._own)
+        self.searching = Searching(
+            self.memories, lexical, self.embedder, self.index, self.index_watch
+        )
         self.contexts = Contexts(self.sessions, self.searching, self._config.context)
 
     async def _begin_work(self, stack: AsyncExitStack, scopes: Scopes, access: Access) -> None:
         """What goes on beside requests."""
         config, index, differences = self._config, self.index, Differences(scopes)
         self.notices = Notices(access, self.pool, name=SERVICE)
-        others = Others(self.notices, index)
+        others = Others(self.notices, index, self.copies if self._redis_url is None else None)
         self.touches = Touches(scopes)
-        self.following = Following(self.outbox, self.embeddings, self.embedder, index, others)
+        self.following = Following(
+            self.outbox, self.embeddings, self.embedder, index, others, watch=self.index_watch
+        )
         self.consistency = Consistency(differences, self.outbox, index)
         self.deleting = Deleting(self.deletions, index, self.copies, others, config.deletion_wait)
         standing = [(one.policy, one.wanted) for one in config.forget]
@@ -231,7 +252,7 @@ class MemoryService:
             self.statistics,
             keep_days=config.context.keep_days,
         )
-        self.index_watch = IndexWatch(index, self.outbox)
+        await self._record_index(stack)
         for part in (
             *(self.notices, self.upkeep, self.analysing, self.touches, self.index_watch),
             *(self.following, self.deleting, self.forgetting),
@@ -239,9 +260,41 @@ class MemoryService:
             await part.start()
             stack.push_async_callback(part.stop)
 
+    async def _record_index(self, stack: AsyncExitStack) -> None:
+        """Say what the index is; one that another kind stood in for has to be filled first."""
+        before = await self.indexing.current()
+        if self._guest and before not in (None, self._own):
+            problem = (
+                f"memory: the vectors of this database are {before}, and the configuration says"
+                f" {self._own}; give this program the configuration of the service"
+            )
+            raise ConfigError([problem])
+        if before is None or before.kind == self._own.kind:
+            await self.indexing.record(self._own)
+            return
+        _log.warning("the index is another one, and filled now", before=before.kind)
+        if before.kind == "weaviate":
+            _log.warning("Weaviate keeps the vectors that it has; delete its collection")
+        self.index_watch.filling = True
+        filling = spawn(self._fill(), name="fill the index")
+        stack.callback(filling.cancel)
+
+    async def _fill(self) -> None:
+        while True:
+            try:
+                await self.repair()
+                await self.indexing.record(self._own)
+                self.index_watch.filling = False
+            except ServiceError as error:
+                _log.warning("the index cannot be filled yet", reason=str(error))
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
     async def _begin_cache(self, stack: AsyncExitStack) -> Copies:
         self.cache = self._config.cache.cache(SERVICE, self._redis_url)
         stack.push_async_callback(self.cache.stop)
+        await self.cache.exists("")  # so that it is known whether it is there
         if self._redis_url is None:
             self.copies = Copies(self.cache, LOCAL)
         else:  # those of a copied database have the same ids

@@ -91,13 +91,16 @@ async def serving(
     *,
     auth: AuthConfig | None = None,
     redis_url: str | None = None,
+    guest: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """One of those that a database has."""
     config = MemoryConfig.model_validate(
         {"listen": "127.0.0.1:0", "embed": {"use": "hash"}, **settings}
     )
-    service = MemoryService(config, Path("/nowhere"), database=database, redis_url=redis_url)
+    service = MemoryService(
+        config, Path("/nowhere"), database=database, redis_url=redis_url, guest=guest
+    )
     async with (
         MemoryServer(config, service, auth=auth) as server,
         aiohttp.ClientSession() as session,

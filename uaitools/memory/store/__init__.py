@@ -8,7 +8,8 @@ deletions   a user goes, with a receipt; `departures`, what is left to do of tha
 transfer    memories out and in again
 policies    what a policy says of them, and their removal by it
 sessions    conversations: what was said, in order
-outbox      which memories the index is yet to follow; `embeddings`, their vectors
+outbox      which memories the index is yet to follow; `embeddings`, their vectors;
+            `indexing`, which index and whose vectors these are
 differences between rows and an index; `analyses`, rows of an older analysis
 conditions, filters, statements, sql, rows   what statements are made of
 migrations/ the tables

@@ -29,7 +29,7 @@ from uaitools.postgres.embedded.server import (
 from uaitools.postgres.errors import ClusterError
 
 _log = get_logger(__name__)
-CONNECTIONS: Final = 200  # for the pools of all components, over several processes
+CONNECTIONS: Final = 500  # for the pools of all components, over several processes
 _PATIENCE: Final = 300.0  # seconds: a recovery reads what was written since the last checkpoint
 _STOPPING: Final = 30.0
 _SILENCE: Final = 10.0  # of a server that should be listening

@@ -17,3 +17,10 @@ CREATE TABLE outbox (
 );
 SELECT keep_users_apart('outbox');
 CREATE INDEX outbox_due ON outbox (due);
+
+-- What the index is, and whose vectors are in it: one row, see uaitools.memory.store.indexing.
+CREATE TABLE indexing (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    kind  text NOT NULL,
+    model text NOT NULL
+);
