@@ -8,7 +8,7 @@
   process, finds no room for what he has read: see uaitools.cache. Nothing else has to say anything.
   What is created or imported has an id that had no row, and so no copy; an expired memory is known
   by its copy, as exactly as the clocks of service and database agree; analysis is not shown; and
-  `access_count` may be as old as the copy.
+  `access_count` and `accessed_at` may be as old as the copy.
 - A user who is deleted goes from here at once, and again by whoever drives the deletion: it is not
   complete before the cache was told, even if the process that began it has died.
 - Processes that share a Redis see what any of them has answered, unless that one could not reach

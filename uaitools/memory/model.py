@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
-_BLANKS: Final = re.compile(r"\s+")
+_AROUND: Final = "\"'.,;:!?()[]…“”„\u2018\u2019\u201a«»"  # a word, and not of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +41,34 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Memory(Draft):
-    """What is remembered. superseded: another one contradicts it. version: changes, from 1."""
+    """What is remembered. superseded: another one contradicts it. version: changes, from 1.
+
+    access_count, accessed_at: how often it was read or found, and when last.
+    """
 
     id: UUID = field(kw_only=True)
     created_at: datetime = field(kw_only=True)
     updated_at: datetime = field(kw_only=True)
     access_count: int = field(kw_only=True)
+    accessed_at: datetime | None = field(kw_only=True)
     superseded: bool = field(kw_only=True)
     version: int = field(kw_only=True)
 
 
 def twin_of(agent: str | None, content: str) -> bytes:
-    """Equal for what says the same to the same agent, whatever its case and blanks."""
-    folded = unicodedata.normalize("NFKC", content).casefold()
-    plain = _BLANKS.sub(" ", folded).strip()
+    """Equal for what says the same to the same agent, whatever its blanks and its words' case.
+
+    The case of what is no plain word says something: of an identifier, a key, a path.
+    """
+    plain = " ".join(map(_folded, unicodedata.normalize("NFC", content).split()))
     # The length keeps an agent's name apart from what follows it.
     name = "-" if agent is None else f"{len(agent)}:{agent}"
     return sha256(f"{name} {plain}".encode()).digest()
+
+
+def _folded(part: str) -> str:
+    """What stands between blanks; in lower case if it is a word, and nothing else has its case."""
+    word = part.strip(_AROUND)
+    if not word.isalpha() or word.islower():
+        return part
+    return part.lower() if word.isupper() or word[1:].islower() else part

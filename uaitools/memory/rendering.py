@@ -14,8 +14,8 @@ from uaitools.memory.model import Memory
 
 FIELDS: Final = (
     *("id", "user_id", "type", "content", "tags", "metadata", "created_at", "updated_at"),
-    *("access_count", "pinned", "superseded", "version", "agent_id", "session_id", "external_id"),
-    *("expires_at", "supersedes"),
+    *("access_count", "accessed_at", "pinned", "superseded", "version", "agent_id", "session_id"),
+    *("external_id", "expires_at", "supersedes"),
 )
 """In the order in which they are documented."""
 

@@ -55,7 +55,8 @@ async def fill(memory: Served) -> list[dict[str, Any]]:
 async def test_what_goes_out_comes_in_as_it_was(memory: Served, postgres: PostgresServer) -> None:
     await fill(memory)
     lines = await export(memory)
-    assert len(lines) == 3
+    read = [orjson.loads(one)["accessed_at"] is not None for one in lines]
+    assert (len(lines), read.count(True)) == (3, 1)
     async with served(postgres) as other:
         answer = await take(other, b"".join(lines))
         assert (answer.status, answer.body["imported"], answer.body["lines"]) == (200, 3, 3)
@@ -65,6 +66,17 @@ async def test_what_goes_out_comes_in_as_it_was(memory: Served, postgres: Postgr
         assert found[0]["content"] == "I live in Munich"
         again = await take(other, b"".join(lines))
         assert (again.body["imported"], again.body["present"]) == (0, 3)
+
+
+async def test_what_an_older_export_does_not_have_is_not_missed(
+    memory: Served, postgres: PostgresServer
+) -> None:
+    await memory.remember("I like tea")
+    [line] = await export(memory)
+    older = {k: v for k, v in orjson.loads(line).items() if k != "accessed_at"}
+    async with served(postgres) as other:
+        assert (await take(other, orjson.dumps(older))).body["imported"] == 1
+        assert await export(other) == [line]
 
 
 async def test_what_was_deleted_does_not_come_back(memory: Served) -> None:

@@ -33,6 +33,12 @@ async def superseded(memory: Served, made: dict[str, Any]) -> None:
     await memory.remember("I do not", supersedes=made["id"])
 
 
+async def named(memory: Served, made: dict[str, Any]) -> None:
+    body = {"user_id": "ann", "content": made["content"], "external_id": "e"}
+    answer = await memory.ask("POST", "/memories", body)
+    assert (answer.status, answer.body["external_id"]) == (200, "e")
+
+
 async def deleted(memory: Served, made: dict[str, Any]) -> None:
     assert (await memory.ask("DELETE", f"/memories/{made['id']}?user_id=ann")).status == 204
 
@@ -41,7 +47,7 @@ async def user_deleted(memory: Served, _made: dict[str, Any]) -> None:
     assert (await memory.ask("DELETE", "/users/ann")).status == 200
 
 
-CHANGES = (patched, superseded, deleted, user_deleted)
+CHANGES = (patched, superseded, named, deleted, user_deleted)
 
 
 async def shown(memory: Served, made: dict[str, Any]) -> dict[str, Any] | None:

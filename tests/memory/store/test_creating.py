@@ -75,6 +75,53 @@ async def test_an_external_id_names_one_memory(scopes: Scopes) -> None:
         await creating.create(replace(TEA, content="I like coffee", external_id="e"))
 
 
+async def test_a_memory_without_an_external_id_gets_that_of_what_says_the_same(
+    scopes: Scopes,
+) -> None:
+    creating, memories = Creating(scopes), Memories(scopes)
+    made = (await creating.create(TEA)).memory
+    named = await creating.create(replace(TEA, external_id="e", tags=()))
+    assert named.outcome is Outcome.DUPLICATE
+    assert named.memory == await memories.get("ann", made.id)
+    assert named.memory == replace(
+        made, external_id="e", version=2, updated_at=named.memory.updated_at
+    )
+    [before] = await memories.history("ann", made.id)
+    assert (before.changed, before.document["external_id"]) == ("external_id", None)
+    for draft in (TEA, replace(TEA, external_id="e")):  # and no more
+        assert (await creating.create(draft)).memory == named.memory
+    with pytest.raises(Changed, match=f"memory {made.id} says the same, and has .* 'e'"):
+        await creating.create(replace(TEA, external_id="f"))
+    with pytest.raises(Changed, match="says something else"):
+        await creating.create(replace(TEA, content="I like coffee", external_id="e"))
+
+
+async def test_of_many_who_name_a_memory_at_once_one_does(scopes: Scopes) -> None:
+    creating = Creating(scopes)
+    made = (await creating.create(TEA)).memory
+    drafts = [replace(TEA, external_id=f"e{number % 2}") for number in range(8)]
+    keys = [None, None, None, None, "a", "b", "c", "d"]
+    given = await asyncio.gather(*map(creating.create, drafts, keys), return_exceptions=True)
+    kept = await Memories(scopes).get("ann", made.id)
+    for draft, one in zip(drafts, given, strict=True):
+        if draft.external_id == kept.external_id:
+            assert not isinstance(one, BaseException)
+            assert one.memory == kept
+        else:
+            assert isinstance(one, Changed)
+    assert (kept.version, await count(scopes)) == (2, 1)
+
+
+async def test_a_key_names_the_memory_that_got_its_external_id(scopes: Scopes) -> None:
+    creating = Creating(scopes)
+    made = (await creating.create(TEA)).memory
+    draft = replace(TEA, external_id="e")
+    named = (await creating.create(draft, "k")).memory
+    assert (named.id, named.external_id) == (made.id, "e")
+    again = await creating.create(draft, "k")
+    assert (again.outcome, again.memory) == (Outcome.REPLAYED, named)
+
+
 async def test_a_request_with_a_key_is_done_once(scopes: Scopes) -> None:
     creating = Creating(scopes)
     made = await creating.create(TEA, "k")

@@ -12,8 +12,9 @@ import pytest
 
 from uaitools.memory.errors import Changed, Unknown
 from uaitools.memory.model import Draft, Memory
+from uaitools.memory.store.changing import VERSIONS
 from uaitools.memory.store.creating import Creating
-from uaitools.memory.store.memories import VERSIONS, Memories, Place
+from uaitools.memory.store.memories import Memories, Place
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.wanted import Wanted
 
@@ -115,6 +116,18 @@ async def test_a_change_makes_no_twins(scopes: Scopes) -> None:
         await memories.change("ann", other.id, {"external_id": "e"})
     assert await memories.get("ann", other.id) == other
     assert await memories.history("ann", other.id) == []
+
+
+async def test_what_has_expired_is_in_the_way_of_no_change(scopes: Scopes) -> None:
+    memories, past = Memories(scopes), datetime.now(UTC) - timedelta(seconds=1)
+    await make(scopes, "I like tea", expires_at=past)
+    await make(scopes, "I like milk", external_id="e", expires_at=past)
+    other = await make(scopes, "I like coffee")
+    changed = await memories.change("ann", other.id, {"content": "I LIKE tea"})
+    assert (changed.content, changed.version) == ("I LIKE tea", 2)
+    changed = await memories.change("ann", other.id, {"external_id": "e"})
+    assert (changed.external_id, changed.version) == ("e", 3)
+    assert await memories.remove_expired(10) == 0
 
 
 async def test_so_many_versions_are_kept_and_no_more(scopes: Scopes) -> None:

@@ -23,6 +23,7 @@ class Memory(BaseModel):
     created_at: datetime
     updated_at: datetime
     access_count: int
+    accessed_at: datetime | None
     pinned: bool
     superseded: bool
     version: int

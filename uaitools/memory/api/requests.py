@@ -71,6 +71,7 @@ class ImportedMemory(NewMemory):
     updated_at: Moment
     expires_at: Moment | None = None
     access_count: Annotated[int, Field(ge=0, lt=1 << 62)] = 0
+    accessed_at: Moment | None = None
     version: Annotated[int, Field(ge=1, lt=1 << 62)] = 1
     superseded: bool = False
 

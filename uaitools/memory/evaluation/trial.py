@@ -139,6 +139,7 @@ class _Asking:
             created_at=created,
             updated_at=created,
             access_count=0,
+            accessed_at=None,
             superseded=False,
             version=1,
         )

@@ -19,6 +19,7 @@ from asyncpg import Record
 
 from uaitools.memory.errors import BadRequest, Changed, Crowded, Unknown
 from uaitools.memory.model import Draft, Memory
+from uaitools.memory.store.changing import changed
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
@@ -93,18 +94,27 @@ class Creating:
 
         Raises BadRequest, Changed, Unknown, and ServiceError where the database is away.
         """
-        if key is None and draft.supersedes is None:  # then one statement does it
+        named: tuple[UUID, ...] = ()
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._create(draft, key, named)
+            except _Nameless as twin:  # now in a transaction that says what it changes
+                named = (twin.id,)
+        raise Crowded
+
+    async def _create(self, draft: Draft, key: str | None, named: tuple[UUID, ...]) -> Created:
+        if key is None and draft.supersedes is None and not named:  # then one statement does it
             async with self._scopes.of(draft.user_id) as connection:
                 return await _made(connection, uuid4(), draft)
-        changed = () if draft.supersedes is None else (draft.supersedes,)
-        async with self._scopes.writing(draft.user_id, *changed) as connection:
+        supersedes = () if draft.supersedes is None else (draft.supersedes,)
+        async with self._scopes.writing(draft.user_id, *supersedes, *named) as connection:
             name = uuid4()
             if key is not None:
                 known = await _claim(connection, draft, key, name)
                 if known is not None:
                     return known
             await _supersede(connection, draft)
-            created = await _made(connection, name, draft)
+            created = await _made(connection, name, draft, named)
             if key is not None and created.memory.id != name:
                 await connection.execute(
                     "UPDATE idempotency_keys SET memory_id = $3 WHERE user_id = $1 AND key = $2",
@@ -122,24 +132,48 @@ class Creating:
             )
 
 
-async def _made(connection: Connection, name: UUID, draft: Draft) -> Created:
+class _Nameless(Exception):
+    """A memory that says the same has no external_id, and is to have the draft's."""
+
+    def __init__(self, name: UUID) -> None:
+        super().__init__(str(name))
+        self.id = name
+
+
+async def _made(
+    connection: Connection, name: UUID, draft: Draft, named: tuple[UUID, ...] = ()
+) -> Created:
+    """Make a memory, unless it is there. named: which ones may be given the external_id.
+
+    Raises Changed, Crowded, and _Nameless for one that has to be given it and may not.
+    """
     values = written(draft)
     for _ in range(_ATTEMPTS):
         row = await connection.fetchrow(_INSERT, name, *(values[one] for one in _FIELDS))
         if row is not None:
             return Created(memory_of(row), Outcome.CREATED)
+        # What may be changed stays as it is seen.
+        statement = f"{_STANDING} FOR UPDATE" if named else _STANDING
         standing = await connection.fetchrow(
-            _STANDING, draft.user_id, draft.external_id, draft.twin
+            statement, draft.user_id, draft.external_id, draft.twin
         )
         if standing is None:
             continue
-        if standing["live"]:
-            return _same(standing, draft)
-        await connection.fetchval(_REMOVE, draft.user_id, standing["id"])
+        if not standing["live"]:
+            await connection.fetchval(_REMOVE, draft.user_id, standing["id"])
+            continue
+        memory = _same(standing, draft)
+        if draft.external_id in (None, memory.external_id):
+            return Created(memory, Outcome.DUPLICATE)
+        if memory.id not in named:
+            raise _Nameless(memory.id)
+        changes = {"external_id": draft.external_id}
+        memory = await changed(connection, draft.user_id, memory.id, changes)
+        return Created(memory, Outcome.DUPLICATE)
     raise Crowded
 
 
-def _same(standing: Record, draft: Draft) -> Created:
+def _same(standing: Record, draft: Draft) -> Memory:
     """What was sent before. Raises Changed when it says something else."""
     memory = memory_of(standing)
     if memory.twin != draft.twin:
@@ -147,7 +181,12 @@ def _same(standing: Record, draft: Draft) -> Created:
             f"external_id {draft.external_id!r} is that of memory {memory.id}, which says"
             " something else; change that one with PATCH, or take another external_id"
         )
-    return Created(memory, Outcome.DUPLICATE)
+    if draft.external_id is not None and memory.external_id not in (None, draft.external_id):
+        raise Changed(
+            f"content: memory {memory.id} says the same, and has the external_id"
+            f" {memory.external_id!r}; change that one with PATCH, or send that external_id"
+        )
+    return memory
 
 
 async def _supersede(connection: Connection, draft: Draft) -> None:

@@ -28,6 +28,7 @@ _SHOWN: Final = (
     "supersedes",
     "superseded",
     "access_count",
+    "accessed_at",
     "version",
 )
 COLUMNS: Final = ", ".join(_SHOWN)

@@ -13,6 +13,7 @@ import orjson
 
 from uaitools.memory.model import Memory
 from uaitools.memory.store.conditions import LIVE
+from uaitools.memory.store.expired import cleared
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import marked, removed
@@ -44,6 +45,7 @@ _FIELDS: Final = {
     "supersedes": "uuid",
     "superseded": "boolean",
     "access_count": "bigint",
+    "accessed_at": "timestamptz",
     "version": "bigint",
     "length": "integer",
     "analysis": "smallint",
@@ -113,6 +115,7 @@ class Transfer:
         names = [one.id for one in memories]
         lines = orjson.dumps(await _lines(memories)).decode()
         async with self._scope(user) as connection, connection.transaction():
+            await cleared(connection, memories)
             before = set(await _known(connection, "memories", names))
             new = [row["id"] for row in await connection.fetch(_TAKE, lines)]
             made = len(new) - await connection.fetchval(_REBURY, new)
