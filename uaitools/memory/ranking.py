@@ -38,7 +38,10 @@ class Candidate:
 def fused(
     lexical: Mapping[UUID, tuple[float, Sequence[str]]], vector: Mapping[UUID, float], mode: Mode
 ) -> list[Candidate]:
-    """The candidates of both lists, with the sum of their parts; best first."""
+    """The candidates of both lists, with the sum of their parts; best first.
+
+    Of equal ones that which came first in its list, and by words before by meaning.
+    """
     by_words, by_meaning = WEIGHTS[mode]
     found = []
     for name in {**lexical, **vector}:
@@ -67,5 +70,5 @@ def aged(
     return sorted(aged, key=_order)
 
 
-def _order(one: Candidate) -> tuple[float, bytes]:
-    return -one.score, one.id.bytes
+def _order(one: Candidate) -> float:
+    return -one.score

@@ -8,7 +8,7 @@ gone or another user's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -84,10 +84,13 @@ class Searching:
         parsed = query(asked.text)
         mode, degraded = asked.mode, []
         by_meaning: Mapping[UUID, float] = {}
+        by_words: Mapping[UUID, tuple[float, Sequence[str]]] = {}
+        if mode != "vector":
+            by_words = await self._said(user, parsed, asked, depth)
         if mode != "lexical":
             try:
                 async with asyncio.timeout(PATIENCE):
-                    by_meaning = await self._meant(user, parsed, asked, depth)
+                    by_meaning = await self._meant(user, parsed, asked, depth, by_words)
                 if self._watch.lacks:
                     degraded = ["vector"]
             except (EmbedderAway, IndexAway, TimeoutError) as error:
@@ -95,17 +98,26 @@ class Searching:
                 _log.warning("search without vectors", reason=reason)
                 mode, degraded = "lexical", ["vector"]
                 self.degraded += 1
-        by_words: dict[UUID, tuple[float, Sequence[str]]] = {}
-        if mode != "vector" and parsed:
-            matches = await self._lexical.search(user, parsed, asked.wanted, depth)
-            by_words = {one.id: (one.score, one.matched) for one in matches}
+                by_words = by_words or await self._said(user, parsed, asked, depth)
         candidates = fused(by_words, by_meaning, mode)
         return Found(await self._read(user, asked, parsed, candidates), degraded)
 
-    async def _meant(
+    async def _said(
         self, user: str, parsed: Query, asked: SearchRequest, depth: int
+    ) -> Mapping[UUID, tuple[float, Sequence[str]]]:
+        """Scores and lexemes of what has the words, by id."""
+        if not parsed:
+            return {}
+        matches = await self._lexical.search(user, parsed, asked.wanted, depth)
+        return {one.id: (one.score, one.matched) for one in matches}
+
+    async def _meant(
+        self, user: str, parsed: Query, asked: SearchRequest, depth: int, said: Collection[UUID]
     ) -> Mapping[UUID, float]:
-        """Cosines of what is near in meaning, by id. Raises EmbedderAway and IndexAway."""
+        """Cosines of what is near in meaning and of what has the words, by id.
+
+        Raises EmbedderAway and IndexAway.
+        """
         [vector] = await self._embedder.embed([asked.text])
         among = None
         if asked.wanted.narrow or parsed.phrases:
@@ -115,6 +127,9 @@ class Searching:
             else:
                 depth = _WIDE
         hits = await self._index.search(user, vector, depth, among)
+        if len(hits) == depth:  # else these are all that there are
+            far = list(set(said).difference(one.id for one in hits))
+            hits += await self._index.search(user, vector, len(far), far) if far else []
         return {one.id: one.score for one in hits}
 
     async def _read(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uaitools.memory.analysis.document import document
-from uaitools.memory.analysis.query import MOST, query
+from uaitools.memory.analysis.query import MOST, distinguishes, query
 from uaitools.memory.analysis.words import EXACT, words
 
 
@@ -119,3 +119,19 @@ def test_no_text_breaks_anything_and_all_its_lexemes_are_found_again(text: str) 
     assert all(one.lexeme and one.position >= 1 for one in found)
     assert [one.position for one in found] == sorted(one.position for one in found)
     assert document(text).length == max((one.position for one in found), default=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["F-16", "4521", "C++", "getUserById", "ERR_CONN", "/etc/hosts", "e-mail-2", "example.org"],
+)
+def test_an_identifier_distinguishes(text: str) -> None:
+    assert distinguishes(lexemes(text)[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["e-mail", "don't", "mother-in-law's", "café\u2013bar", "12", "3", "-", "—", "🎉", "dog"],
+)
+def test_joined_words_small_numbers_and_marks_do_not(text: str) -> None:
+    assert not any(map(distinguishes, lexemes(text)))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from uaitools.memory.analysis.document import document
-from uaitools.memory.analysis.query import identifies, query
+from uaitools.memory.analysis.query import distinguishes, identifies, query
 from uaitools.memory.analysis.quoting import quoted
 from uaitools.memory.analysis.words import words
 from uaitools.memory.model import Draft
@@ -50,7 +50,10 @@ async def search(
 
 
 def bm25(texts: list[str], text: str, mean: float) -> list[tuple[str, float]]:
-    """Okapi BM25 as a part of what one text could have, times what it tells; best first."""
+    """Okapi BM25 as a part of what one text could have, times what it tells; best first.
+
+    At least the share of the identifiers.
+    """
     asked = query(text).lexemes
     counts = [Counter(one.lexeme for one in words(each)) for each in texts]
     lengths = [document(each).length for each in texts]
@@ -67,12 +70,18 @@ def bm25(texts: list[str], text: str, mean: float) -> list[tuple[str, float]]:
         )
         if score:
             part = score / (sum(weights.values()) * (1 + K1))
-            scores.append((each, part * score / (score + TELLING)))
+            has = [lexeme in count for lexeme in asked if distinguishes(lexeme)]
+            share = sum(has) / max(1, len(has))
+            scores.append((each, max(share, part * score / (score + TELLING))))
     return sorted(scores, key=lambda one: -one[1])
 
 
 @pytest.mark.parametrize(
-    "text", ["tea", "tea dog", "deploy ERR-4432", "err 4432", "c++ likes", "getuserbyid", "beach x"]
+    "text",
+    [
+        *("tea", "tea dog", "deploy ERR-4432", "err 4432", "c++ likes", "getuserbyid", "beach x"),
+        *("ERR-4432 or ERR-4433 or ERR-4434", "dog-like it's tea"),
+    ],
 )
 async def test_scores_are_those_of_the_formula(scopes: Scopes, text: str) -> None:
     made = await remember(scopes, *TEXTS)
@@ -88,6 +97,23 @@ async def test_an_identifier_comes_before_its_parts(scopes: Scopes) -> None:
     made = await remember(scopes, *TEXTS)
     found = [made[name] for name, _ in await search(scopes, "ERR-4432")]
     assert found == [TEXTS[2], TEXTS[3]]
+
+
+async def test_of_those_with_the_identifier_the_one_with_more_of_the_words_is_first(
+    scopes: Scopes,
+) -> None:
+    texts = ("a leak of memory in C++ today", "C++ is a language", "a leak of memory in a pipe")
+    made = await remember(scopes, *texts)
+    found = await search(scopes, "memory leak in C++")
+    assert [made[name] for name, _ in found] == list(texts)
+    assert [score for _, score in found[:2]] == [1.0, 1.0]
+
+
+async def test_words_that_are_joined_count_as_words(scopes: Scopes) -> None:
+    made = await remember(scopes, "I don't know, e-mail me", "my dog has got 3 red balls")
+    found = await search(scopes, "don't e-mail 3 dogs with red balls")
+    assert [made[name][:2] for name, _ in found] == ["my", "I "]
+    assert all(score < 0.5 for _, score in found)
 
 
 async def test_a_phrase_has_to_be_there(scopes: Scopes) -> None:

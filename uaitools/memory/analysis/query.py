@@ -18,6 +18,7 @@ from uaitools.memory.analysis.words import EXACT, words
 MOST: Final = 64  # lexemes of a query; the first ones count
 _PHRASE: Final = re.compile(r'"([^"]*)"|“([^”]*)”')
 _STOPS: Final = frozenset(map(stem, STOPS))
+_SEVERAL: Final = re.compile(r"[^\W\d_]+(?:[-‐‑–—'][^\W\d_]+)+|\d{1,2}|[\W_]+")  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,17 @@ def query(text: str) -> Query:
 
 
 def identifies(lexeme: str) -> bool:
-    """Whether a lexeme is an identifier's."""
+    """Whether a lexeme is that of a chunk as it is written, and not a word's."""
     return lexeme.startswith(EXACT)
+
+
+def distinguishes(lexeme: str) -> bool:
+    """Whether a lexeme is an identifier's that is asked for as such.
+
+    Words that are joined by hyphens or apostrophes, numbers of one or two digits, and marks alone
+    stand in texts that have nothing else in common.
+    """
+    return identifies(lexeme) and not _SEVERAL.fullmatch(lexeme.removeprefix(EXACT))
 
 
 def _beside(phrase: tuple[str, ...]) -> str:

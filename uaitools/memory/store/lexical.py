@@ -6,7 +6,9 @@ therefore counted as it is, for exactly the rows that are wanted; what is kept o
 does not take a common word for a rare one.
 
 The score is the part of what one memory could have, times how much that tells: who asks for a
-living finds "live" in many a memory, which is all that was asked and says next to nothing.
+living finds "live" in many a memory, which is all that was asked and says next to nothing. Who
+asks for identifiers wants what has them, in however long a text: the score is at least the share of
+them that a memory has.
 
 Source of the formula: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and
 Beyond", 2009, with the idf that is never negative.
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from uaitools.memory.analysis.query import Query, identifies
+from uaitools.memory.analysis.query import Query, distinguishes, identifies
 from uaitools.memory.store.conditions import conditions
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sql import Parameters
@@ -34,7 +36,8 @@ TELLING: Final = 10.0  # of a sum of weights: two rare words, whose score counts
 
 _RANK: Final = """
     WITH asked AS (
-        SELECT * FROM unnest({lexemes}, {boosts}, {usual}) AS asked (lexeme, boost, usual)
+        SELECT * FROM unnest({lexemes}, {boosts}, {usual}, {exact})
+            AS asked (lexeme, boost, usual, exact)
     ),
     scope AS MATERIALIZED (
         SELECT id, created_at, length, words FROM memories WHERE {where}
@@ -46,7 +49,7 @@ _RANK: Final = """
         WHERE words @@ {query} AND lexeme = ANY({lexemes})
     ),
     weighed AS (
-        SELECT lexeme, boost * ln(1 + (rows - have + 0.5) / (have + 0.5)) AS weight
+        SELECT lexeme, exact, boost * ln(1 + (rows - have + 0.5) / (have + 0.5)) AS weight
         FROM asked, total, LATERAL (
             SELECT (SELECT count(*) FROM found WHERE found.lexeme = asked.lexeme)
                 + usual * {prior} AS have
@@ -56,15 +59,16 @@ _RANK: Final = """
         SELECT id, created_at,
             sum(weight * times * (1 + {k1}) / (times + {k1} * (1 - {b} + {b} * length / {mean})))
                 AS sum,
+            sum(exact) / greatest((SELECT sum(exact) FROM asked), 1) AS share,
             array_agg(lexeme ORDER BY weight DESC, lexeme COLLATE "C") AS matched
         FROM found JOIN weighed USING (lexeme)
         GROUP BY id, created_at
     )
     SELECT id, matched,
-        sum / greatest((SELECT sum(weight) FROM weighed) * (1 + {k1}), 1e-9)
-            * sum / (sum + {telling}) AS score
+        greatest(share, sum / greatest((SELECT sum(weight) FROM weighed) * (1 + {k1}), 1e-9)
+            * sum / (sum + {telling})) AS score
     FROM ranked
-    ORDER BY score DESC, created_at DESC, id DESC
+    ORDER BY score DESC, sum DESC, created_at DESC, id DESC
     LIMIT {limit}
 """
 
@@ -91,7 +95,10 @@ class Lexical:
         return f"<Lexical {self._scopes!r}>"
 
     async def search(self, user: str, query: Query, wanted: Wanted, limit: int) -> list[Match]:
-        """The best matches among what is wanted, best first; of equal ones the newest."""
+        """The best matches among what is wanted, best first.
+
+        Of equal ones that which has more of the other words, then the newest.
+        """
         parameters = Parameters()
         statement = _RANK.format(**self._parts(user, query, wanted, limit, parameters))
         async with self._scopes.of(user) as connection:
@@ -109,6 +116,7 @@ class Lexical:
             "lexemes": parameters.add(lexemes, "text[]"),
             "boosts": parameters.add(boosts, "float8[]"),
             "usual": parameters.add(usual, "float8[]"),
+            "exact": parameters.add([float(distinguishes(one)) for one in lexemes], "float8[]"),
             "query": parameters.add(query.any, "text") + "::tsquery",
             "prior": parameters.add(float(PRIOR), "float8"),
             "mean": parameters.add(self._statistics.length, "float8"),
