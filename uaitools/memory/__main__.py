@@ -44,7 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "mcp": partial(_assist, options),
         "eval": partial(_evaluate, options),
     }
-    return run_program(options, SERVICE, _settings, commands[options.command])
+    try:
+        return run_program(options, SERVICE, _settings, commands[options.command])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("uaitools"):
+            raise
+        hint = f'{error.name} is missing: pip install "uaitools[memory,embedded-pg,embed]"'
+        sys.stderr.write(f"{hint}\n")
+        return WRONG
 
 
 def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
@@ -142,7 +149,10 @@ def _evaluate(options: Namespace, settings: Settings) -> int:
     wishes = Wishes(options.k, options.misses, json=options.json)
 
     async def evaluate() -> None:
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # it ends in order, too
+        interrupt = signal.getsignal(signal.SIGINT)
+        if interrupt == signal.SIG_IGN:  # begun in the background of a script
+            interrupt = signal.default_int_handler
+        signal.signal(signal.SIGTERM, interrupt)  # it ends in order, too
         sys.stdout.write(await report(settings.of(MemoryConfig), labelled, wishes))
 
     return _run(evaluate)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from uaitools.config import ConfigError
 from uaitools.memory.context.assemble import Context, assemble
@@ -28,6 +29,7 @@ _AT_ONCE: Final = 2  # assembled: each may take a core for half a second
 class Assembled:
     """A context. query: what memories were looked for. memories: those that are in it.
 
+    messages: ids by the numbers that turns and digests have for a source; a memory has its id.
     left_out: messages that are not in it verbatim. degraded: what could not be searched.
     """
 
@@ -35,6 +37,7 @@ class Assembled:
     context: Context
     query: str
     memories: Sequence[Memory]
+    messages: Mapping[str, UUID]
     left_out: int
     degraded: Sequence[str]
 
@@ -66,7 +69,7 @@ class Contexts:
         said = await self._sessions.newest(user, session, _TURNS, first + each * budget)
         asked = (query or _question(said))[:QUERY]
         memories, degraded = await self._recalled(user, asked, budget)
-        turns = [Turn(str(one.id), one.role, one.content) for one in said]
+        turns = [Turn(str(one.number), one.role, one.content) for one in said]
         recalled = [Recalled(str(one.id), one.content) for one in memories]
         async with self._working:  # a thread: others have their turns on the loop meanwhile
             context = await asyncio.to_thread(
@@ -79,6 +82,7 @@ class Contexts:
             context,
             asked,
             [one for one in memories if str(one.id) in kept],
+            {str(one.number): one.id for one in said},
             context.left_out + max(0, found.messages - len(said)),
             degraded,
         )

@@ -65,6 +65,7 @@ async def test_nothing_goes_unless_it_is_said_and_then_what_was_told(memory: Ser
         "age_days": 400.0,
         "unused_days": 1.0,
         "access_count": 0,
+        "excerpt": "tea, of old",
         "rank": 2,
     }
     assert by_id[unused["id"]]["reasons"] == ["inactivity"]

@@ -212,7 +212,8 @@ async def test_a_context_has_memories_of_all_sessions_and_the_newest_turns(memor
     assert [(one["source"], one["role"], one["text"]) for one in spoken] == [
         (one["id"], one["role"], one["content"]) for one in said
     ]
-    assert made["text"].splitlines()[-1] == f"[turn {said[-1]['id']} user] {TALK[2][1]}"
+    assert made["text"].splitlines()[-1] == f"[turn 3 user] {TALK[2][1]}"
+    assert [one["number"] for one in spoken] == [1, 2, 3]
     assert made["tokens"] == Estimate().count(made["text"]) <= 500
     asked = await context(memory, "s", budget=500, query="violin", touch="false")
     assert "Plays the violin" in asked["text"]

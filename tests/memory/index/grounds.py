@@ -10,8 +10,8 @@ from weaviate.connect import ConnectionParams
 from tests.memory.index.sources import DictSource, WrittenThrough
 from tests.memory.index.vectors import DIMENSION
 from uaitools.memory.index.catalogue import weaviate_params
-from uaitools.memory.index.config import IndexConfig
-from uaitools.memory.index.local import ROOM, LocalIndex
+from uaitools.memory.index.config import ROOM, IndexConfig
+from uaitools.memory.index.local import LocalIndex
 from uaitools.memory.index.pgvector import PgvectorIndex, provide
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.index.weaviate import WeaviateIndex

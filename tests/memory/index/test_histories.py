@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from tests.memory.index.grounds import InDatabase, InProcess, InWeaviate
 from tests.memory.index.histories import HISTORIES, Step, follow
 from tests.peers.weaviate.server import WeaviateDouble
-from uaitools.memory.index.config import IndexConfig
-from uaitools.memory.index.local import ROOM
+from uaitools.memory.index.config import ROOM, IndexConfig
 
 # A ground gives each history an index in which nothing is.
 SHARED = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

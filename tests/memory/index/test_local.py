@@ -21,8 +21,9 @@ from tests.memory.index.vectors import (
     unit,
 )
 from tests.peers.gateways import eventually
+from uaitools.memory.index.config import ROOM
 from uaitools.memory.index.entries import FLOAT, parts
-from uaitools.memory.index.local import ROOM, LocalIndex
+from uaitools.memory.index.local import LocalIndex
 from uaitools.memory.index.port import Entry, Held, Hit, Slice
 from uaitools.memory.index.scope import BLOCK, Scope, rows_of_block
 from uaitools.memory.index.scopes import Scopes

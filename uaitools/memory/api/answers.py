@@ -131,6 +131,7 @@ class Judged(BaseModel):
     age_days: float
     unused_days: float
     access_count: int
+    excerpt: str
     rank: int
 
 
@@ -243,10 +244,14 @@ class RemovedSession(BaseModel):
 
 
 class ContextLine(BaseModel):
-    """A line of a context. source: the id of the memory or the message it comes from."""
+    """A line of a context. source: the id of the memory or the message it comes from.
+
+    number: of the message in its session, as `text` has it; None of a memory.
+    """
 
     kind: Literal["memory", "digest", "turn"]
     source: UUID
+    number: int | None
     role: str
     text: str
 

@@ -66,5 +66,6 @@ def _judged(policy: Policy, one: Judged, at: datetime) -> dict[str, Any]:
         "age_days": round(age / _DAY, _DIGITS),
         "unused_days": round(unused / _DAY, _DIGITS),
         "access_count": one.access_count,
+        "excerpt": one.excerpt,
         "rank": one.rank,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -13,6 +14,7 @@ from uaitools.memory.api.callers import owner
 from uaitools.memory.api.cursors import session_cursor, session_place
 from uaitools.memory.api.fields import SESSION
 from uaitools.memory.api.memories import REPLAYED, idempotency_key
+from uaitools.memory.context.line import Line
 from uaitools.memory.errors import SERVICE, BadRequest
 from uaitools.memory.rendering import encoded
 from uaitools.memory.store.sessions import Said
@@ -94,7 +96,7 @@ class SessionHandlers:
                 "text": made.context.text,
                 "tokens": made.context.tokens,
                 "budget": asked.budget,
-                "lines": [asdict(line) for line in made.context.lines],
+                "lines": [_line(line, made.messages) for line in made.context.lines],
                 "left_out": made.left_out,
                 "query": made.query,
                 "degraded": made.degraded,
@@ -108,3 +110,14 @@ def _session(request: web.Request) -> str:
         reason = "is 1 to 256 letters, digits and any of _.:@~-, and begins with none of .:@~-"
         raise BadRequest("id", reason)
     return name
+
+
+def _line(line: Line, messages: Mapping[str, UUID]) -> dict[str, Any]:
+    said = messages.get(line.source)
+    return {
+        "kind": line.kind,
+        "source": line.source if said is None else said,
+        "number": None if said is None else int(line.source),
+        "role": line.role,
+        "text": line.text,
+    }

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
-from uaitools.memory.index.local import ROOM
 from uaitools.secret import Secret
 
+ROOM: Final = 32 << 20  # bytes: the vectors of some 26,000 memories with 256 dimensions
 GRPC: Final = 50_051  # where Weaviate speaks gRPC unless told otherwise
 Kind = Literal["local", "pgvector", "weaviate"]
 

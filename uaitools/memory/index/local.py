@@ -14,13 +14,13 @@ import numpy as np
 
 from uaitools.memory.index.best import Best
 from uaitools.memory.index.changes import Changes
+from uaitools.memory.index.config import ROOM
 from uaitools.memory.index.entries import FLOAT, checked
 from uaitools.memory.index.port import Entry, Held, Hit, Slice, Vector
 from uaitools.memory.index.scope import OVERHEAD, ROW, Scope, rows_of_block
 from uaitools.memory.index.scopes import Scopes
 from uaitools.tasks import spawn
 
-ROOM: Final = 32 << 20  # bytes: the vectors of some 26,000 memories with 256 dimensions
 _NOTED: Final = 4096  # users of whom it is remembered that they do not fit
 _READERS: Final = 4  # read at once: each may take `room` bytes until it is kept, and a connection
 

@@ -40,7 +40,7 @@ _PARTS: Final = ", ".join(_STANDING)
 _BEST_FIRST: Final = ", ".join(f"{part} DESC" for part in _STANDING)
 _JUDGE: Final = f"""
     SELECT *, count(*) OVER () AS count FROM (
-        SELECT id, created_at, {_USED} AS used_at, access_count,
+        SELECT id, created_at, {_USED} AS used_at, access_count, left(content, 200) AS excerpt,
             row_number() OVER (ORDER BY {_BEST_FIRST}) AS rank
         FROM memories WHERE {{where}}
     ) AS ranked
@@ -64,12 +64,16 @@ _REMOVE: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A memory that goes, and why. rank: among those that are not pinned, the best being 1."""
+    """A memory that goes, and why. rank: among those that are not pinned, the best being 1.
+
+    excerpt: the beginning of its content.
+    """
 
     id: UUID
     created_at: datetime
     used_at: datetime
     access_count: int
+    excerpt: str
     rank: int
 
 
