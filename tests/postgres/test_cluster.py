@@ -86,7 +86,7 @@ async def test_it_speaks_unicode_in_utc_on_a_socket_alone_with_room_for_all_pool
         "SHOW server_encoding": "UTF8",
         "SHOW listen_addresses": "",
         "SHOW timezone": "UTC",
-        "SHOW max_connections": "200",
+        "SHOW max_connections": "500",
         "SELECT lower('ÄRGER') || upper('é')": "ärgerÉ",
         "SELECT to_tsvector('simple', 'Ärger') = to_tsvector('simple', 'ärger')": True,
         "SELECT 'Z' < 'a'": True,
