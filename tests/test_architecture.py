@@ -116,6 +116,7 @@ PURE_IN_REGISTRY = (
 )
 PURE_IN_MEMORY = (
     "analysis/document.py",
+    "analysis/normal.py",
     "analysis/query.py",
     "analysis/quoting.py",
     "analysis/stems.py",

@@ -180,6 +180,9 @@ def _answer(error: ServiceError, cause: Exception, request_id: str) -> web.Respo
     response = web.Response(
         status=error.code, body=error_body(error, request_id), content_type="application/json"
     )
+    if isinstance(cause, web.RequestPayloadError):
+        # aiohttp closes the connection behind it: who asks next by it has to know.
+        response.force_close()
     if isinstance(cause, web.HTTPException):
         ours = {hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH}
         response.headers.extend((k, v) for k, v in cause.headers.items() if k not in ours)

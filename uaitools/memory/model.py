@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
+
+from uaitools.memory.analysis.normal import normal
 
 _AROUND: Final = "\"'.,;:!?()[]…“”„\u2018\u2019\u201a«»"  # a word, and not of it
 
@@ -60,7 +61,7 @@ def twin_of(agent: str | None, content: str) -> bytes:
 
     The case of what is no plain word says something: of an identifier, a key, a path.
     """
-    plain = " ".join(map(_folded, unicodedata.normalize("NFC", content).split()))
+    plain = " ".join(map(_folded, normal("NFC", content).split()))
     # The length keeps an agent's name apart from what follows it.
     name = "-" if agent is None else f"{len(agent)}:{agent}"
     return sha256(f"{name} {plain}".encode()).digest()

@@ -26,7 +26,7 @@ class FacadeTransport(asyncio.Transport):
     pause as a socket would ask it.
     """
 
-    __slots__ = ("_closing", "_eof", "_held", "_loop", "_paused", "_protocol", "peer")
+    __slots__ = ("_closing", "_eof", "_held", "_held_up", "_loop", "_paused", "_protocol", "peer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
@@ -34,6 +34,7 @@ class FacadeTransport(asyncio.Transport):
         self._protocol: asyncio.BaseProtocol | None = protocol
         self._held: list[bytes] = []
         self._paused = False  # this end reads nothing; what arrives is held
+        self._held_up = False  # so much of it that the writer waits
         self._closing = False
         self._eof = False
         self.peer: FacadeTransport | None = None
@@ -73,6 +74,7 @@ class FacadeTransport(asyncio.Transport):
             before = self.held
             self._held.append(data)
             if before <= _HIGH_WATER < before + len(data) and self.peer is not None:
+                self._held_up = True
                 self.peer.writer_must_wait(True)
         elif isinstance(self._protocol, asyncio.Protocol):
             self._protocol.data_received(data)
@@ -103,7 +105,8 @@ class FacadeTransport(asyncio.Transport):
                 self._held = held[index:] + self._held
                 return
             self.deliver(data)
-        if held and self.peer is not None:
+        if self._held_up and self.peer is not None:
+            self._held_up = False
             self.peer.writer_must_wait(False)
         if self._eof and not self._closing:
             self.deliver_eof()

@@ -1,5 +1,6 @@
 """What a text is found by. The same in every database: PostgreSQL only stores and compares it.
 
+normal    Unicode's normal forms, in bounded time
 words     a text in its words and identifiers, with their positions
 stems     one form for the forms of a word, and which words say nothing by themselves
 document  a text as the tsvector that is kept of it

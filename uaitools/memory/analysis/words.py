@@ -8,12 +8,12 @@ words, such as Han and Thai, are found by pairs of characters.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from uaitools.memory.analysis.normal import normal
 from uaitools.memory.analysis.stems import stem
 
 EXACT: Final = "="
@@ -44,7 +44,7 @@ class Word:
 def words(text: str) -> Iterator[Word]:
     """The words of a text in their order; an identifier stands where its first part does."""
     position = 0
-    for chunk in _CHUNK.findall(unicodedata.normalize("NFKC", text).replace("\u2019", "'")):
+    for chunk in _CHUNK.findall(normal("NFKC", text).replace("\u2019", "'")):
         whole = chunk.strip(_AROUND)
         parts = [part for word in _WORD.findall(whole) for part in _parts(word)]
         if whole and _identifies(whole):

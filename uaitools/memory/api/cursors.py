@@ -11,7 +11,7 @@ from uaitools.memory.store.memories import Place
 from uaitools.memory.store.sessions import SessionPlace
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = -62_000_000_000_000_000, 250_000_000_000_000_000  # years 5 and 9892
+_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 
 
 def cursor(place: Place | None) -> str | None:

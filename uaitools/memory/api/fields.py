@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, FailFast, Field, WithJsonSchema
 
 from uaitools.fields import WHOLE
 
 CONTENT: Final = 65_536  # characters
-METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each value
+METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each of all values
 DEPTH: Final = 16  # of metadata
 TAGS: Final = 64
 SESSION: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:@~-]{0,255}$"  # it stands in paths as it is
@@ -37,6 +38,13 @@ def _moment(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _random(name: UUID) -> UUID:
+    """Ids are told to nobody but whose they are, and cannot be guessed: those of version 5 can."""
+    if name.version == 5 or not name.int:
+        raise ValueError("is no random UUID")
+    return name
+
+
 def _future(value: datetime) -> datetime:
     if value <= datetime.now(UTC):
         raise ValueError("is over; is the clock right?")
@@ -44,33 +52,43 @@ def _future(value: datetime) -> datetime:
 
 
 def _metadata(document: dict[str, Any]) -> dict[str, Any]:
-    if _weight(document, 1) > METADATA:
-        raise ValueError(f"has at most {METADATA} characters in all")
+    _weigh(document, 1, METADATA)
     return document
 
 
-def _weight(value: Any, depth: int) -> int:
-    """How much JSON keeps of a value. Raises ValueError for what it cannot keep."""
+def _weigh(value: Any, depth: int, room: int) -> int:
+    """What is left of so many characters, one for each value and name beside those of texts.
+
+    Raises ValueError for what is more, and for what PostgreSQL cannot keep.
+    """
     if depth > DEPTH:
         raise ValueError(f"values stand within each other at most {DEPTH} deep")
+    room -= 1
+    if isinstance(value, dict):
+        for name, one in value.items():
+            room = _weigh(one, depth + 1, _weigh(name, depth, room))
+    elif isinstance(value, list):
+        for one in value:
+            room = _weigh(one, depth + 1, room)
+    else:
+        room -= _checked(value)
+    if room < 0:
+        raise ValueError(f"has at most {METADATA} characters in all")
+    return room
+
+
+def _checked(value: Any) -> int:
+    """The characters of a value that stands for itself. Raises ValueError for what is not kept."""
     match value:
-        case dict():
-            return sum(
-                _weight(name, depth) + _weight(one, depth + 1) for name, one in value.items()
-            )
-        case list():
-            return sum(_weight(one, depth + 1) for one in value)
         case str():
             if "\0" in value:
                 raise ValueError("has a text with U+0000, which PostgreSQL cannot keep")
-            return len(value) + 1
-        case bool():
-            return 1
+            return len(value)
         case int() if value not in _WHOLE:
             raise ValueError("has a whole number of over 64 bits; send it as a text")
         case float() if not math.isfinite(value):
             raise ValueError("has a number that is none")
-    return 1
+    return 0
 
 
 Content = Annotated[
@@ -88,9 +106,10 @@ Content = Annotated[
 ]
 Kind = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 Tag = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
-Tags = Annotated[tuple[Tag, ...], Field(max_length=TAGS)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=TAGS), FailFast()]
 Name = Annotated[str, Field(min_length=1, max_length=256, pattern=_TEXT)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+MemoryId = Annotated[UUID, AfterValidator(_random)]
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Future = Annotated[Moment, AfterValidator(_future)]
 Limit = Annotated[int, Field(ge=1, le=100), WHOLE]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model, model_validator
 
 from uaitools.fields import Asked, User
 from uaitools.memory.api.fields import (
@@ -17,6 +17,7 @@ from uaitools.memory.api.fields import (
     Future,
     Kind,
     Limit,
+    MemoryId,
     Metadata,
     Moment,
     Name,
@@ -60,13 +61,13 @@ class NewMemory(Whose):
 class NewMemories(Asked):
     """Several, each of which is made or refused by itself."""
 
-    memories: Annotated[tuple[NewMemory, ...], Field(min_length=1, max_length=1000)]
+    memories: Annotated[tuple[NewMemory, ...], Field(min_length=1, max_length=1000), FailFast()]
 
 
 class ImportedMemory(NewMemory):
     """A line of an import: a memory as an export has it."""
 
-    id: UUID
+    id: MemoryId
     created_at: Moment
     updated_at: Moment
     expires_at: Moment | None = None
@@ -91,7 +92,9 @@ class NewNamedMemory(NewMemory):
 class NewNamedMemories(NewMemories):
     """The same where no token says whose they are."""
 
-    memories: Annotated[tuple[NewNamedMemory, ...], Field(min_length=1, max_length=1000)]
+    memories: Annotated[
+        tuple[NewNamedMemory, ...], Field(min_length=1, max_length=1000), FailFast()
+    ]
 
 
 def naming(model: type[BaseModel]) -> type[BaseModel]:
@@ -144,7 +147,7 @@ class TagsWanted(Asked):
 class Filter(Asked):
     """Which memories are wanted; all that is given holds. Times: from, and before."""
 
-    type: Annotated[tuple[Kind, ...], Field(max_length=64)] = ()
+    type: Annotated[tuple[Kind, ...], Field(max_length=64), FailFast()] = ()
     tags: TagsWanted = TagsWanted()
     metadata: dict[str, Any] | None = None
     agent_id: Name | None = None
@@ -214,8 +217,8 @@ class Search(Whose):
 class Listing(Whose):
     """A page of memories, newest first. Of the tags all, of the types any."""
 
-    type: Annotated[tuple[Kind, ...], Field(max_length=64)] = ()
-    tag: Annotated[tuple[Tag, ...], Field(max_length=64)] = ()
+    type: Annotated[tuple[Kind, ...], Field(max_length=64), FailFast()] = ()
+    tag: Annotated[tuple[Tag, ...], Field(max_length=64), FailFast()] = ()
     agent_id: Name | None = None
     session_id: SessionId | None = None
     external_id: Name | None = None
@@ -247,7 +250,7 @@ class NewMessage(Asked):
 class NewMessages(Whose):
     """What is said next in a session, in order. agent_id: with whom the session is."""
 
-    messages: Annotated[tuple[NewMessage, ...], Field(min_length=1, max_length=100)]
+    messages: Annotated[tuple[NewMessage, ...], Field(min_length=1, max_length=100), FailFast()]
     agent_id: Name | None = None
 
 

@@ -129,6 +129,10 @@ def _users(users: UserHandlers) -> Iterable[Resource]:
             answers.Deletion, also=(202,), errors=(403, 422), patterns={"id": USER},
         ),
         Resource(
+            "DELETE", "/users", users.delete_named, "The same, with the user in the query",
+            answers.Deletion, query=requests.Whose, also=(202,), errors=(403,),
+        ),
+        Resource(
             "GET", "/deletions/{id:[0-9A-Fa-f-]+}", users.receipt, "The receipt of a deletion",
             answers.Deletion, query=requests.Whose, errors=(403, 404), patterns=_IDS,
         ),

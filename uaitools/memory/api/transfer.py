@@ -46,9 +46,12 @@ class TransferHandlers:
         response = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: NDJSON, hdrs.CACHE_CONTROL: "no-store"}
         )
-        await response.prepare(request)
         async for page in self._service.transfer.pages(user):
+            if not response.prepared:  # until then it can still be said that the database is away
+                await response.prepare(request)
             await response.write(b"".join(encoded(document(one)) + b"\n" for one in page))
+        if not response.prepared:
+            await response.prepare(request)
         await response.write_eof()
         return response
 

@@ -32,12 +32,20 @@ class UserHandlers:
         return f"<UserHandlers {self._service!r}>"
 
     async def delete(self, request: web.Request) -> web.Response:
-        """DELETE of a user: 200 when nothing of him is left, 202 while an index is away."""
+        """DELETE of a user: 200 when nothing of theirs is left, 202 while a store is away."""
         try:
             named = user_id(request.match_info["id"])
         except ValueError as error:
             raise BadRequest("id", str(error)) from error
-        receipt = await self._service.deleting.delete(owner(request, named))
+        return await self._deleted(owner(request, named))
+
+    async def delete_named(self, request: web.Request) -> web.Response:
+        """The same of the user in the query: an id such as `..` cannot stand in a path."""
+        whose = query(request, requests.Whose)
+        return await self._deleted(owner(request, whose.user_id))
+
+    async def _deleted(self, user: str) -> web.Response:
+        receipt = await self._service.deleting.delete(user)
         status = 202 if receipt.completed_at is None else 200
         return answer(_body(receipt), status)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from uaitools.memory.errors import Crowded
+from uaitools.memory.errors import BadRequest, Crowded
 from uaitools.postgres.pool import Pool
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Scopes:
                 yield connection
             except asyncpg.DeadlockDetectedError as error:
                 raise Crowded from error
+            except asyncpg.ProgramLimitExceededError as error:  # of a tsvector: 1 MB
+                raise BadRequest("content", "has too many different words; divide it") from error
 
 
 async def which(pool: Pool) -> str:

@@ -1,0 +1,125 @@
+"""Requests that are made to cost much, or to be no request at all."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+import pytest
+
+from tests.memory.api.served import Served
+
+MARKS = "\u0315" * 30_000 + "\u0300" * 30_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"content": "x", "tags": [""] * 300_000},
+        {"content": "x", **{f"k{number}": 1 for number in range(50_000)}},
+        {"content": "x", "metadata": {"a": [[]] * 300_000}},
+        {"content": "x", "metadata": {"a": [{}] * 20_000}},
+    ],
+    ids=["tags", "names", "lists", "objects"],
+)
+async def test_a_body_of_many_mistakes_gets_a_short_answer(
+    memory: Served, body: dict[str, Any]
+) -> None:
+    answer = await memory.ask("POST", "/memories", {"user_id": "ann", **body})
+    assert answer.status == 422
+    assert len(orjson.dumps(answer.body)) < 20_000
+
+
+async def test_many_messages_that_are_none_get_a_short_answer(memory: Served) -> None:
+    body = {"user_id": "ann", "messages": [{}] * 300_000}
+    answer = await memory.ask("POST", "/sessions/s/messages", body)
+    assert answer.status == 422
+    assert len(orjson.dumps(answer.body)) < 20_000
+
+
+async def test_a_heap_of_combining_marks_is_kept_and_found_like_others(memory: Served) -> None:
+    made = await memory.remember(f"tea e{MARKS}")
+    assert made["content"] == f"tea e{MARKS}"
+    assert [one["id"] for one in await memory.search("tea")] == [made["id"]]
+
+
+async def test_words_that_the_database_cannot_keep_are_refused_one_by_one(memory: Served) -> None:
+    # NFKC makes eighteen characters of one.
+    content = " ".join(f"a{number:x}" + "\ufdfa" * 15 for number in range(3000))[:65_000]
+    several = [
+        {"user_id": "ann", "content": "I like tea"},
+        {"user_id": "ann", "content": content},
+        {"user_id": "ann", "content": "I like milk"},
+    ]
+    answer = await memory.ask("POST", "/memories/batch", {"memories": several})
+    assert answer.status == 200
+    made = answer.body["results"]
+    assert [one["created"] for one in made] == [True, made[1]["created"], True]
+    assert made[1]["created"] or made[1]["error"]["code"] == 422
+
+
+async def test_a_body_that_is_not_what_it_says_costs_nobody_else_an_answer(memory: Served) -> None:
+    async def broken() -> int:
+        answer = memory.session.post(
+            f"{memory.url}/memories",
+            data=b"not gzip",
+            headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
+        )
+        async with answer as got:
+            return got.status
+
+    async def whole(number: int) -> int:
+        body = {"user_id": "bob", "content": f"fact {number}"}
+        return (await memory.ask("POST", "/memories", body)).status
+
+    statuses = await asyncio.gather(
+        *(broken() if number % 2 else whole(number) for number in range(60))
+    )
+    assert sorted(set(statuses)) == [201, 400]
+    for number in range(100, 120):
+        assert await broken() == 400
+        assert await whole(number) == 201
+
+
+async def lines(memory: Served, *several: dict[str, Any]) -> dict[str, Any]:
+    answer = await memory.session.post(
+        f"{memory.url}/memories/import?user_id=bob",
+        data=b"\n".join(map(orjson.dumps, several)),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert answer.status == 200
+    said: dict[str, Any] = await answer.json()
+    return said
+
+
+async def test_ids_that_can_be_known_beforehand_are_not_imported(memory: Served) -> None:
+    made = await memory.remember("I like tea", user="bob")
+    for name in (UUID(int=0), uuid5(UUID(int=1), "what another will say")):
+        said = await lines(memory, {**made, "id": str(name), "content": f"by {name}"})
+        assert (said["refused"], said["problems"][0]["message"]) == (1, "id: is no random UUID")
+
+
+@pytest.mark.parametrize("year", ["0003", "9999"])
+async def test_pages_end_in_any_year(memory: Served, year: str) -> None:
+    made = await memory.remember("I like tea", user="bob")
+    moment = f"{year}-02-01T00:00:00Z"
+    several = [
+        {
+            **made,
+            "id": f"00000000-0000-4000-8000-00000000000{number}",
+            "content": f"fact {number}",
+            "created_at": moment,
+        }
+        for number in range(5)
+    ]
+    assert (await lines(memory, *several))["imported"] == 5
+    seen, after = 0, ""
+    for _ in range(5):
+        page = (await memory.ask("GET", f"/memories?user_id=bob&limit=2{after}")).body
+        seen += len(page["memories"])
+        if page["next"] is None:
+            break
+        after = f"&cursor={page['next']}"
+    assert seen == 6
