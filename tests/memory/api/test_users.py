@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import numpy as np
+import pytest
 
 from tests.memory.api.served import Served, served
 from tests.memory.api.test_memories import SECRET, bearer
@@ -143,3 +146,12 @@ async def test_who_deletes_a_user_is_that_user_or_a_service(postgres: PostgresSe
         assert (own.status, own.body["removed"]["memories"]) == (200, 1)
         service = bearer("svc", "memory:any")
         assert (await memory.ask("DELETE", "/users/ann", Authorization=service)).status == 200
+
+
+@pytest.mark.parametrize("user", [".", "..", "a/../b", "../../etc"])
+async def test_a_user_whose_id_is_no_part_of_a_path_is_deleted_as_well(
+    memory: Served, user: str
+) -> None:
+    await memory.remember("I like tea", user=user)
+    answer = await memory.ask("DELETE", f"/users?user_id={quote(user, safe='')}")
+    assert (answer.status, answer.body["removed"]["memories"]) == (200, 1)
