@@ -60,7 +60,8 @@ class Diaries:
 
     def name(self, number: int) -> UUID:
         """The id of an imported memory; they ascend, as those of an export do."""
-        return UUID(int=(number + 1) * ((1 << 128) // (self.memories + 2)))
+        spread = (number + 1) * ((1 << 128) // (self.memories + 2))
+        return UUID(int=spread, version=4)
 
     def user(self, number: int) -> str:
         """Whose a memory is."""

@@ -24,7 +24,7 @@ async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     async with memory_program(tmp_path / "data") as memory:
         process = await asyncio.create_subprocess_exec(
             SCHEMATHESIS,
-            *("run", f"{memory.url}/openapi.json", "--max-examples", "20"),
+            *("run", f"{memory.url}/openapi.json", "--max-examples", "10"),
             *("--exclude-path", "/memories/import"),  # it can make no NDJSON
             *("--seed", "1", "--no-color") if "CI" in os.environ else ("--no-color",),
             cwd=tmp_path,
