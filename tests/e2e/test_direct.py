@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.peers.wire import Message, connect
 from uaitools.errors import ServiceError
 from uaitools.metrics import Family, Sample
-from uaitools.proxy import DirectRequest, Gateway, Mounted, ProxyConfig
+from uaitools.proxy import DirectAnswer, DirectRequest, Gateway, Mounted, ProxyConfig
 
 SEEN = Family("things_seen", "gauge", "Things.")
 
@@ -25,6 +25,13 @@ def answer(request: DirectRequest) -> Any:
             raise ServiceError(409, "not like this", "things", retry_after=1.4)
         case "broken":
             raise RuntimeError("a secret detail")
+        case "tagged":
+            headers = b'ETag: "%b"\r\nX-Query: %b\r\n' % (
+                request.header(b"x-tag"),
+                request.query.encode("latin-1"),
+            )
+            same = request.header(b"if-none-match") == b'"a"'
+            return DirectAnswer(304 if same else 200, b"" if same else b"{}", headers)
         case "later":
             return wait(request)
     return said(request)
@@ -92,6 +99,17 @@ async def test_a_function_answers_with_json() -> None:
     assert json.loads(message.body) == ["/things/a b", "application/json", "body"]
     assert message["Content-Type"] == b"application/json"
     assert "x-request-id" in message
+
+
+async def test_a_function_reads_headers_and_says_its_own() -> None:
+    async with serving() as gateway:
+        sent = put("tagged?x=1&y=%20", b"", b"X-TAG:  a ")
+        message = await exchange(gateway, sent)
+        same = await exchange(gateway, put("tagged", b"", b"X-Tag: a", b'If-None-Match: "a"'))
+    assert (message.status, message["ETag"], message.body) == (200, b'"a"', b"{}")
+    assert message["X-Query"] == b"x=1&y=%20"
+    assert "cache-control" not in message
+    assert (same.status, same["ETag"], same.body) == (304, b'"a"', b"")
 
 
 async def test_bodies_in_pieces_and_in_chunks_are_whole() -> None:

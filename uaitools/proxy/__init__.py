@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
-    from uaitools.proxy.direct import DirectRequest
+    from uaitools.proxy.direct import DirectAnswer, DirectRequest
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.guards.hooks import Forward, Hook, HookAnswer, HookRequest, HookResponse
     from uaitools.proxy.handler import ReverseProxy
@@ -50,6 +50,7 @@ __all__ = [
     "BreakerPolicy",
     "CircuitBreaker",
     "ConsistentHash",
+    "DirectAnswer",
     "DirectRequest",
     "Endpoint",
     "Ewma",
@@ -72,6 +73,7 @@ _HOMES = {
     "BreakerPolicy": "uaitools.traffic.breaker",
     "CircuitBreaker": "uaitools.traffic.breaker",
     "ConsistentHash": "uaitools.traffic.balancing",
+    "DirectAnswer": "uaitools.proxy.direct",
     "DirectRequest": "uaitools.proxy.direct",
     "Endpoint": "uaitools.traffic.endpoint",
     "Ewma": "uaitools.traffic.balancing",

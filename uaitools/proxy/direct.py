@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import unquote_to_bytes
@@ -32,15 +32,41 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DirectRequest:
-    """path: without its query, unescaped. content_type: in lower case, without parameters."""
+    """path: without its query, unescaped. content_type: in lower case, without parameters.
+
+    query: as it came, without the question mark. head: of the request, as the gateway wrote it.
+    """
 
     path: str
     content_type: str
     body: bytes
+    query: str = ""
+    head: bytes = field(default=b"", repr=False)
+
+    def header(self, name: bytes) -> bytes:
+        """The value of a header that comes once, b"" if it does not. name: in lower case."""
+        start = self.head.lower().find(b"\r\n" + name + b":")
+        if start < 0:
+            return b""
+        start += len(name) + 3
+        end = self.head.find(b"\r\n", start)
+        return self.head[start : end if end >= 0 else None].strip()
 
 
-Answer = Callable[[DirectRequest], bytes | Coroutine[Any, Any, bytes]]
+@dataclass(frozen=True, slots=True)
+class DirectAnswer:
+    """An answer that says more than JSON. headers: whole lines, Cache-Control among them."""
+
+    status: int
+    body: bytes
+    headers: bytes = b""
+
+
+Said = bytes | DirectAnswer
+Answer = Callable[[DirectRequest], Said | Coroutine[Any, Any, Said]]
 """Answers with JSON, at once or later; raises ServiceError."""
+
+_UNSTORED: Final = b"Cache-Control: no-store\r\n"
 
 
 def connector(
@@ -109,32 +135,40 @@ class Direct(asyncio.Protocol):
         return rest if length is None or len(rest) >= int(length[1]) else None
 
     def _respond(self, head: bytes, body: bytes) -> None:
-        target = head.split(b" ", 2)[1].partition(b"?")[0]
+        target, _, query = head.split(b" ", 2)[1].partition(b"?")
         kind = _TYPE.search(head)
         request = DirectRequest(
             unquote_to_bytes(target).decode("utf-8", "replace"),
             kind[1].strip().lower().decode("latin-1") if kind is not None else "",
             body,
+            query.decode("latin-1"),
+            head,
         )
         try:
             answer = self._answer(request)
         except Exception as error:
             self._fail(error, head)
             return
-        if isinstance(answer, bytes):
-            self._write(self._status, answer)
+        if isinstance(answer, (bytes, DirectAnswer)):
+            self._say(answer)
         else:
             self._task = spawn(self._wait(answer, head), name=f"answer of {self._service}")
 
-    async def _wait(self, answer: Coroutine[Any, Any, bytes], head: bytes) -> None:
+    async def _wait(self, answer: Coroutine[Any, Any, Said], head: bytes) -> None:
         try:
-            text = await answer
+            said = await answer
         except Exception as error:
             self._fail(error, head)
         else:
-            self._write(self._status, text)
+            self._say(said)
         finally:
             self._task = None
+
+    def _say(self, said: Said) -> None:
+        if isinstance(said, bytes):
+            self._write(self._status, said, _UNSTORED)
+        else:
+            self._write(said.status, said.body, said.headers)
 
     def _fail(self, error: Exception, head: bytes) -> None:
         found = _ID.search(head)
@@ -143,13 +177,18 @@ class Direct(asyncio.Protocol):
             _log.error("request failed", request_id=request_id, exc_info=error)
             message = "internal error; the log has it under the request_id"
             error = ServiceError(500, message, self._service)
-        self._write(error.code, error_body(error, request_id), error.retry_seconds)
+        later = error.retry_seconds
+        headers = _UNSTORED if later is None else b"%bRetry-After: %d\r\n" % (_UNSTORED, later)
+        self._write(error.code, error_body(error, request_id), headers)
 
-    def _write(self, status: int, text: bytes, retry_after: int | None = None) -> None:
-        later = b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after
-        if self._transport is not None:
-            self._transport.write(
-                b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n"
-                b"Cache-Control: no-store\r\n%bContent-Length: %d\r\n\r\n%b"
-                % (status, _REASONS.get(status, b""), later, len(text), text)
-            )
+    def _write(self, status: int, text: bytes, headers: bytes) -> None:
+        if self._transport is None:
+            return
+        reason = _REASONS.get(status, b"")
+        if status == HTTPStatus.NOT_MODIFIED:  # it has no content (RFC 9110 15.4.5)
+            self._transport.write(b"HTTP/1.1 304 %b\r\n%b\r\n" % (reason, headers))
+            return
+        self._transport.write(
+            b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"
+            % (status, reason, headers, len(text), text)
+        )
