@@ -71,6 +71,41 @@ PURE_IN_AUTH = (
 )
 PURE_IN_CACHE = ("entries.py", "owed.py", "port.py", "script.py")
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
+PURE_IN_INSIGHT = (
+    "analysis/bots.py",
+    "analysis/config.py",
+    "analysis/conventions.py",
+    "analysis/dates.py",
+    "analysis/errors.py",
+    "analysis/evidence.py",
+    "analysis/expressions.py",
+    "analysis/facts.py",
+    "analysis/files.py",
+    "analysis/history.py",
+    "analysis/insights.py",
+    "analysis/languages.py",
+    "analysis/license_texts.py",
+    "analysis/licenses.py",
+    "analysis/objects.py",
+    "analysis/origin.py",
+    "analysis/records.py",
+    "analysis/releases.py",
+    "analysis/settings.py",
+    "analysis/texts.py",
+    "quality.py",
+    "rankings/cells.py",
+    "rankings/days.py",
+    "rankings/gathering.py",
+    "rankings/lines.py",
+    "rankings/reading.py",
+    "rankings/records.py",
+    "rankings/renames.py",
+    "trending/bounds.py",
+    "trending/formula.py",
+    "trending/histories.py",
+    "trending/trend.py",
+    "trending/window.py",
+)
 PURE_IN_REGISTRY = (
     "address.py",
     "bells.py",
@@ -186,14 +221,14 @@ PURE = [
     *(ROOT / "auth" / file for file in PURE_IN_AUTH),
     *(ROOT / "cache" / file for file in PURE_IN_CACHE),
     *(ROOT / "hub" / file for file in PURE_IN_HUB),
+    *(ROOT / "insight" / file for file in PURE_IN_INSIGHT),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "memory" / file for file in PURE_IN_MEMORY),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
     *(ROOT / "registry" / file for file in PURE_IN_REGISTRY),
 ]
-IMPURE = frozenset(
-    {"aiohttp", "asyncio", "datetime", "select", "selectors", "socket", "ssl", "time", "uvloop"}
-)
+IMPURE = frozenset({"aiohttp", "asyncio", "select", "selectors", "socket", "ssl", "time", "uvloop"})
+CLOCK = frozenset({"now", "today", "utcnow"})  # of datetime and date, which are values otherwise
 
 
 def name(path: Path) -> str:
@@ -248,7 +283,12 @@ def test_components_use_each_other_by_public_names(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PURE, ids=name)
 def test_pure_modules_import_neither_io_nor_a_clock(path: Path) -> None:
-    assert [module for module in imported(path) if within(module, IMPURE)] == []
+    modules = list(imported(path))
+
+    assert [module for module in modules if within(module, IMPURE)] == []
+    if "datetime" in modules:
+        nodes = ast.walk(ast.parse(path.read_bytes()))
+        assert not CLOCK & {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
