@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from uaitools.lazy import lazily
+
 if TYPE_CHECKING:
     from uaitools.memory.config import MemoryConfig
     from uaitools.memory.model import Draft, Memory
@@ -55,11 +57,4 @@ _HOMES = {
     "Wanted": "uaitools.memory.wanted",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only now
-
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

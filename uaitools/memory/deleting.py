@@ -25,7 +25,7 @@ _LARGEST_PAUSE: Final = 60.0
 _log = log.get_logger(__name__)
 
 
-class Deleting:
+class Deleting(Rounds):
     """Drives deletions until it is stopped. completed: of users. patience: seconds."""
 
     def __init__(
@@ -36,6 +36,7 @@ class Deleting:
         others: Others,
         patience: float,
     ) -> None:
+        super().__init__(self._catch_up, _ROUND, "delete users")
         self.completed = 0
         self._copies = copies
         self._deletions = deletions
@@ -44,18 +45,9 @@ class Deleting:
         self._others = others
         self._patience = patience
         self._told = asyncio.Condition()
-        self._rounds = Rounds(self._catch_up, _ROUND, "delete users")
 
     def __repr__(self) -> str:
         return f"<Deleting completed={self.completed}>"
-
-    async def start(self) -> None:
-        """Drive from now on, beginning with what was left."""
-        await self._rounds.start()
-
-    async def stop(self) -> None:
-        """Leave the rest to the next one."""
-        await self._rounds.stop()
 
     async def delete(self, user: str) -> Receipt:
         """Delete a user; the receipt, complete unless a store takes longer than `patience`."""
@@ -64,7 +56,7 @@ class Deleting:
         finally:
             # At once, and within this process: whoever drives it may be another one.
             await self._copies.forget_all(user)
-        self._rounds.notify()
+        self.notify()
         with suppress(TimeoutError):
             # Who tells waits for the lock: nothing is told between the look and the wait.
             async with asyncio.timeout(self._patience), self._told:

@@ -42,7 +42,7 @@ _OTHERS: Final = 500  # of another model, that are marked at once
 _log = log.get_logger(__name__)
 
 
-class Following:
+class Following(Rounds):
     """Works on the outbox until it is stopped. failing: the last batch could not be done."""
 
     def __init__(
@@ -55,6 +55,7 @@ class Following:
         *,
         watch: IndexWatch,
     ) -> None:
+        super().__init__(self._catch_up, _ROUND, "follow memories", _REST)
         self.failing = False
         self.followed = 0
         self._outbox = outbox
@@ -67,22 +68,9 @@ class Following:
         # us as soon as it looks.
         self._strange = True
         self._last_look = monotonic() + 2 * LOOKS
-        self._rounds = Rounds(self._catch_up, _ROUND, "follow memories", _REST)
 
     def __repr__(self) -> str:
         return f"<Following followed={self.followed} failing={self.failing}>"
-
-    async def start(self) -> None:
-        """Follow from now on, beginning with what was left."""
-        await self._rounds.start()
-
-    async def stop(self) -> None:
-        """Leave what is marked to the next one."""
-        await self._rounds.stop()
-
-    def notify(self) -> None:
-        """Something has been marked."""
-        self._rounds.notify()
 
     async def follow(self) -> int:
         """Do one batch of what is marked; how many there were."""

@@ -39,7 +39,7 @@ class Forgotten:
     left: int
 
 
-class Forgetting:
+class Forgetting(Rounds):
     """Forgets. forgotten: memories so far. standing: what is done for every user by itself."""
 
     def __init__(
@@ -50,13 +50,13 @@ class Forgetting:
         following: Following,
         standing: Sequence[tuple[Policy, Wanted]] = (),
     ) -> None:
+        super().__init__(self.keep_up, EVERY, "forget memories")
         self.forgotten = 0
         self._policies = policies
         self._differences = differences
         self._touches = touches
         self._following = following
         self._standing = standing
-        self._rounds = Rounds(self.keep_up, EVERY, "forget memories")
 
     def __repr__(self) -> str:
         return f"<Forgetting standing={len(self._standing)} forgotten={self.forgotten}>"
@@ -64,11 +64,7 @@ class Forgetting:
     async def start(self) -> None:
         """Follow the policies that stand from now on."""
         if self._standing:
-            await self._rounds.start()
-
-    async def stop(self) -> None:
-        """Leave the rest to the next time."""
-        await self._rounds.stop()
+            await super().start()
 
     async def forget(
         self,

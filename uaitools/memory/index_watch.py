@@ -15,7 +15,7 @@ EVERY: Final = 5.0  # seconds
 _log = log.get_logger(__name__)
 
 
-class IndexWatch:
+class IndexWatch(Rounds):
     """Asks. healthy: whether the index answered last; backlog: how far it was behind then.
 
     own: what this index is. foreign: another service has begun since with another index or model,
@@ -25,6 +25,7 @@ class IndexWatch:
     def __init__(
         self, index: VectorIndex, outbox: Outbox, indexing: Indexing, own: IndexedBy
     ) -> None:
+        super().__init__(self.look, EVERY, "watch the index")
         self.healthy = True
         self.foreign = False
         self.filling = False
@@ -33,7 +34,6 @@ class IndexWatch:
         self._outbox = outbox
         self._indexing = indexing
         self._own = own
-        self._rounds = Rounds(self.look, EVERY, "watch the index")
 
     def __repr__(self) -> str:
         return f"<IndexWatch {self._own} healthy={self.healthy} lacks={self.lacks}>"
@@ -42,14 +42,6 @@ class IndexWatch:
     def lacks(self) -> bool:
         """Whether there are memories that it will not have soon."""
         return self.foreign or self.filling
-
-    async def start(self) -> None:
-        """Look from now on."""
-        await self._rounds.start()
-
-    async def stop(self) -> None:
-        """Look no more."""
-        await self._rounds.stop()
 
     async def look(self) -> None:
         """Look once. Raises ServiceError where the database is away."""

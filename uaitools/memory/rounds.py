@@ -14,13 +14,11 @@ _log = log.get_logger(__name__)
 
 
 class Rounds:
-    """Does `work` until it is stopped; what fails is tried again in the next round.
+    """Does `work` until it is stopped; what fails is tried again in the next round. A base class.
 
     every: seconds between two rounds, unless there is news. name: of the task, and in the log.
     rest: seconds after a round for which news gathers, to be done together.
     """
-
-    __slots__ = ("_every", "_name", "_news", "_rest", "_task", "_work")
 
     def __init__(
         self, work: Callable[[], Awaitable[object]], every: float, name: str, rest: float = 0.0
@@ -33,14 +31,14 @@ class Rounds:
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Rounds {self._name} every={self._every:g}>"
+        return f"<{type(self).__name__} {self._name} every={self._every:g}>"
 
     async def start(self) -> None:
-        """Begin with a round."""
+        """Begin with a round: with what was left the last time."""
         self._task = spawn(self._run(), name=self._name)
 
     async def stop(self) -> None:
-        """Leave the rest to the next time."""
+        """End, and leave the rest to the next time."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})

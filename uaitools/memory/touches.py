@@ -30,25 +30,21 @@ _ADD: Final = """
 _log = log.get_logger(__name__)
 
 
-class Touches:
+class Touches(Rounds):
     """Counts. dropped: those that there was no room for."""
 
     def __init__(self, scopes: Scopes) -> None:
+        super().__init__(self.flush, EVERY, "count reads")
         self.dropped = 0
         self._scopes = scopes
         self._counts: Counter[UUID] = Counter()
-        self._rounds = Rounds(self.flush, EVERY, "count reads")
 
     def __repr__(self) -> str:
         return f"<Touches memories={len(self._counts)} dropped={self.dropped}>"
 
-    async def start(self) -> None:
-        """Write from now on."""
-        await self._rounds.start()
-
     async def stop(self) -> None:
         """Write what was counted."""
-        await self._rounds.stop()
+        await super().stop()
         await self.flush()
 
     def add(self, names: Iterable[UUID]) -> None:

@@ -18,7 +18,7 @@ _AT_ONCE: Final = 1000  # rows
 _SESSIONS: Final = 20  # at once: each may have many messages
 
 
-class Upkeep:
+class Upkeep(Rounds):
     """Does it until it is stopped. keep_days: that an idle session is kept, None for ever."""
 
     def __init__(
@@ -30,6 +30,7 @@ class Upkeep:
         *,
         keep_days: float | None,
     ) -> None:
+        super().__init__(self._keep_up, EVERY, "upkeep of memories")
         self.expired = 0
         self._memories = memories
         self._creating = creating
@@ -37,18 +38,9 @@ class Upkeep:
         self._keep = None if keep_days is None else timedelta(days=keep_days)
         self._statistics = statistics
         self._done = 0  # rounds
-        self._rounds = Rounds(self._keep_up, EVERY, "upkeep of memories")
 
     def __repr__(self) -> str:
         return f"<Upkeep expired={self.expired}>"
-
-    async def start(self) -> None:
-        """Do it from now on."""
-        await self._rounds.start()
-
-    async def stop(self) -> None:
-        """Leave the rest for the next time."""
-        await self._rounds.stop()
 
     async def expire(self) -> int:
         """Remove what has expired; how many there were."""

@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from uaitools.lazy import lazily
+
 if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
     from uaitools.proxy.direct import DirectAnswer, DirectRequest
@@ -92,11 +94,4 @@ _HOMES = {
     "RoundRobin": "uaitools.traffic.balancing",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: a breaker alone needs no aiohttp."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only now
-
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

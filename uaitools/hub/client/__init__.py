@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from uaitools.lazy import lazily
+
 if TYPE_CHECKING:
     from uaitools.hub.client.client import HubClient
     from uaitools.hub.client.errors import (
@@ -72,39 +74,26 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("HubClient",),
-    "errors": (
-        "Ended",
-        "Garbled",
-        "HubError",
-        "Interrupted",
-        "Refused",
-        "Unreachable",
-        "Unsubscribed",
-    ),
-    "events": (
-        "Attendance",
-        "Direct",
-        "Event",
-        "Gap",
-        "Invalid",
-        "Message",
-        "Page",
-        "Presence",
-        "Reset",
-    ),
-    "subscription": ("Subscription",),
-    "timing": ("Timing",),
+    "Attendance": "uaitools.hub.client.events",
+    "Direct": "uaitools.hub.client.events",
+    "Ended": "uaitools.hub.client.errors",
+    "Event": "uaitools.hub.client.events",
+    "Gap": "uaitools.hub.client.events",
+    "Garbled": "uaitools.hub.client.errors",
+    "HubClient": "uaitools.hub.client.client",
+    "HubError": "uaitools.hub.client.errors",
+    "Interrupted": "uaitools.hub.client.errors",
+    "Invalid": "uaitools.hub.client.events",
+    "Message": "uaitools.hub.client.events",
+    "Page": "uaitools.hub.client.events",
+    "Place": "uaitools.hub.place",
+    "Presence": "uaitools.hub.client.events",
+    "Refused": "uaitools.hub.client.errors",
+    "Reset": "uaitools.hub.client.events",
+    "Subscription": "uaitools.hub.client.subscription",
+    "Timing": "uaitools.hub.client.timing",
+    "Unreachable": "uaitools.hub.client.errors",
+    "Unsubscribed": "uaitools.hub.client.errors",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
-    from importlib import import_module  # noqa: PLC0415 - only now
-
-    if name == "Place":
-        return import_module("uaitools.hub.place").Place
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOMES)

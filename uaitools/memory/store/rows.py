@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Final
 
 import orjson
@@ -11,26 +12,7 @@ from uaitools.memory.analysis import VERSION
 from uaitools.memory.analysis.document import document
 from uaitools.memory.model import Draft, Memory
 
-_SHOWN: Final = (
-    "id",
-    "user_id",
-    "type",
-    "content",
-    "tags",
-    "metadata",
-    "agent_id",
-    "session_id",
-    "external_id",
-    "created_at",
-    "updated_at",
-    "expires_at",
-    "pinned",
-    "supersedes",
-    "superseded",
-    "access_count",
-    "accessed_at",
-    "version",
-)
+_SHOWN: Final = tuple(one.name for one in fields(Memory))
 COLUMNS: Final = ", ".join(_SHOWN)
 """What a memory is read from, see `memory_of`."""
 

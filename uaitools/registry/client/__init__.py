@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from uaitools.lazy import lazily
+
 if TYPE_CHECKING:
     from uaitools.registry.client.announcement import Announced
     from uaitools.registry.client.calls.context import carried
@@ -104,11 +106,4 @@ _HOMES = {
     "report_for_ever": "uaitools.registry.client.reporting",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: a list alone needs no connection."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only now
-
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)
