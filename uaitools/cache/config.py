@@ -8,7 +8,6 @@ from pydantic import Field
 
 from uaitools.cache.local import LocalCache
 from uaitools.cache.port import Backend
-from uaitools.cache.redis import RedisCache
 from uaitools.cache.service import LARGEST, CacheService
 from uaitools.config import Model
 
@@ -29,7 +28,11 @@ class CacheConfig(Model):
 
     def cache(self, name: str, redis_url: str | None) -> CacheService:
         """The cache of a component: in Redis, or in this process where there is none."""
-        backend: Backend = LocalCache(self.size, self.entries)
-        if redis_url is not None:
+        backend: Backend
+        if redis_url is None:
+            backend = LocalCache(self.size, self.entries)
+        else:
+            from uaitools.cache.redis import RedisCache  # noqa: PLC0415 - 7 MB
+
             backend = RedisCache(redis_url, name, timeout=self.timeout, pause=self.pause)
         return CacheService(backend, name, largest=self.largest)

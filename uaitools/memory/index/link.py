@@ -121,7 +121,10 @@ class WeaviateLink:
             connection_params=self._params,
             auth_client_secret=None if self._key is None else Auth.api_key(self._key),
             additional_config=AdditionalConfig(
-                timeout=Timeout(init=self._wait, query=self._wait, insert=self._longest),
+                # Twice ours, which are to end first and say that it is too slow.
+                timeout=Timeout(
+                    init=2 * self._wait, query=2 * self._wait, insert=2 * self._longest
+                ),
                 grpc_config=GrpcConfig(channel_options=_CHANNEL),
             ),
             skip_init_checks=True,  # they ask a package index for the client's latest version
