@@ -20,6 +20,12 @@ async def leased(backend: Backend, key: str) -> Lease:
     return lease
 
 
+async def renewed(backend: Backend, key: str) -> Lease:
+    lease = await backend.renew(key)
+    assert lease is not None
+    return lease
+
+
 async def a_value_that_was_set_is_found(backend: Backend) -> None:
     assert await backend.get("k") is None
     assert not await backend.exists("k")
@@ -88,6 +94,42 @@ async def who_loads_the_same_shares_the_lease_and_the_first_is_kept(backend: Bac
     assert await backend.get("k") == b"other"
 
 
+async def a_value_is_replaced_by_a_lease_beside_it(backend: Backend) -> None:
+    await backend.set("k", b"1", TTL)
+    lease = await renewed(backend, "k")
+    assert lease.first
+    assert await backend.get("k") == b"1"
+    assert await backend.store("k", lease, b"2", TTL)
+    assert await backend.get("k") == b"2"
+    assert not await backend.store("k", lease, b"3", TTL)
+
+
+async def a_lease_beside_a_value_goes_with_it(backend: Backend) -> None:
+    for gone in ("s\nk", "s\n"):
+        await backend.set("s\nk", b"1", TTL)
+        lease = await renewed(backend, "s\nk")
+        await backend.delete(gone)
+        assert not await backend.store("s\nk", lease, b"2", TTL)
+        assert await backend.get("s\nk") is None
+    await backend.set("k", b"1", TTL)
+    lease = await renewed(backend, "k")
+    await backend.set("k", b"set", TTL)
+    assert not await backend.store("k", lease, b"2", TTL)
+    assert await backend.get("k") == b"set"
+
+
+async def a_lease_that_was_given_back_is_another_s(backend: Backend) -> None:
+    old = await leased(backend, "k")
+    await backend.release("k", Lease(b"another"))
+    await backend.release("k", old)
+    new = await leased(backend, "k")
+    assert new.first
+    assert new.token != old.token
+    await backend.release("k", old)
+    assert not await backend.store("k", old, b"1", TTL)
+    assert await backend.store("k", new, b"2", TTL)
+
+
 async def the_lease_of_one_key_stores_no_other(backend: Backend) -> None:
     lease = await leased(backend, "a")
     await leased(backend, "b")
@@ -140,6 +182,9 @@ PROMISES: Final[tuple[Promise, ...]] = (
     what_was_loaded_before_a_delete_is_not_kept,
     what_was_loaded_before_a_set_is_not_kept,
     who_loads_the_same_shares_the_lease_and_the_first_is_kept,
+    a_value_is_replaced_by_a_lease_beside_it,
+    a_lease_beside_a_value_goes_with_it,
+    a_lease_that_was_given_back_is_another_s,
     the_lease_of_one_key_stores_no_other,
     a_scope_is_deleted_with_all_its_keys,
     a_key_within_a_scope_is_deleted_alone,

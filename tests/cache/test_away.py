@@ -224,7 +224,7 @@ async def test_a_snapshot_brings_nothing_back(redis: RedisServer) -> None:
         assert await cache.delete("k", "l")
         await redis.kill()
         await redis.start()
-        assert await redis.command("EXISTS", f"{PREFIX}k:k", f"{PREFIX}k:l") == b":2\r\n"
+        assert await redis.command("EXISTS", f"{PREFIX}k:k", f"{PREFIX}l:l") == b":2\r\n"
         await cache.get("k")  # finds the connection ended
         await back(cache)
         assert await cache.get("k") is None

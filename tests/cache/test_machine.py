@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Coroutine
+from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,7 @@ from tests.cache.sources import counted
 from tests.peers.gateways import eventually
 from tests.peers.redis import RedisServer
 from tests.peers.relay import Relay
+from uaitools.cache.lifetime import Kept, Lifetime
 from uaitools.cache.redis import RedisCache
 from uaitools.cache.service import CacheService
 from uaitools.tasks import spawn
@@ -24,10 +26,17 @@ from uaitools.tasks import spawn
 T = TypeVar("T")
 SERVICES: Final = 2
 TTL: Final = 60.0
-KEYS: Final = ("a", "s\nb", "s\nc")
+FETCHED: Final = ("a", "s\nb")
+SERVED: Final = ("s\nc", "d")  # with a lifetime
+KEYS: Final = FETCHED + SERVED
+LIFETIME: Final = Lifetime(TTL, patience=0.0)
 keys = st.sampled_from(KEYS)
 services = st.integers(0, SERVICES - 1)
 anything = st.integers(0, 1000)
+
+
+def version_of(key: str, found: bytes) -> int:
+    return int(found if key in FETCHED else Kept.read(found).value)
 
 
 class Sharing(RuleBasedStateMachine):
@@ -66,10 +75,10 @@ class Sharing(RuleBasedStateMachine):
     @rule(key=keys, at=services)
     def get(self, key: str, at: int) -> None:
         found = self.run(self.caches[at].get(key))
-        assert found is None or int(found) >= self.floors[at][key]
+        assert found is None or version_of(key, found) >= self.floors[at][key]
 
-    @rule(key=keys, at=services)
-    def fetch(self, key: str, at: int) -> None:
+    @rule(key=keys, at=services, oldest=st.sampled_from((0.0, inf)))
+    def fetch(self, key: str, at: int, oldest: float) -> None:
         async def load() -> bytes:
             version, done = self.truth[key], asyncio.Event()
             self.loads.append(done)
@@ -78,7 +87,11 @@ class Sharing(RuleBasedStateMachine):
 
         async def check() -> None:
             floor, own, before = self.floors[at][key], self.own[at][key], self.troubles(at)
-            version = int(await self.caches[at].fetch(key, load, TTL))
+            cache = self.caches[at]
+            if key in FETCHED:
+                version = int(await cache.fetch(key, load, TTL))
+            else:
+                version = int((await cache.serve(key, load, LIFETIME, oldest=oldest)).value)
             assert version >= (floor if self.troubles(at) == before and not before[1] else own)
 
         async def begin() -> None:
@@ -113,7 +126,7 @@ class Sharing(RuleBasedStateMachine):
         for key in within:
             self.known(key, at, everywhere=everywhere)
 
-    @rule(key=keys, at=services)
+    @rule(key=st.sampled_from(FETCHED), at=services)
     def replace(self, key: str, at: int) -> None:
         self.truth[key] += 1
         self.run(self.caches[at].set(key, b"%d" % self.truth[key], TTL))
@@ -193,7 +206,7 @@ class Sharing(RuleBasedStateMachine):
         for at, cache in enumerate(self.caches):
             for key in KEYS:
                 found = await cache.get(key)
-                assert found is None or int(found) >= self.floors[at][key]
+                assert found is None or version_of(key, found) >= self.floors[at][key]
 
     async def leave(self) -> None:
         for cache in self.caches:
@@ -207,6 +220,6 @@ def test_nobody_finds_what_is_older_than_a_delete_he_could_know_of() -> None:
     run_state_machine_as_test(
         Sharing,
         settings=settings(
-            max_examples=50, stateful_step_count=30, suppress_health_check=list(HealthCheck)
+            max_examples=60, stateful_step_count=30, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -1,7 +1,9 @@
 """A cache of bytes in this process or in Redis: the only copy of nothing lives there.
 
     config    what a `[cache]` table says
-    service   CacheService: get, set, JSON, delete, exists, and `fetch`, which loads what is missing
+    service   CacheService: get, set, JSON, delete, exists; `fetch` loads what is missing, and
+              `serve` as well what is past its time
+    lifetime  how long a value is good, and for what it may be used then
     flights   loads under way: one for a key
     port      what a backend promises; both pass tests/cache/conformance.py
     local     this process: entries, bounded by bytes and number
@@ -14,5 +16,5 @@ away, and so does whatever makes a cache forget (eviction, a restart). A delete 
 be told is done before anything is read there again. Keys in one scope are deleted as one.
 
 A Redis that is away is a miss, never an error, and costs a call nothing after the first that has
-noticed. I/O happens in remote; entries, owed, port and script are pure.
+noticed. I/O happens in remote; entries, lifetime, owed, port and script are pure.
 """

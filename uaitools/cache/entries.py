@@ -1,6 +1,6 @@
 """The entries of a cache in this process. Pure: times are seconds on the caller's clock.
 
-A key has a value, or a lease while somebody loads one. A delete takes either away, and what was
+A key has a value, and a lease while somebody loads one. A delete takes both away, and what was
 loaded under a lease that is gone is not stored. A lease lives as long as somebody holds it, and so
 takes no room from values, and none at all once its load has failed.
 """
@@ -58,12 +58,19 @@ class Entries:
     def ask(self, key: str, now: float) -> bytes | Lease:
         """The value, or a lease; who asks for what is being loaded shares the lease."""
         value = self.get(key, now)
-        if value is not None:
-            return value
+        return self.lease(key) if value is None else value
+
+    def lease(self, key: str) -> Lease:
+        """A lease, whatever value there is."""
         lease = self._leases.get(key)
         if lease is None:
             lease = self._leases[key] = Lease(b"%d" % next(self._tokens))
         return lease
+
+    def release(self, key: str, lease: Lease) -> None:
+        """Give a lease back that has not been used."""
+        if self._leases.get(key) is lease:
+            del self._leases[key]
 
     def store(self, key: str, lease: Lease, value: bytes, ends: float, now: float) -> bool:
         """Keep a value until `ends` if the lease is held. Whether it was kept."""

@@ -33,16 +33,22 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flying)
 
+    def begin(self, key: Key, load: Load) -> bool:
+        """Begin a load, unless one is under way; whether it was begun."""
+        if key in self._by_key:
+            return False
+        flight = self._by_key[key] = spawn(load(), name=f"cache {self._name} loads")
+        self._flying.add(flight)
+        flight.add_done_callback(partial(self._landed, key))
+        return True
+
     async def join(self, key: Key, load: Load) -> bytes:
         """What the load that is under way returns or raises; begin one if there is none.
 
         Cancelled, it leaves the load to the others. Raises ServiceError when `stop` ends it.
         """
-        flight = self._by_key.get(key)
-        if flight is None:
-            flight = self._by_key[key] = spawn(load(), name=f"cache {self._name} loads")
-            self._flying.add(flight)
-            flight.add_done_callback(partial(self._landed, key))
+        self.begin(key, load)
+        flight = self._by_key[key]
         await asyncio.wait((flight,))
         if flight.cancelled():
             raise ServiceError(503, _ENDED, self._name)

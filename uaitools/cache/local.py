@@ -43,6 +43,14 @@ class LocalCache:
         """See Backend.ask."""
         return self._entries.ask(key, self._clock())
 
+    async def renew(self, key: str) -> Lease | None:
+        """See Backend.renew."""
+        return self._entries.lease(key)
+
+    async def release(self, key: str, lease: Lease) -> None:
+        """See Backend.release."""
+        self._entries.release(key, lease)
+
     async def store(self, key: str, lease: Lease, value: bytes, ttl: float) -> bool:
         """See Backend.store."""
         now = self._clock()

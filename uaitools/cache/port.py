@@ -22,9 +22,12 @@ class Lease:
     """The right to store what is loaded from now on, until the key is deleted or set.
 
     token: never empty; the same for all who ask while somebody loads, and never used again.
+    first: nobody had it before who asks now. Of a backend of one process it always is: who shares
+    a load there is known already.
     """
 
     token: bytes
+    first: bool = True
 
 
 class Backend(Protocol):
@@ -45,8 +48,14 @@ class Backend(Protocol):
     async def ask(self, key: str) -> bytes | Lease | None:
         """The value; or a lease by which to store it; or None, and then it is not to be stored."""
 
+    async def renew(self, key: str) -> Lease | None:
+        """A lease by which to replace the value that is there; None: it is not to be replaced."""
+
+    async def release(self, key: str, lease: Lease) -> None:
+        """Give a lease back: what was to be stored by it could not be loaded."""
+
     async def store(self, key: str, lease: Lease, value: bytes, ttl: float) -> bool:
-        """Keep what was loaded after `ask` if the lease is held; whether it was kept."""
+        """Keep what was loaded after `ask` or `renew` if the lease is held; whether it was kept."""
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         """Replace the value. Where that is not possible it is deleted."""

@@ -8,7 +8,16 @@ from typing import Final
 
 from uaitools.cache.port import YEAR, Lease
 from uaitools.cache.remote import Remote
-from uaitools.cache.script import ASK, CLAIM, EXISTS, GET, STORE, prefix_of
+from uaitools.cache.script import (
+    ASK,
+    CLAIM,
+    EXISTS,
+    GET,
+    RELEASE,
+    RENEW,
+    STORE,
+    prefix_of,
+)
 from uaitools.metrics import Family, Sample
 from uaitools.redis_link import Answer
 
@@ -50,12 +59,19 @@ class RedisCache:
 
     async def ask(self, key: str) -> bytes | Lease | None:
         """See Backend.ask."""
-        match await self._remote.call(ASK, _encoded(key), _token()):
+        answer = await self._remote.call(ASK, _encoded(key), _token())
+        match answer:
             case [b"v", bytes(value)]:
                 return value
-            case [b"l", bytes(token)]:
-                return Lease(token)
-        return None
+        return _lease_of(answer)
+
+    async def renew(self, key: str) -> Lease | None:
+        """See Backend.renew."""
+        return _lease_of(await self._remote.call(RENEW, _encoded(key), _token()))
+
+    async def release(self, key: str, lease: Lease) -> None:
+        """See Backend.release."""
+        await self._remote.call(RELEASE, _encoded(key), lease.token)
 
     async def store(self, key: str, lease: Lease, value: bytes, ttl: float) -> bool:
         """See Backend.store."""
@@ -86,6 +102,14 @@ class RedisCache:
         yield Sample(_UP, labels, float(not self.failing))
         yield Sample(_OWED, labels, self._remote.owed)
         yield Sample(_ERRORS, labels, self._remote.errors)
+
+
+def _lease_of(answer: Answer | None) -> Lease | None:
+    """What ASK or RENEW has answered, if it is a lease."""
+    match answer:
+        case [b"l", bytes(token), int(first)]:
+            return Lease(token, first=first == 1)
+    return None
 
 
 def _encoded(key: str) -> bytes:

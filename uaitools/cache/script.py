@@ -3,10 +3,10 @@
 All keys of a cache begin with `uaitools:cache:{NAME}:`, in one slot of a cluster:
 
     epoch     hash: `run`, `epoch`, see below
-    k:KEY     string: what it is ('v', 'l' or 's'), the epoch, and
-              of a value 'v' the value;
-              of a lease 'l' its token: somebody loads, and whoever else does shares the lease;
-              of a lease 's' its token: somebody sets the value, and no load is to come between
+    k:KEY     string: the epoch, and the value
+    l:KEY     string: the epoch, what lease it is ('l' or 's') and its token
+              'l': somebody loads, and whoever else does shares the lease;
+              's': somebody sets the value, and no load is to come between
     s:SCOPE   string: the epoch, and the scope's own, which its keys have in place of the epoch
 
 What has another epoch is as good as not there. An epoch belongs to one run of a server (`run_id` of
@@ -15,8 +15,8 @@ delete that was confirmed, so the first who comes begins another epoch. It is ne
 also where the hash was evicted. To forget everything is to begin another epoch, to forget a scope
 is to have it begin another one of its own; what it had stays until its time is over.
 
-No value is written but in the place of a lease: what is carried out late, long after its sender
-has given up waiting, finds the lease gone when the key was deleted meanwhile.
+No value is written but for a lease: what is carried out late, long after its sender has given up
+waiting, finds the lease gone when the key was deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def prefix_of(name: str) -> str:
 
 # ARGV  run, epoch: a fresh one
 _OPEN: Final = (
-    f"local LEASE, SETTING, SCOPE, REST = {LEASE}, {SETTING}, {SCOPE}, {EPOCH + 2}"
+    f"local LEASE, SETTING, SCOPE, REST = {LEASE}, {SETTING}, {SCOPE}, {EPOCH + 1}"
     """
 local prefix, run = KEYS[1], ARGV[1]
 local found = redis.call('HMGET', prefix .. 'epoch', 'run', 'epoch')
@@ -57,18 +57,16 @@ _KEYED: Final = (
 local scope = string.match(ARGV[3], '^[^\\n]*\\n')
 if scope then
     local text = redis.call('GET', prefix .. 's:' .. scope)
-    if not text or string.sub(text, 1, REST - 2) ~= epoch then
+    if not text or string.sub(text, 1, REST - 1) ~= epoch then
         text = epoch .. ARGV[2]
         redis.call('SET', prefix .. 's:' .. scope, text, 'EX', SCOPE)
     end
-    epoch = string.sub(text, REST - 1)
+    epoch = string.sub(text, REST)
 end
+local value, lease = prefix .. 'k:' .. ARGV[3], prefix .. 'l:' .. ARGV[3]
 local function held(key)
     local text = redis.call('GET', key)
-    if text and string.sub(text, 2, REST - 1) == epoch then
-        return string.sub(text, 1, 1), text
-    end
-    return '', ''
+    return text and string.sub(text, 1, REST - 1) == epoch and text
 end
 """
 )
@@ -79,8 +77,8 @@ end
 GET: Final = (
     _KEYED
     + """
-local kind, text = held(prefix .. 'k:' .. ARGV[3])
-return {kind == 'v' and string.sub(text, REST)}
+local text = held(value)
+return {text and string.sub(text, REST)}
 """
 )
 
@@ -90,55 +88,76 @@ return {kind == 'v' and string.sub(text, REST)}
 EXISTS: Final = (
     _KEYED
     + """
-local start = redis.call('GETRANGE', prefix .. 'k:' .. ARGV[3], 0, REST - 2)
-return {start == 'v' .. epoch and 1 or 0}
+return {redis.call('GETRANGE', value, 0, REST - 2) == epoch and 1 or 0}
 """
 )
 
-# The value, or a lease.    ARGV  run, epoch, key, token: a fresh one
+_LEASE: Final = """
+local text = held(lease)
+if text and string.sub(text, REST, REST) == 's' then
+    return {'s'}
+end
+local first = not text
+text = text or epoch .. 'l' .. ARGV[4]
+redis.call('SET', lease, text, 'EX', LEASE)
+return {'l', text, first and 1 or 0}
+"""
+
+# A lease, whatever value there is.    ARGV  run, epoch, key, token: a fresh one
 #
-# Answer: {'v', value}, {'l', lease}, or {'s'} while somebody sets the value.
+# Answer: {'l', lease, 1 if nobody else has it, or else 0}, or {'s'} while somebody sets the value.
+RENEW: Final = _KEYED + _LEASE
+
+# The value, or else a lease.    ARGV  run, epoch, key, token: a fresh one
+#
+# Answer: {'v', value}, or as RENEW.
 ASK: Final = (
     _KEYED
     + """
-local key = prefix .. 'k:' .. ARGV[3]
-local kind, text = held(key)
-if kind == 'v' then
-    return {'v', string.sub(text, REST)}
-elseif kind == 's' then
-    return {'s'}
+local found = held(value)
+if found then
+    return {'v', string.sub(found, REST)}
 end
-local lease = kind == 'l' and text or 'l' .. epoch .. ARGV[4]
-redis.call('SET', key, lease, 'EX', LEASE)
-return {'l', lease}
 """
+    + _LEASE
 )
 
-# In place of whatever there is, a lease for who sets the value.    ARGV  run, epoch, key, token
+# In place of the value, a lease for who sets it.    ARGV  run, epoch, key, token: a fresh one
 #
 # Answer: {lease}.
 CLAIM: Final = (
     _KEYED
     + """
-local lease = 's' .. epoch .. ARGV[4]
-redis.call('SET', prefix .. 'k:' .. ARGV[3], lease, 'EX', SETTING)
-return {lease}
+local text = epoch .. 's' .. ARGV[4]
+redis.call('SET', lease, text, 'EX', SETTING)
+redis.call('DEL', value)
+return {text}
 """
 )
 
-# A value in place of its lease.    ARGV  run, epoch, key, lease, ttl in ms, value
+# A value, for its lease.    ARGV  run, epoch, key, lease, ttl in ms, value
 #
 # Answer: {whether it was kept}.
 STORE: Final = (
     _KEYED
     + """
-local key = prefix .. 'k:' .. ARGV[3]
-local _, text = held(key)
-if text ~= ARGV[4] then
+if held(lease) ~= ARGV[4] then
     return {0}
 end
-redis.call('SET', key, 'v' .. epoch .. ARGV[6], 'PX', ARGV[5])
+redis.call('SET', value, epoch .. ARGV[6], 'PX', ARGV[5])
+redis.call('DEL', lease)
 return {1}
+"""
+)
+
+# A lease goes without a value.    ARGV  run, epoch, key, lease
+RELEASE: Final = (
+    _KEYED
+    + """
+if held(lease) == ARGV[4] then
+    redis.call('DEL', lease)
+end
+return {}
 """
 )
 
@@ -147,7 +166,8 @@ FORGET: Final = (
     _OPEN
     + """
 for i = 3, #ARGV do
-    redis.call('DEL', prefix .. 'k:' .. ARGV[i], prefix .. 's:' .. ARGV[i])
+    local key = ARGV[i]
+    redis.call('DEL', prefix .. 'k:' .. key, prefix .. 'l:' .. key, prefix .. 's:' .. key)
 end
 return {}
 """
