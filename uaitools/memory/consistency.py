@@ -97,4 +97,4 @@ class Consistency:
     async def _note(self, report: Report, faults: list[Faulty], *, repair: bool) -> None:
         report.add(faults)
         if repair and faults:
-            await self._outbox.mark([(one.memory_id, one.user_id) for one in faults])
+            await self._outbox.mark([(one.user_id, one.memory_id) for one in faults])

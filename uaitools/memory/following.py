@@ -128,12 +128,13 @@ class Following(Rounds):
         return marked
 
     async def _reconcile(self, claims: Sequence[Claim]) -> None:
-        contents = await self._embeddings.contents([one.memory_id for one in claims])
-        there = {(one.id, one.user_id) for one in contents}
+        claimed = [(one.user_id, one.memory_id) for one in claims]
+        contents = await self._embeddings.contents(claimed)
+        there = {(one.user_id, one.id) for one in contents}
         gone: dict[str, list[UUID]] = defaultdict(list)
-        for claim in claims:
-            if (claim.memory_id, claim.user_id) not in there:
-                gone[claim.user_id].append(claim.memory_id)
+        for user, name in claimed:
+            if (user, name) not in there:
+                gone[user].append(name)
         for user, names in gone.items():
             await self._index.delete(user, names)
         if contents:
@@ -143,18 +144,23 @@ class Following(Rounds):
     async def _entries(self, contents: Sequence[Content]) -> list[Entry]:
         """What the index is to have, with vectors that are kept first."""
         new = [one for one in contents if one.vector is None]
-        made: dict[UUID, bytes] = {}
+        made: list[bytes] = []
         if new:
             matrix = await self._embedder.embed([one.content for one in new])
-            for one, vector in zip(new, matrix, strict=True):
-                made[one.id] = vector.astype("<f4").tobytes()
-            await self._embeddings.keep([(one.id, one.generation, made[one.id]) for one in new])
+            made = [vector.astype("<f4").tobytes() for vector in matrix]
+            await self._embeddings.keep(
+                [
+                    (one.user_id, one.id, one.generation, vector)
+                    for one, vector in zip(new, made, strict=True)
+                ]
+            )
+        vectors = iter(made)
         return [
             Entry(
                 one.id,
                 one.user_id,
                 one.generation,
-                np.frombuffer(made.get(one.id) or one.vector or b"", "<f4"),
+                np.frombuffer(next(vectors) if one.vector is None else one.vector, "<f4"),
             )
             for one in contents
         ]

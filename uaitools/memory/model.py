@@ -11,6 +11,9 @@ from uuid import UUID
 
 from uaitools.memory.analysis.normal import normal
 
+Named = tuple[str, UUID]
+"""A memory by its user and its id: ids are their user's, and two users may have the same."""
+
 _AROUND: Final = "\"'.,;:!?()[]…“”„\u2018\u2019\u201a«»"  # a word, and not of it
 
 

@@ -156,7 +156,7 @@ class MemoryService:
 
         found = await self.copies.get(user, name, read)
         if touch:
-            self.touches.add((name,))
+            self.touches.add(user, (name,))
         return found
 
     async def change(
@@ -176,7 +176,7 @@ class MemoryService:
         """See Searching.search. touch: what is found counts as read, here and in `context`."""
         found = await self.searching.search(user, asked)
         if touch:
-            self.touches.add(memory.id for memory, _ in found.results)
+            self.touches.add(user, (memory.id for memory, _ in found.results))
         return found
 
     async def context(
@@ -185,7 +185,7 @@ class MemoryService:
         """See Contexts.context."""
         made = await self.contexts.context(user, session, budget, query)
         if touch:
-            self.touches.add(one.id for one in made.memories)
+            self.touches.add(user, (one.id for one in made.memories))
         return made
 
     async def end_session(self, user: str, session: str, *, memories: bool = False) -> Removed:

@@ -12,8 +12,10 @@ from uuid import UUID
 
 from uaitools import log
 from uaitools.errors import ServiceError
+from uaitools.memory.model import Named
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statements import pairs
 
 EVERY: Final = 1.0  # seconds
 MOST: Final = 10_000  # memories that are counted at once; others are not
@@ -21,11 +23,12 @@ MOST: Final = 10_000  # memories that are counted at once; others are not
 # In one order: two processes that count the same would wait for each other.
 _ADD: Final = """
     WITH there AS (
-        SELECT id, times FROM memories JOIN unnest($1::uuid[], $2::bigint[]) AS read (id, times)
-        USING (id) ORDER BY id FOR NO KEY UPDATE OF memories
+        SELECT user_id, id, times FROM memories
+        JOIN unnest($1::text[], $2::uuid[], $3::bigint[]) AS read (user_id, id, times)
+        USING (user_id, id) ORDER BY user_id, id FOR NO KEY UPDATE OF memories
     )
     UPDATE memories SET access_count = access_count + there.times, accessed_at = now()
-    FROM there WHERE memories.id = there.id
+    FROM there WHERE memories.user_id = there.user_id AND memories.id = there.id
 """
 _log = log.get_logger(__name__)
 
@@ -37,7 +40,7 @@ class Touches(Rounds):
         super().__init__(self.flush, EVERY, "count reads")
         self.dropped = 0
         self._scopes = scopes
-        self._counts: Counter[UUID] = Counter()
+        self._counts: Counter[Named] = Counter()
 
     def __repr__(self) -> str:
         return f"<Touches memories={len(self._counts)} dropped={self.dropped}>"
@@ -47,11 +50,12 @@ class Touches(Rounds):
         await super().stop()
         await self.flush()
 
-    def add(self, names: Iterable[UUID]) -> None:
-        """Memories have been read."""
+    def add(self, user: str, names: Iterable[UUID]) -> None:
+        """Memories of a user have been read."""
         for name in names:
-            if name in self._counts or len(self._counts) < MOST:
-                self._counts[name] += 1
+            named = (user, name)
+            if named in self._counts or len(self._counts) < MOST:
+                self._counts[named] += 1
             else:
                 self.dropped += 1
 
@@ -62,7 +66,7 @@ class Touches(Rounds):
             return
         try:
             async with self._scopes.everyone() as connection:
-                await connection.execute(_ADD, list(counts), list(counts.values()))
+                await connection.execute(_ADD, *pairs(counts), list(counts.values()))
         except ServiceError as error:
             self.dropped += counts.total()
             _log.warning("reads are not counted", memories=len(counts), reason=str(error))

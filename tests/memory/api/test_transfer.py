@@ -95,6 +95,22 @@ async def test_what_was_deleted_does_not_come_back(memory: Served) -> None:
     assert await export(memory) == []
 
 
+async def test_an_import_does_not_tell_whether_others_have_an_id_or_had_it(memory: Served) -> None:
+    kept, gone = await memory.remember("I like tea"), await memory.remember("I like milk")
+    line = orjson.loads((await export(memory))[0])
+    await memory.ask("DELETE", f"/memories/{gone['id']}?user_id=ann")
+    answers = []
+    for number, name in enumerate((kept["id"], gone["id"], str(uuid4()))):
+        body = {**line, "id": name, "user_id": "eve", "content": f"I like {number}"}
+        answers.append((await take(memory, orjson.dumps(body), "user_id=eve")).body)
+        own = await memory.ask("GET", f"/memories/{name}?user_id=eve")
+        assert own.body["content"] == f"I like {number}"
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0]["imported"] == 1
+    read = await memory.ask("GET", f"/memories/{kept['id']}?user_id=ann&touch=false")
+    assert read.body["content"] == "I like tea"
+
+
 async def test_lines_that_are_no_memories_are_told_and_the_others_taken(memory: Served) -> None:
     await memory.remember("I like tea")
     [line] = await export(memory)

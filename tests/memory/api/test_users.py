@@ -9,6 +9,7 @@ import pytest
 
 from tests.memory.api.served import Served, served
 from tests.memory.api.test_memories import SECRET, bearer
+from tests.memory.store.graves import grave
 from tests.peers.gateways import eventually
 from tests.peers.postgres import PostgresServer
 from tests.peers.weaviate.server import WeaviateDouble, weaviate_double
@@ -76,8 +77,8 @@ async def test_who_comes_back_has_what_he_says_then_and_nothing_else(memory: Ser
     await memory.followed()
     assert [one["id"] for one in await memory.search("tea", mode="vector")] == [new["id"]]
     async with memory.service.pool.acquire() as connection:
-        graves = await connection.fetch("SELECT id FROM tombstones")
-    assert [str(row["id"]) for row in graves] == [old["id"]]
+        graves = await connection.fetch("SELECT grave FROM tombstones")
+    assert [row["grave"] for row in graves] == [grave("ann", old["id"])]
 
 
 async def test_a_user_without_anything_is_deleted_as_well(memory: Served) -> None:

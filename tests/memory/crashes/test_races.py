@@ -15,6 +15,7 @@ from tests.memory.crashes.indexes import KINDS, index_of
 from tests.memory.crashes.writers import becomes_consistent
 from tests.peers.gateways import settled
 from tests.peers.postgres import PostgresServer, folder_of_run, running
+from uaitools.memory.store.statements import BURIED
 
 MEMORIES: Final = 40
 ROUNDS: Final = 40
@@ -126,9 +127,7 @@ async def _raised(memory: Served) -> list[UUID]:
     """Memories that are there although they were deleted for good."""
     async with memory.service.pool.acquire() as connection:
         await connection.execute("SELECT set_config('uaitools.everyone', 'on', false)")
-        rows: list[Any] = await connection.fetch(
-            "SELECT id FROM memories JOIN tombstones USING (id)"
-        )
+        rows: list[Any] = await connection.fetch(f"SELECT id FROM memories WHERE {BURIED}")
         await connection.execute("SELECT set_config('uaitools.everyone', 'off', false)")
     return [row["id"] for row in rows]
 

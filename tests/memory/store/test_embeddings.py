@@ -19,10 +19,10 @@ async def test_vectors_of_a_user_are_read_in_slices(scopes: Scopes) -> None:
     for number in range(7):
         memory = (await creating.create(Draft("ann", f"memory {number}"))).memory
         vector = np.full(4 if number else 3, number, "<f4")  # the first is of another length
-        await embeddings.keep([(memory.id, 1, vector.tobytes())])
+        await embeddings.keep([("ann", memory.id, 1, vector.tobytes())])
         kept[memory.id] = vector.tolist()
     other = (await creating.create(Draft("bob", "memory"))).memory
-    await embeddings.keep([(other.id, 1, np.ones(4, "<f4").tobytes())])
+    await embeddings.keep([("bob", other.id, 1, np.ones(4, "<f4").tobytes())])
 
     slices = [some async for some in embeddings.load("ann", 4, 2)]
     assert [len(some.ids) for some in slices] == [2, 2, 2]

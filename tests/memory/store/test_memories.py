@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.memory.store.graves import grave
 from uaitools.memory.errors import Changed, Unknown
 from uaitools.memory.model import Draft, Memory
 from uaitools.memory.store.changing import VERSIONS
@@ -62,8 +63,8 @@ async def test_a_deleted_memory_leaves_a_tombstone_a_mark_and_nothing_else(scope
     async with scopes.everyone() as connection:
         for table in ("memories", "versions", "embeddings"):
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
-        graves = await connection.fetch("SELECT id FROM tombstones")
-        assert [row["id"] for row in graves] == [made.id]
+        graves = await connection.fetch("SELECT grave FROM tombstones")
+        assert [row["grave"] for row in graves] == [grave("ann", made.id)]
         marks = await connection.fetch("SELECT memory_id FROM outbox")
         assert [row["memory_id"] for row in marks] == [made.id]
 

@@ -123,7 +123,7 @@ async def test_what_failed_is_tried_again_after_its_pause(scopes: Scopes) -> Non
 
 async def test_marks_may_be_made_by_hand_and_of_what_has_gone(scopes: Scopes) -> None:
     outbox, ghost = Outbox(scopes), uuid4()
-    await outbox.mark([(ghost, "ann")])
+    await outbox.mark([("ann", ghost)])
     await outbox.mark([])
     assert [one.memory_id for one in await outbox.claim(10)] == [ghost]
 

@@ -13,6 +13,7 @@ from asyncpg import Record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.memory.store.graves import grave
 from uaitools.memory.policy import Policy
 from uaitools.memory.store.policies import SHOWN, SLICE, Judgement, Policies
 from uaitools.memory.store.scope import Scopes
@@ -161,9 +162,10 @@ async def test_what_goes_is_what_was_said_and_what_the_rules_say(
     assert sorted(gone) == sorted(going)
     assert {row["id"] for row in await kept(scopes)} == {row["id"] for row in before} - set(going)
     async with scopes.everyone() as connection:
-        for table, name in (("tombstones", "id"), ("outbox", "memory_id")):
-            marked = await connection.fetch(f"SELECT {name} FROM {table}")
-            assert {row[name] for row in marked} == set(going)
+        graves = await connection.fetch("SELECT grave FROM tombstones")
+        assert {row["grave"] for row in graves} == {grave("ann", one) for one in going}
+        marks = await connection.fetch("SELECT memory_id FROM outbox")
+        assert {row["memory_id"] for row in marks} == set(going)
     assert (await store.judge("ann", policy, wanted)).count == 0
 
 

@@ -13,19 +13,19 @@ LOCK: Final = 0x7561_6961_6E61_6C79  # of who does it: others would do the same 
 
 # Those of a newer version are left alone: during an update, two versions would not let each other
 # be.
-_OLDER: Final = "SELECT id, generation, content FROM memories WHERE analysis < $1 LIMIT $2"
+_OLDER: Final = "SELECT user_id, id, generation, content FROM memories WHERE analysis < $1 LIMIT $2"
 # In the order of all who lock several rows. What has changed since was analysed by who changed it.
 _KEEP: Final = """
     WITH older AS (
-        SELECT memories.id, made.words, made.length FROM memories
-        JOIN unnest($2::uuid[], $3::bigint[], $4::text[], $5::integer[])
-            AS made (id, generation, words, length)
-            ON made.id = memories.id AND made.generation = memories.generation
+        SELECT user_id, id, made.words, made.length FROM memories
+        JOIN unnest($2::text[], $3::uuid[], $4::bigint[], $5::text[], $6::integer[])
+            AS made (user_id, id, generation, words, length)
+            USING (user_id, id, generation)
         WHERE memories.analysis < $1
-        ORDER BY memories.id FOR NO KEY UPDATE OF memories
+        ORDER BY user_id, id FOR NO KEY UPDATE OF memories
     )
     UPDATE memories SET words = older.words::tsvector, length = older.length, analysis = $1
-    FROM older WHERE memories.id = older.id
+    FROM older WHERE memories.user_id = older.user_id AND memories.id = older.id
 """
 
 
@@ -57,6 +57,7 @@ class Analyses:
             await connection.execute(
                 _KEEP,
                 self._version,
+                [row["user_id"] for row in rows],
                 [row["id"] for row in rows],
                 [row["generation"] for row in rows],
                 [one.lexemes for one in found],

@@ -21,20 +21,22 @@ from uaitools.memory.store.statements import claiming, marked
 
 _CLAIM: Final = claiming("departures", "user_id", "user_id, since, due, attempts")
 # Of what was deleted then: the user may have come back, and import memories of any age.
-_GRAVES: Final = "(SELECT id FROM tombstones WHERE deleted_at <= $2)"
+_GRAVES: Final = """EXISTS (
+    SELECT FROM tombstones WHERE grave = grave(user_id, {}::text) AND deleted_at <= $2
+)"""
+_IDS: Final = {
+    **dict.fromkeys(("memories", "messages"), "id"),
+    **dict.fromkeys(("versions", "embeddings", "idempotency_keys"), "memory_id"),
+}
 _LEFT: Final = {
-    "memories": f"memories WHERE user_id = $1 AND id IN {_GRAVES}",
-    "versions": f"versions WHERE user_id = $1 AND memory_id IN {_GRAVES}",
-    "embeddings": f"embeddings WHERE user_id = $1 AND memory_id IN {_GRAVES}",
-    "idempotency_keys": f"idempotency_keys WHERE user_id = $1 AND memory_id IN {_GRAVES}",
-    "messages": f"messages WHERE user_id = $1 AND id IN {_GRAVES}",
+    **{name: f"{name} WHERE user_id = $1 AND {_GRAVES.format(one)}" for name, one in _IDS.items()},
     # Who speaks waits until the deletion is over, and begins a session after it.
     "sessions": "sessions WHERE user_id = $1 AND created_at <= $2",
 }
 # What was marked by then and has gone: somebody may still write it to the index.
 _UNDER_WAY: Final = """
     SELECT count(*) FROM outbox WHERE user_id = $1 AND since <= $2
-        AND NOT EXISTS (SELECT FROM memories WHERE id = memory_id AND memories.user_id = $1)
+        AND NOT EXISTS (SELECT FROM memories WHERE memories.user_id = $1 AND id = memory_id)
 """
 _AGAIN: Final = f"""
     WITH made AS (SELECT id, user_id FROM memories WHERE user_id = $1)

@@ -16,14 +16,14 @@ _OF_INDEX: Final = """
     SELECT CASE WHEN memories.id IS NULL THEN 'ghost' ELSE 'stale' END AS fault,
         held.id, held.user_id
     FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS held (id, user_id, generation)
-    LEFT JOIN memories ON memories.id = held.id AND memories.user_id = held.user_id
-    LEFT JOIN outbox ON outbox.memory_id = held.id
+    LEFT JOIN memories ON memories.user_id = held.user_id AND memories.id = held.id
+    LEFT JOIN outbox ON outbox.user_id = held.user_id AND outbox.memory_id = held.id
     WHERE outbox.memory_id IS NULL
         AND (memories.id IS NULL OR memories.generation <> held.generation)
 """
 _UNMARKED: Final = """
     SELECT id FROM memories WHERE user_id = $1 AND id = ANY($2::uuid[])
-        AND NOT EXISTS (SELECT FROM outbox WHERE memory_id = id)
+        AND NOT EXISTS (SELECT FROM outbox WHERE user_id = $1 AND memory_id = id)
 """
 
 

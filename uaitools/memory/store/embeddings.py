@@ -9,17 +9,20 @@ from uuid import UUID
 
 from uaitools.memory.index.entries import FLOAT
 from uaitools.memory.index.port import Held, Slice
+from uaitools.memory.model import Named
 from uaitools.memory.store.scope import Scopes
+from uaitools.memory.store.statements import NAMED, after, pairs
 
 PAGE: Final = 1000  # rows
 
 _KEEP: Final = """
-    INSERT INTO embeddings (memory_id, user_id, model, generation, vector)
-    SELECT memories.id, memories.user_id, $1, made.generation, made.vector
-    FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]) AS made (id, generation, vector)
-    JOIN memories ON memories.id = made.id AND memories.generation = made.generation
-    ORDER BY memories.id FOR KEY SHARE OF memories
-    ON CONFLICT (memory_id) DO UPDATE SET
+    INSERT INTO embeddings (user_id, memory_id, model, generation, vector)
+    SELECT user_id, id, $1, generation, made.vector
+    FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::bytea[])
+        AS made (user_id, id, generation, vector)
+    JOIN memories USING (user_id, id, generation)
+    ORDER BY user_id, id FOR KEY SHARE OF memories
+    ON CONFLICT (user_id, memory_id) DO UPDATE SET
         model = excluded.model, generation = excluded.generation, vector = excluded.vector
 """
 # One row, since as rows of their own they take several times the CPU and the memory.
@@ -34,8 +37,14 @@ _LOAD: Final = """
 """
 _HELD: Final = """
     SELECT memory_id, user_id, generation FROM embeddings
-    WHERE model = $1 AND memory_id > $2 AND ($4::text IS NULL OR user_id = $4)
-    ORDER BY memory_id LIMIT $3
+    WHERE {after} AND model = $3
+    ORDER BY user_id, memory_id LIMIT $4
+"""
+_CONTENTS: Final = f"""
+    SELECT id, memories.user_id, memories.generation, content, vector
+    FROM memories JOIN {NAMED} USING (user_id, id)
+    LEFT JOIN embeddings ON embeddings.user_id = memories.user_id AND memory_id = id
+        AND model = $3 AND embeddings.generation = memories.generation
 """
 _FIRST: Final = UUID(int=0)
 
@@ -63,21 +72,14 @@ class Embeddings:
     def __repr__(self) -> str:
         return f"<Embeddings {self._model}>"
 
-    async def contents(self, names: Sequence[UUID]) -> list[Content]:
+    async def contents(self, names: Sequence[Named]) -> list[Content]:
         """What is to be embedded of some memories; those that are gone are not in it."""
         async with self._scopes.everyone() as connection:
-            rows = await connection.fetch(
-                "SELECT id, memories.user_id, memories.generation, content, vector FROM memories"
-                " LEFT JOIN embeddings ON memory_id = id AND model = $2"
-                " AND embeddings.generation = memories.generation"
-                " WHERE id = ANY($1::uuid[])",
-                names,
-                self._model,
-            )
+            rows = await connection.fetch(_CONTENTS, *pairs(names), self._model)
         return [Content(**dict(row)) for row in rows]
 
-    async def keep(self, made: Sequence[tuple[UUID, int, bytes]]) -> None:
-        """Keep vectors by id and generation, except of what has changed or gone meanwhile."""
+    async def keep(self, made: Sequence[tuple[str, UUID, int, bytes]]) -> None:
+        """Keep vectors by user, id and generation, except of what has changed or gone meanwhile."""
         if not made:
             return
         columns = [list(column) for column in zip(*made, strict=True)]
@@ -86,27 +88,28 @@ class Embeddings:
 
     async def load(self, user: str, dimension: int, most: int) -> AsyncGenerator[Slice, None]:
         """The vectors of a user that have this dimension; so many at once, and fewer at the end."""
-        after = _FIRST
+        last = _FIRST
         length = dimension * FLOAT.itemsize
         while True:
             async with self._scopes.of(user) as connection:
-                row = await connection.fetchrow(_LOAD, user, self._model, after, length, most)
+                row = await connection.fetchrow(_LOAD, user, self._model, last, length, most)
             assert row is not None
             ids: Sequence[UUID] = row["ids"] or ()
             if ids:
                 yield Slice(ids, row["generations"], row["vectors"])
             if len(ids) < most:
                 return
-            after = ids[-1]
+            last = ids[-1]
 
     async def held(self, user: str | None) -> AsyncIterator[Held]:
         """Which vectors there are, of a user or of all, in pages."""
-        after = _FIRST
+        statement = _HELD.format(after=after("memory_id", user))
+        last: Named = (user or "", _FIRST)
         while True:
             async with self._scopes.everyone() as connection:
-                rows = await connection.fetch(_HELD, self._model, after, PAGE, user)
+                rows = await connection.fetch(statement, *last, self._model, PAGE)
             for row in rows:
                 yield Held(row["memory_id"], row["user_id"], row["generation"])
             if len(rows) < PAGE:
                 return
-            after = rows[-1]["memory_id"]
+            last = (rows[-1]["user_id"], rows[-1]["memory_id"])

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
 
 _CLEAR: Final = removed(f"""
-    id IN (
-        SELECT id FROM memories
+    (user_id, id) IN (
+        SELECT user_id, id FROM memories
         WHERE NOT {LIVE} AND user_id = ANY($1::text[]) AND (
-            id = ANY($2::uuid[])
+            (user_id, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))
             OR (user_id, external_id) IN (SELECT * FROM unnest($1::text[], $3::text[]))
             OR (user_id, twin) IN (SELECT * FROM unnest($1::text[], $4::bytea[]))
         )
-        ORDER BY id FOR UPDATE
+        ORDER BY user_id, id FOR UPDATE
     )
 """)
 

@@ -23,9 +23,11 @@ from uaitools.memory.wanted import Wanted
 _MINE: Final = f"user_id = $1 AND id = $2 AND {LIVE}"
 _GET: Final = f"SELECT {COLUMNS} FROM memories WHERE {_MINE}"
 _BURY: Final = buried(_MINE)
-_EXPIRED: Final = removed(
-    f"id IN (SELECT id FROM memories WHERE NOT {LIVE} LIMIT $1 FOR UPDATE SKIP LOCKED)"
-)
+_EXPIRED: Final = removed(f"""
+    (user_id, id) IN (
+        SELECT user_id, id FROM memories WHERE NOT {LIVE} LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+""")
 
 
 @dataclass(frozen=True, slots=True)

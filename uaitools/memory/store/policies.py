@@ -51,8 +51,8 @@ _FIRST_TO_GO: Final = f"""
     SELECT {_PARTS} FROM memories WHERE {{where}} ORDER BY {_BEST_FIRST} OFFSET {{best}} LIMIT 1
 """
 _REMOVE: Final = f"""
-    id IN (
-        SELECT id FROM memories
+    (user_id, id) IN (
+        SELECT user_id, id FROM memories
         WHERE {{where}} AND (
             created_at < {{created}} OR {_USED} < {{used}}
             OR ({_PARTS}) <= ({{standing}})

@@ -19,11 +19,14 @@ from uaitools.memory.errors import Changed, Unknown
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import (
+    BURIED,
+    NAMED,
     SESSION_LOCK,
     USER_LOCK,
     buried,
     buried_unmarked,
     count_of,
+    pairs,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ _ADD: Final = f"""
     RETURNING {_MESSAGE}
 """
 _KNOWN: Final = f"SELECT {_MESSAGE} FROM messages WHERE user_id = $1 AND id = ANY($2::uuid[])"
-_ENDED: Final = "SELECT EXISTS (SELECT FROM tombstones WHERE id = ANY($1::uuid[]))"
+_ENDED: Final = f"SELECT EXISTS (SELECT FROM {NAMED} WHERE {BURIED})"
 _PAGE: Final = f"""
     SELECT {_MESSAGE} FROM messages
     WHERE user_id = $1 AND session_id = $2 AND ($3::bigint IS NULL OR number < $3)
@@ -284,7 +287,7 @@ async def _known(
     connection: Connection, user: str, names: Sequence[UUID], said: Sequence[Said]
 ) -> list[Message]:
     """What a request said that came before with the same key, if any. Raises Changed."""
-    if await connection.fetchval(_ENDED, names):
+    if await connection.fetchval(_ENDED, *pairs((user, name) for name in names)):
         raise Changed("what this request has said was deleted; take a new Idempotency-Key")
     known = _messages(await connection.fetch(f"{_KNOWN} ORDER BY number", user, names))
     if known and [(one.role, one.content) for one in known] != [

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
+
+from uaitools.memory.model import Named
 
 USER_LOCK: Final = 17
 SESSION_LOCK: Final = 18
 """Kinds of advisory locks on texts, as `hashtextextended` takes them: users', and sessions'."""
+
+NAMED: Final = "unnest($1::text[], $2::uuid[]) AS named (user_id, id)"
+"""Memories by their users and ids, see `pairs`."""
+
+BURIED: Final = "EXISTS (SELECT FROM tombstones WHERE grave = grave(user_id, id::text))"
+"""Whether nothing brings back the id of a row with user_id and id."""
 
 AGAIN: Final = """
     marks = outbox.marks + 1, attempts = 0,
@@ -18,7 +27,7 @@ AGAIN: Final = """
 _CLAIM: Final = """
     UPDATE {queue} SET due = clock_timestamp() + make_interval(secs => $2),
         owner = pg_backend_pid(), attempts = attempts + 1
-    WHERE {key} IN (
+    WHERE ({key}) IN (
         SELECT {key} FROM {queue}
         WHERE due <= clock_timestamp()
             OR owner <> ALL (ARRAY(SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL))
@@ -27,17 +36,20 @@ _CLAIM: Final = """
     RETURNING {told}
 """
 # Rows are locked in one order by all who lock several, or they would wait for each other: those of
-# memories by their ids, then what hangs on them, then marks by the ids.
+# memories by their users and ids, then what hangs on them, then marks by the same.
 _MARK: Final = f"""
-    INSERT INTO outbox (memory_id, user_id) SELECT id, user_id FROM {{0}} ORDER BY id
-    ON CONFLICT (memory_id) DO UPDATE SET {AGAIN}
+    INSERT INTO outbox (user_id, memory_id) SELECT user_id, id FROM {{0}} ORDER BY user_id, id
+    ON CONFLICT (user_id, memory_id) DO UPDATE SET {AGAIN}
 """
 _GO: Final = """
-    WITH gone AS (DELETE FROM {table} WHERE {which} RETURNING id, user_id, created_at), {also}
+    WITH gone AS (DELETE FROM {table} WHERE {which} RETURNING user_id, id, created_at), {also}
     SELECT {told} FROM gone
 """
 _GRAVES: Final = """
-    graves AS (INSERT INTO tombstones (id) SELECT id FROM gone ON CONFLICT DO NOTHING)
+    graves AS (
+        INSERT INTO tombstones (grave) SELECT grave(user_id, id::text) FROM gone
+        ON CONFLICT DO NOTHING
+    )
 """
 _COUNT: Final = "count(*)"
 
@@ -51,7 +63,7 @@ def claiming(queue: str, key: str, told: str) -> str:
 
 
 def marked(rows: str) -> str:
-    """A statement that has the index follow `rows`: a CTE with id and user_id."""
+    """A statement that has the index follow `rows`: a CTE with user_id and id."""
     return _MARK.format(rows)
 
 
@@ -79,3 +91,13 @@ def buried_unmarked(table: str, which: str) -> str:
 def count_of(tag: str) -> int:
     """How many rows a statement has changed, as its command tag says: "DELETE 3"."""
     return int(tag.rsplit(" ", 1)[1])
+
+
+def pairs(names: Iterable[Named]) -> list[list[Any]]:
+    """The parameters of NAMED."""
+    return [list(column) for column in zip(*names, strict=True)] or [[], []]
+
+
+def after(name: str, user: str | None) -> str:
+    """What comes after the id $2 of the user $1; also of the users after that, if of all."""
+    return f"(user_id, {name}) > ($1, $2)" if user is None else f"user_id = $1 AND {name} > $2"

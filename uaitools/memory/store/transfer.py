@@ -11,12 +11,12 @@ from uuid import UUID
 
 import orjson
 
-from uaitools.memory.model import Memory
+from uaitools.memory.model import Memory, Named
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.expired import cleared
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statements import marked, removed
+from uaitools.memory.store.statements import BURIED, NAMED, after, marked, pairs, removed
 
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
@@ -25,8 +25,8 @@ PAGE: Final = 200  # memories
 _TURN: Final = 8  # memories whose words are found in one turn of the loop
 _PAGE: Final = f"""
     SELECT {COLUMNS} FROM memories
-    WHERE id > $1 AND ($2::text IS NULL OR user_id = $2) AND {LIVE}
-    ORDER BY id LIMIT {PAGE}
+    WHERE {{after}} AND {LIVE}
+    ORDER BY user_id, id LIMIT {PAGE}
 """
 # As the rows are written; what JSON has no type for comes as text.
 _FIELDS: Final = {
@@ -61,17 +61,19 @@ _TAKE: Final = f"""
     made AS (
         INSERT INTO memories ({", ".join(_FIELDS)}, words, twin, tags)
         SELECT {", ".join(_FIELDS)}, words, CASE WHEN NOT superseded THEN twin END, tags FROM lines
-        WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.id = lines.id)
-        ORDER BY id
+        WHERE NOT {BURIED}
+        ORDER BY user_id, id
         ON CONFLICT DO NOTHING
-        RETURNING id, user_id
+        RETURNING user_id, id
     ),
     marks AS ({marked("made")})
-    SELECT id FROM made
+    SELECT user_id, id FROM made
 """
 # Of those that were made the ones that somebody deleted at the same time: an id comes free only
 # when its tombstone is there, but for a statement that began before it is not.
-_REBURY: Final = removed("id = ANY($1::uuid[]) AND id IN (SELECT id FROM tombstones)")
+_REBURY: Final = removed(f"(user_id, id) IN (SELECT * FROM {NAMED}) AND {BURIED}")
+_KNOWN: Final = f"SELECT user_id, id FROM memories JOIN {NAMED} USING (user_id, id)"
+_GONE: Final = f"SELECT user_id, id FROM {NAMED} WHERE {BURIED}"
 
 
 @dataclass(slots=True)
@@ -100,26 +102,27 @@ class Transfer:
         return f"<Transfer {self._scopes!r}>"
 
     async def pages(self, user: str | None) -> AsyncIterator[Sequence[Memory]]:
-        """All live memories, by id; those that come meanwhile may be among them."""
-        after = UUID(int=0)
+        """All live memories, by user and id; those that come meanwhile may be among them."""
+        statement = _PAGE.format(after=after("id", user))
+        last: Named = (user or "", UUID(int=0))
         while True:
             async with self._scope(user) as connection:
-                rows = await connection.fetch(_PAGE, after, user)
+                rows = await connection.fetch(statement, *last)
             if not rows:
                 return
             yield [memory_of(row) for row in rows]
-            after = rows[-1]["id"]
+            last = (rows[-1]["user_id"], rows[-1]["id"])
 
     async def take(self, user: str | None, memories: Sequence[Memory], taken: Taken) -> None:
         """Add memories as they are; `taken` counts what became of them."""
-        names = [one.id for one in memories]
+        names = [(one.user_id, one.id) for one in memories]
         lines = orjson.dumps(await _lines(memories)).decode()
         async with self._scope(user) as connection, connection.transaction():
             await cleared(connection, memories)
-            before = set(await _known(connection, "memories", names))
-            new = [row["id"] for row in await connection.fetch(_TAKE, lines)]
-            made = len(new) - await connection.fetchval(_REBURY, new)
-            graves = len(await _known(connection, "tombstones", names))
+            before = await _named(connection, _KNOWN, names)
+            new = [tuple(row) for row in await connection.fetch(_TAKE, lines)]
+            made = len(new) - await connection.fetchval(_REBURY, *pairs(new))
+            graves = len(await _named(connection, _GONE, names))
         present = sum(name in before for name in names)
         taken.imported += made
         taken.present += present
@@ -130,9 +133,8 @@ class Transfer:
         return self._scopes.everyone() if user is None else self._scopes.of(user)
 
 
-async def _known(connection: Connection, table: str, names: Sequence[UUID]) -> list[UUID]:
-    rows = await connection.fetch(f"SELECT id FROM {table} WHERE id = ANY($1::uuid[])", names)
-    return [row["id"] for row in rows]
+async def _named(connection: Connection, statement: str, names: Sequence[Named]) -> set[Named]:
+    return {tuple(row) for row in await connection.fetch(statement, *pairs(names))}
 
 
 async def _lines(memories: Sequence[Memory]) -> list[Mapping[str, Any]]:

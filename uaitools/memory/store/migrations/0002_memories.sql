@@ -2,10 +2,12 @@
 -- made of this, and can be made again.
 --
 -- No extension is used. What is ordered for others to see is ordered by code points.
+--
+-- An id is one of its user's: two users may have the same, and neither learns of the other's.
 
 CREATE TABLE memories (
-    id           uuid PRIMARY KEY,
     user_id      text COLLATE "C" NOT NULL,
+    id           uuid NOT NULL,
     type         text COLLATE "C" NOT NULL,
     content      text NOT NULL,
     tags         text[] NOT NULL,
@@ -29,7 +31,8 @@ CREATE TABLE memories (
     -- What it is found by: see uaitools.memory.analysis, whose version `analysis` is.
     words        tsvector NOT NULL,
     length       integer NOT NULL,
-    analysis     smallint NOT NULL
+    analysis     smallint NOT NULL,
+    PRIMARY KEY (user_id, id)
 ) WITH (fillfactor = 90);  -- counting accesses rewrites rows in their place
 SELECT keep_users_apart('memories');
 
@@ -45,36 +48,42 @@ CREATE INDEX memories_analysis ON memories (analysis);
 
 -- What memories were before they were changed.
 CREATE TABLE versions (
-    memory_id uuid NOT NULL REFERENCES memories ON DELETE CASCADE,
     user_id   text COLLATE "C" NOT NULL,
+    memory_id uuid NOT NULL,
     version   bigint NOT NULL,
     changed   text NOT NULL,
     at        timestamptz NOT NULL,
     document  jsonb NOT NULL,
-    PRIMARY KEY (memory_id, version)
+    PRIMARY KEY (user_id, memory_id, version),
+    FOREIGN KEY (user_id, memory_id) REFERENCES memories ON DELETE CASCADE
 );
 SELECT keep_users_apart('versions');
-CREATE INDEX versions_of_user ON versions (user_id);
 
 -- The vector of each memory. model: which embedder made it; those of different ones never meet.
+--
+-- There is no index over the model: nearly all rows have the same, and a plan that was made before
+-- the table was analysed took it for a narrow one, and read all of it at each search.
 CREATE TABLE embeddings (
-    memory_id  uuid PRIMARY KEY REFERENCES memories ON DELETE CASCADE,
     user_id    text COLLATE "C" NOT NULL,
+    memory_id  uuid NOT NULL,
     model      text COLLATE "C" NOT NULL,
     generation bigint NOT NULL,
-    vector     bytea NOT NULL  -- float32, little endian
+    vector     bytea NOT NULL,  -- float32, little endian
+    PRIMARY KEY (user_id, memory_id),
+    FOREIGN KEY (user_id, memory_id) REFERENCES memories ON DELETE CASCADE
 ) WITH (toast_tuple_target = 8160);  -- up to 2,000 numbers stay in the row: elsewhere is three reads more
 ALTER TABLE embeddings ALTER vector SET STORAGE EXTERNAL;  -- it does not compress
 SELECT keep_users_apart('embeddings');
 
--- How vectors are read: those of one user, in the order of their ids. There is no index over the
--- model: nearly all rows have the same, and a plan that was made before the table was analysed took
--- it for a narrow one, and read all of it at each search.
-CREATE INDEX embeddings_of_user ON embeddings (user_id, memory_id);
+-- What is left of a name of a user's: who knows both finds it, and nobody learns either from it. No
+-- user's id has the line break that stands between.
+CREATE FUNCTION grave(user_id text, name text) RETURNS bytea
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN sha256(convert_to(user_id || E'\n' || name, 'UTF8'));
 
--- Ids of memories and messages that nothing brings back. They say nothing of whose they were.
+-- Of ids of memories and messages that nothing brings back.
 CREATE TABLE tombstones (
-    id         uuid PRIMARY KEY,
+    grave      bytea PRIMARY KEY,
     deleted_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -7,13 +7,14 @@
 -- they are done, and is looked at again then: two never work on one memory.
 
 CREATE TABLE outbox (
-    memory_id uuid PRIMARY KEY,
     user_id   text COLLATE "C" NOT NULL,
+    memory_id uuid NOT NULL,
     marks     bigint NOT NULL DEFAULT 1,
     since     timestamptz NOT NULL DEFAULT now(),
     due       timestamptz NOT NULL DEFAULT now(),
     attempts  integer NOT NULL DEFAULT 0,
-    owner     integer
+    owner     integer,
+    PRIMARY KEY (user_id, memory_id)
 );
 SELECT keep_users_apart('outbox');
 CREATE INDEX outbox_due ON outbox (due);

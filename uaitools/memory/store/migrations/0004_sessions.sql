@@ -17,12 +17,13 @@ CREATE TABLE messages (
     user_id    text COLLATE "C" NOT NULL,
     session_id text COLLATE "C" NOT NULL,
     number     bigint NOT NULL,  -- from 1, without gaps
-    id         uuid NOT NULL UNIQUE,
+    id         uuid NOT NULL,
     role       text COLLATE "C" NOT NULL,
     content    text NOT NULL,
     metadata   jsonb NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (user_id, session_id, number),
+    UNIQUE (user_id, id),
     FOREIGN KEY (user_id, session_id) REFERENCES sessions ON DELETE CASCADE
 );
 SELECT keep_users_apart('messages');
