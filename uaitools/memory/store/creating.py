@@ -59,6 +59,8 @@ _SUPERSEDE: Final = f"""
     UPDATE memories SET superseded = true, twin = NULL, version = version + 1, updated_at = now()
     WHERE user_id = $1 AND id = $2 AND {LIVE} AND NOT superseded
 """
+_BURIED_KEY: Final = "SELECT EXISTS (SELECT FROM buried_keys WHERE grave = grave($1, $2))"
+_GONE: Final = "the memory that this request has made was deleted; take a new Idempotency-Key"
 _REMOVE: Final = removed(f"user_id = $1 AND id = $2 AND NOT {LIVE}")
 
 
@@ -125,11 +127,12 @@ class Creating:
             return created
 
     async def forget_keys(self, age: timedelta) -> None:
-        """Forget the keys of requests that are older."""
+        """Forget the keys of requests that are older, and their graves."""
         async with self._scopes.everyone() as connection:
-            await connection.execute(
-                "DELETE FROM idempotency_keys WHERE at < now() - $1::interval", age
-            )
+            for table in ("idempotency_keys", "buried_keys"):
+                await connection.execute(
+                    f"DELETE FROM {table} WHERE at < now() - $1::interval", age
+                )
 
 
 class _Nameless(Exception):
@@ -216,6 +219,9 @@ async def _claim(connection: Connection, draft: Draft, key: str, name: UUID) -> 
         name,
     )
     if taken:
+        # After the key was waited for, since it may have been deleted at that moment.
+        if await connection.fetchval(_BURIED_KEY, draft.user_id, key):
+            raise Changed(_GONE)
         return None
     earlier = await connection.fetchrow(
         "SELECT digest, memory_id FROM idempotency_keys WHERE user_id = $1 AND key = $2",
@@ -230,7 +236,7 @@ async def _claim(connection: Connection, draft: Draft, key: str, name: UUID) -> 
         earlier["memory_id"],
     )
     if row is None:
-        raise Changed("the memory that this request has made was deleted; take a new key")
+        raise Changed(_GONE)
     return Created(memory_of(row), Outcome.REPLAYED)
 
 

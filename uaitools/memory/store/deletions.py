@@ -1,7 +1,8 @@
 """A user goes: all of their rows in one transaction, and a receipt of what that was.
 
-Rows, their history and vectors go at once, and tombstones keep their ids from coming back. What
-an index has of the user is left to `departures`, which the transaction adds to.
+Rows, their history and vectors go at once, and tombstones keep their ids from coming back, and
+their keys from making anything anew. What an index has of the user is left to `departures`, which
+the transaction adds to.
 """
 
 from __future__ import annotations
@@ -27,10 +28,20 @@ _LOCK_MARKS: Final = "SELECT FROM outbox WHERE user_id = $1 ORDER BY memory_id F
 _REMOVE: Final = {
     "versions": "DELETE FROM versions WHERE user_id = $1",
     "embeddings": "DELETE FROM embeddings WHERE user_id = $1",
-    "idempotency_keys": "DELETE FROM idempotency_keys WHERE user_id = $1",
 }
 _END: Final = "DELETE FROM sessions WHERE user_id = $1"
-_BURY: Final = {name: buried_unmarked(name, "user_id = $1") for name in ("messages", "memories")}
+BURY_KEYS: Final = """
+    WITH gone AS (DELETE FROM idempotency_keys WHERE user_id = $1 RETURNING user_id, key, at),
+    graves AS (
+        INSERT INTO buried_keys (grave, at) SELECT grave(user_id, key), at FROM gone
+        ON CONFLICT DO NOTHING
+    )
+    SELECT count(*) FROM gone
+"""
+_BURY: Final = {
+    "idempotency_keys": BURY_KEYS,
+    **{name: buried_unmarked(name, "user_id = $1") for name in ("messages", "memories")},
+}
 # What somebody works on stays marked: they may write it to the index yet.
 _UNMARK: Final = "DELETE FROM outbox WHERE user_id = $1 AND owner IS NULL"
 _MARK: Final = f"UPDATE outbox SET {AGAIN} WHERE user_id = $1"

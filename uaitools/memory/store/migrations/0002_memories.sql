@@ -98,3 +98,11 @@ CREATE TABLE idempotency_keys (
 );
 SELECT keep_users_apart('idempotency_keys');
 CREATE INDEX idempotency_keys_at ON idempotency_keys (at);
+
+-- Graves of keys whose user was deleted. They are known for as long as the keys would be: what is
+-- sent again makes nothing anew.
+CREATE TABLE buried_keys (
+    grave bytea PRIMARY KEY,
+    at    timestamptz NOT NULL
+);
+CREATE INDEX buried_keys_at ON buried_keys (at);
