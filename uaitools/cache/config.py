@@ -20,7 +20,7 @@ class CacheConfig(Model):
     longer is a miss. pause: seconds between attempts while Redis is away.
     """
 
-    size: Annotated[int, Field(ge=0, le=1 << 36)] = 16 << 20
+    size: Annotated[int, Field(ge=0, le=1 << 36)] = 8 << 20
     entries: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
     largest: Annotated[int, Field(ge=0, le=1 << 24)] = LARGEST
     timeout: Annotated[float, Field(ge=0.01, le=10)] = 0.25
