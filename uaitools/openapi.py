@@ -33,6 +33,7 @@ _ERRORS: Final = {
     429: "Too many requests",
     501: "It cannot be done here",
     503: "Not now; try again",
+    504: "It took too long",
     507: "There is no room",
 }
 

@@ -24,13 +24,19 @@ class PoolConfig(Model):
     """The `[memory.pool]` table: connections to PostgreSQL.
 
     size: at most. idle: that are kept while nobody uses them. lifetime: seconds after which one is
-    replaced. wait: seconds that a request waits for one.
+    replaced. wait: seconds that a request waits for one. limit: seconds that it may have one.
     """
 
     size: Annotated[int, Field(ge=2, le=1000)] = 25
     idle: Annotated[int, Field(ge=0, le=1000)] = 25
     lifetime: Seconds = 300
     wait: Seconds = 5
+    limit: Seconds = 10
+
+    @property
+    def share(self) -> int:
+        """Of one user at once: a fifth."""
+        return max(1, self.size // 5)
 
     @property
     def settings(self) -> PoolSettings:

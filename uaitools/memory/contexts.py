@@ -15,6 +15,7 @@ from uaitools.memory.context.line import Recalled, Turn
 from uaitools.memory.context.tokens import Estimate, ModelTokeniser, Tokeniser
 from uaitools.memory.model import Memory
 from uaitools.memory.searching import Searching, SearchRequest
+from uaitools.memory.shares import Shares
 from uaitools.memory.store.sessions import Message, Session, Sessions
 
 QUERY: Final = 4096  # characters of what is looked for
@@ -43,10 +44,13 @@ class Assembled:
 
 
 class Contexts:
-    """Makes contexts. made: how many."""
+    """Makes contexts. made: how many. shares: how many of a user's are made at once."""
 
-    def __init__(self, sessions: Sessions, searching: Searching, config: ContextConfig) -> None:
+    def __init__(
+        self, sessions: Sessions, searching: Searching, config: ContextConfig, shares: Shares
+    ) -> None:
         self.made = 0
+        self._of_users = shares
         self._sessions = sessions
         self._searching = searching
         self._shares = config.shares
@@ -62,8 +66,12 @@ class Contexts:
         """What of a session, and of what is remembered of its user, fits so many tokens.
 
         query: what memories and the digest are to be about; the newest message of the user's
-        unless given. Raises Unknown, and ServiceError without a database.
+        unless given. Raises Unknown, Busy, and ServiceError without a database.
         """
+        async with self._of_users.of(user):  # before anything is held of it
+            return await self._context(user, session, budget, query)
+
+    async def _context(self, user: str, session: str, budget: int, query: str | None) -> Assembled:
         found = await self._sessions.get(user, session)
         first, each = _CHARACTERS
         said = await self._sessions.newest(user, session, _TURNS, first + each * budget)

@@ -45,6 +45,14 @@ class Crowded(ServiceError):
         )
 
 
+class Busy(ServiceError):
+    """Too much is under way of one user (429): others have their share all the same."""
+
+    def __init__(self) -> None:
+        message = "too much is under way for this user; send less at once, and this again"
+        super().__init__(429, message, SERVICE, retry_after=1)
+
+
 class McpMissing(ServiceError):
     """The library that speaks MCP is not here (501)."""
 

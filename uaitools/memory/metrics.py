@@ -35,6 +35,9 @@ _FORGOTTEN: Final = Family("memory_forgotten_total", "counter", "Memories that w
 _DELETED: Final = Family("memory_users_deleted_total", "counter", "Users who were deleted.")
 _DROPPED: Final = Family("memory_reads_dropped_total", "counter", "Reads that were not counted.")
 _CONTEXTS: Final = Family("memory_contexts_total", "counter", "Contexts of sessions made.")
+_BUSY: Final = Family(
+    "memory_busy_total", "counter", "Requests refused: too much was under way of their user."
+)
 
 
 def samples(service: MemoryService) -> Iterator[Sample]:
@@ -51,6 +54,8 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     yield Sample(_FORGOTTEN, (), service.forgetting.forgotten)
     yield Sample(_DELETED, (), service.deleting.completed)
     yield Sample(_DROPPED, (), service.touches.dropped)
+    for what, shares in service.shares.items():
+        yield Sample(_BUSY, (("of", what),), shares.refused)
     yield from service.pool.samples()
     yield from service.cache.samples()
     yield from service.notices.samples()

@@ -23,6 +23,7 @@ from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.index_watch import IndexWatch
 from uaitools.memory.model import Memory
 from uaitools.memory.ranking import Candidate, Mode, aged, fused
+from uaitools.memory.shares import Shares
 from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.wanted import Wanted
@@ -57,7 +58,10 @@ class Found:
 
 
 class Searching:
-    """Searches of a service's memories. searches, degraded: how many there were."""
+    """Searches of a service's memories. searches, degraded: how many there were.
+
+    shares: how many of a user's there are at once.
+    """
 
     def __init__(
         self,
@@ -66,8 +70,11 @@ class Searching:
         embedder: Embedder,
         index: VectorIndex,
         watch: IndexWatch,
+        *,
+        shares: Shares,
     ) -> None:
         self._watch = watch
+        self._shares = shares
         self.searches = self.degraded = 0
         self._memories = memories
         self._lexical = lexical
@@ -78,8 +85,12 @@ class Searching:
         return f"<Searching {self._index!r} searches={self.searches}>"
 
     async def search(self, user: str, asked: SearchRequest) -> Found:
-        """The best of a user's memories. Raises BadFilter, and ServiceError without a database."""
+        """The best of a user's memories. Raises BadFilter, Busy and DatabaseAway."""
         self.searches += 1
+        async with self._shares.of(user):
+            return await self._search(user, asked)
+
+    async def _search(self, user: str, asked: SearchRequest) -> Found:
         depth = max(DEPTH, 3 * asked.limit)
         parsed = query(asked.text)
         mode, degraded = asked.mode, []

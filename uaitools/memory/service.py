@@ -31,6 +31,7 @@ from uaitools.memory.model import Draft, Memory
 from uaitools.memory.others import Others
 from uaitools.memory.rendering import Rendered, rendered
 from uaitools.memory.searching import Found, Searching, SearchRequest
+from uaitools.memory.shares import Shares
 from uaitools.memory.store.analyses import Analyses
 from uaitools.memory.store.creating import Created, Creating
 from uaitools.memory.store.deletions import Deletions
@@ -72,6 +73,7 @@ class MemoryService:
     """
 
     pool: Pool
+    shares: Mapping[str, Shares]
     statistics: Statistics
     cache: CacheService
     copies: Copies
@@ -133,7 +135,9 @@ class MemoryService:
             self.pool = Pool(database.service, self._config.pool.settings, name=SERVICE)
             await self.pool.start()
             stack.push_async_callback(self.pool.stop)
-            scopes = Scopes(self.pool, await self._begin_cache(stack))
+            self._give_shares()
+            copies, shares = await self._begin_cache(stack), self.shares["connections"]
+            scopes = Scopes(self.pool, copies, shares=shares, limit=self._config.pool.limit)
             await self._begin_search(stack, scopes)
             await self._begin_work(stack, scopes, database.service)
             self._stack = stack.pop_all()
@@ -205,6 +209,15 @@ class MemoryService:
         self.following.notify()
         return report
 
+    def _give_shares(self) -> None:
+        """How much of what there is one user has at once, so that others have the rest."""
+        pool = self._config.pool
+        self.shares = {
+            "connections": Shares(pool.share, wait=pool.wait),
+            "searches": Shares(pool.share, wait=pool.wait),  # also of the loop
+            "contexts": Shares(1, wait=pool.wait),  # of the threads that make them
+        }
+
     async def _begin_search(self, stack: AsyncExitStack, scopes: Scopes) -> None:
         """What requests read and write."""
         statistics = self.statistics = Statistics(scopes)
@@ -226,9 +239,16 @@ class MemoryService:
         self.indexing = Indexing(scopes)
         self.index_watch = IndexWatch(self.index, self.outbox, self.indexing, self._own)
         self.searching = Searching(
-            self.memories, lexical, self.embedder, self.index, self.index_watch
+            self.memories,
+            lexical,
+            self.embedder,
+            self.index,
+            self.index_watch,
+            shares=self.shares["searches"],
         )
-        self.contexts = Contexts(self.sessions, self.searching, self._config.context)
+        self.contexts = Contexts(
+            self.sessions, self.searching, self._config.context, self.shares["contexts"]
+        )
 
     async def _begin_work(self, stack: AsyncExitStack, scopes: Scopes, access: Access) -> None:
         """What goes on beside requests."""

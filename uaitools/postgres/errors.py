@@ -20,6 +20,17 @@ class PoolExhausted(ServiceError):
         super().__init__(503, message, service, retry_after=1)
 
 
+class TooSlow(ServiceError):
+    """What was asked took longer than it may, and was broken off (504). It may have been done."""
+
+    def __init__(self, service: str, seconds: float) -> None:
+        message = (
+            f"the database took over {seconds:g} s, and what it did was broken off; ask for less,"
+            " or try again"
+        )
+        super().__init__(504, message, service, retry_after=1)
+
+
 class SetupError(Exception):
     """A program cannot start on this database. The text says what to do, and holds no password."""
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
+
+from uaitools.fair_timeout import FairTimer
+from uaitools.postgres.errors import TooSlow
 
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
@@ -18,6 +24,7 @@ LOST: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.InternalClientError,  # asyncpg's for a query behind the server's farewell
 )
+_GRACE: Final = 2.0  # seconds for the server to end a query that was cancelled
 # These may be of something else, unless the connection has ended.
 _PERHAPS: Final = (asyncpg.InterfaceError, OSError)
 
@@ -66,6 +73,33 @@ class Loan:
     def lost(self, error: BaseException) -> bool:
         """Whether this is the error of a connection that has ended."""
         return isinstance(error, LOST) or (self.closed and isinstance(error, _PERHAPS))
+
+    @asynccontextmanager
+    async def limited(self, seconds: float, service: str) -> AsyncIterator[None]:
+        """Break off what the block does after so many seconds. Raises TooSlow then.
+
+        The query is cancelled, as for a caller who goes away, and the transaction rolled back. A
+        server that does not even answer that has the connection ended.
+        """
+        loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(None)
+        timer: FairTimer
+
+        def end() -> None:
+            nonlocal timer
+            limit.reschedule(loop.time())
+            timer = FairTimer(_GRACE, self.connection.terminate)
+
+        timer = FairTimer(seconds, end)
+        try:
+            async with limit:
+                yield
+        except Exception as error:
+            if limit.expired() and (isinstance(error, TimeoutError) or self.lost(error)):
+                raise TooSlow(service, seconds) from error
+            raise
+        finally:
+            timer.cancel()
 
     async def tidy(self) -> None:
         """Wait for the end of what was cancelled, and leave its transaction."""

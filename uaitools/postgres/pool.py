@@ -58,7 +58,8 @@ class PoolSettings:
     once: servers and what stands before them forget, and grow with what a session has seen.
     idle_time: after which one that nobody uses is closed. health: one that was idle for longer is
     asked before it is used: a firewall may have dropped it without a word. wait: how long a caller
-    waits for a connection; waiting: how many may. grace: how long a stop waits for who has one.
+    waits for a connection; waiting: how many may. limit: for how long one is lent. grace: how long
+    a stop waits for who has one.
     """
 
     size: int = 25
@@ -68,6 +69,7 @@ class PoolSettings:
     health: float = 60.0
     wait: float = 5.0
     waiting: int = 1000
+    limit: float = 60.0
     grace: float = 5.0
 
     def __post_init__(self) -> None:
@@ -145,15 +147,17 @@ class Pool:
                 loan.connection.terminate()
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
+    async def acquire(self, limit: float | None = None) -> AsyncIterator[Connection]:
         """Lend a connection. Raises DatabaseAway and PoolExhausted.
 
-        A query that fails because the database went away raises DatabaseAway from the block.
+        A query that fails because the database went away raises DatabaseAway from the block, and
+        one that is not done when the time is over TooSlow. limit: seconds, unless the settings'.
         """
         loan = await self._obtain()
         self._loans.add(loan)
         try:
-            yield loan.connection
+            async with loan.limited(limit or self._settings.limit, self.name):
+                yield loan.connection
         except Exception as error:
             if not loan.lost(error):
                 raise

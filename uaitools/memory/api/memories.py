@@ -14,11 +14,12 @@ from uaitools.errors import ServiceError
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.api.cursors import cursor, place
-from uaitools.memory.errors import SERVICE, BadRequest, Changed, Unknown
+from uaitools.memory.errors import SERVICE, BadRequest, Busy, Changed, Unknown
 from uaitools.memory.model import Draft
 from uaitools.memory.rendering import Rendered, document, encoded, rendered
 from uaitools.memory.store.creating import Created, Outcome
 from uaitools.memory.wanted import Wanted
+from uaitools.postgres.errors import DatabaseAway, PoolExhausted, TooSlow
 from uaitools.rest import answer, body, query
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ KEY: Final = r"^[!-~]{1,255}$"  # of Idempotency-Key
 VERSION: Final = r'^"[1-9][0-9]{0,17}"$'  # of If-Match: what ETag said
 _KEY: Final = re.compile(KEY)
 _VERSION: Final = re.compile(VERSION)
+_OF_ALL: Final = (DatabaseAway, PoolExhausted, TooSlow, Busy)
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 
 
@@ -53,7 +55,11 @@ class MemoryHandlers:
         return _answer(rendered(created.memory), 200 if known else 201, replayed)
 
     async def create_many(self, request: web.Request) -> bytes:
-        """POST of several memories, each of which is made or refused by itself."""
+        """POST of several memories, each of which is made or refused by itself.
+
+        Raises what says that the next one would fare no better, and not after one wait for each:
+        those that were made until then are known when all are sent again.
+        """
         asked = await body(request, requests.NewMemories, SERVICE)
         drafts = [_draft(owner(request, one.user_id), one) for one in asked.memories]
         made = [await self._made(draft) for draft in drafts]
@@ -102,6 +108,8 @@ class MemoryHandlers:
     async def _made(self, draft: Draft) -> dict[str, Any]:
         try:
             created: Created = await self._service.create(draft)
+        except _OF_ALL:
+            raise
         except ServiceError as error:
             details: Sequence[Any] = error.details or ()
             message = "; ".join(f"{one['field']}: {one['message']}" for one in details)

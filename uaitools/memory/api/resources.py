@@ -35,7 +35,9 @@ _IDS: Final = {"id": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 
 def add_resources(app: web.Application, service: MemoryService, *, secured: bool) -> None:
     """Add everything to an application. secured: OpenAPI says that a token is needed."""
-    described = Described("uaitools memory", "Memories of users, found again.", secured)
+    described = Described(
+        "uaitools memory", "Memories of users, found again.", secured, always=(429, 503, 504)
+    )
     resources = (
         *_memories(MemoryHandlers(service)),
         *_searching(SearchHandler(service)),

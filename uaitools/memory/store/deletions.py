@@ -20,6 +20,8 @@ from uaitools.memory.store.departures import Departures, subject
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import AGAIN, USER_LOCK, buried_unmarked, count_of
 
+LONGEST: Final = 600.0  # seconds: all of it goes in one transaction, however much it is
+
 # First the locks, in the order of all: see `statements`. Whoever speaks shares the first one.
 _WAIT: Final = f"SELECT pg_advisory_xact_lock(hashtextextended($1, {USER_LOCK}))"
 _LOCK: Final = "SELECT FROM memories WHERE user_id = $1 ORDER BY id FOR UPDATE"
@@ -84,7 +86,7 @@ class Deletions:
 
     async def begin(self, user: str) -> Receipt:
         """Remove all rows of a user; the receipt, which is not complete yet."""
-        async with self._scopes.writing(user) as connection:
+        async with self._scopes.writing(user, limit=LONGEST) as connection:
             await connection.execute(_WAIT, user)
             await connection.execute(_LOCK, user)
             removed = {

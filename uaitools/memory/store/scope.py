@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from uaitools.memory.errors import BadRequest, Crowded
+from uaitools.memory.shares import Shares
 from uaitools.postgres.pool import Pool
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from uaitools.memory.copies import Copies
     from uaitools.postgres.access import Connection
 
+SHARE: Final = 5
+"""Connections of one user, of the 25 that a pool has unless it is told otherwise."""
+LIMIT: Final = 10.0  # seconds
 _SCOPE: Final = (
     "SELECT set_config('uaitools.user_id', $1, false), set_config('uaitools.everyone', $2, false)"
 )
@@ -35,36 +39,56 @@ _WHICH: Final = """
 class Scopes:
     """The only way of the memory service to its database. copies: of memories, where there are.
 
+    shares: how many connections a user has at once. limit: seconds for which a user's request has
+    one; what is done for everyone may take what the pool allows.
+
     Two that wait for each other are told apart by the database, which ends one: that is Crowded.
     """
 
-    __slots__ = ("_copies", "_pool")
+    __slots__ = ("_copies", "_limit", "_pool", "_shares")
 
-    def __init__(self, pool: Pool, copies: Copies | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        copies: Copies | None = None,
+        *,
+        shares: Shares | None = None,
+        limit: float = LIMIT,
+    ) -> None:
         self._pool = pool
         self._copies = copies
+        self._shares = shares if shares is not None else Shares(SHARE)
+        self._limit = limit
 
     def __repr__(self) -> str:
         return f"<Scopes {self._pool!r}>"
 
     @asynccontextmanager
-    async def of(self, user: str, *changed: UUID) -> AsyncIterator[Connection]:
-        """A connection whose statements reach the rows of one user.
+    async def of(
+        self, user: str, *changed: UUID, limit: float | None = None
+    ) -> AsyncIterator[Connection]:
+        """A connection whose statements reach the rows of one user. Raises Busy.
 
         changed: memories that they change or remove. Copies are forgotten whatever came of it: a
-        commit whose answer was lost, or not waited for, may have happened.
+        commit whose answer was lost, or not waited for, may have happened. limit: seconds, for what
+        may take longer than a request.
         """
         try:
-            async with self._lent(user, "off") as connection:
+            async with (
+                self._shares.of(user),
+                self._lent(user, "off", limit or self._limit) as connection,
+            ):
                 yield connection
         finally:
             if changed and self._copies is not None:
                 await self._copies.forget(user, *changed)
 
     @asynccontextmanager
-    async def writing(self, user: str, *changed: UUID) -> AsyncIterator[Connection]:
+    async def writing(
+        self, user: str, *changed: UUID, limit: float | None = None
+    ) -> AsyncIterator[Connection]:
         """The same, in a transaction."""
-        async with self.of(user, *changed) as connection, connection.transaction():
+        async with self.of(user, *changed, limit=limit) as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
@@ -84,8 +108,10 @@ class Scopes:
             yield connection
 
     @asynccontextmanager
-    async def _lent(self, user: str, everyone: str) -> AsyncIterator[Connection]:
-        async with self._pool.acquire() as connection:
+    async def _lent(
+        self, user: str, everyone: str, limit: float | None = None
+    ) -> AsyncIterator[Connection]:
+        async with self._pool.acquire(limit) as connection:
             await connection.execute(_SCOPE, user, everyone)
             try:
                 yield connection

@@ -1,0 +1,63 @@
+"""A connection is lent for a while only, whatever the server does meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tests.peers.gateways import settled
+from tests.postgres.pool.pools import counts, pid_of, pool_of
+from uaitools.postgres.database import Database
+from uaitools.postgres.errors import TooSlow
+from uaitools.postgres.pool import Pool
+
+
+async def sleep(pool: Pool, *, inside: bool) -> None:
+    async with pool.acquire(limit=0.1) as connection:
+        if inside:
+            async with connection.transaction():
+                await connection.execute("SELECT pg_sleep(60)")
+        await connection.execute("SELECT pg_sleep(60)")
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+async def test_what_takes_too_long_is_broken_off_here_and_there(
+    database: Database, admin: Any, inside: bool
+) -> None:
+    async def rests() -> bool:
+        state = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+        return bool(await admin.fetchval(state, pid) == "idle")
+
+    async with pool_of(database, size=1) as pool:
+        pid = await pid_of(pool)
+        with pytest.raises(TooSlow) as raised:
+            await sleep(pool, inside=inside)
+        assert raised.value.code == 504
+        await settled(rests)
+        assert await pid_of(pool) == pid  # it is as good as before
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+async def test_a_server_that_stands_still_keeps_nobody(database: Database, inside: bool) -> None:
+    async with pool_of(database, size=1) as pool:
+        pid = await pid_of(pool)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(TooSlow):
+                await sleep(pool, inside=inside)
+            assert await pid_of(pool) != pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_time_limit_of_the_callers_own_is_no_error_of_the_database(
+    database: Database,
+) -> None:
+    async with pool_of(database) as pool:
+        with pytest.raises(TimeoutError, match="a body"):
+            async with pool.acquire(limit=60):
+                raise TimeoutError("a body")
+        assert counts(pool)["connections_idle"] == 1
