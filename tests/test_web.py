@@ -81,9 +81,11 @@ async def test_health_tells_how_the_service_is(serve: Serve) -> None:
         (Health({"db": True, "cache": False}), "degraded", 200),
         (Health({}, draining=True), "draining", 503),
         (Health({"db": False}, draining=True), "draining", 503),
+        (Health({"db": True, "cache": False}, required=("db",)), "degraded", 200),
+        (Health({"db": False, "cache": True}, required=("db",)), "degraded", 503),
     ],
 )
-async def test_health_is_503_while_draining_only(
+async def test_health_is_503_while_draining_and_without_what_is_required(
     serve: Serve, health: Health, status: str, code: int
 ) -> None:
     response = await (await serve(health=health)).get("/health")

@@ -7,7 +7,7 @@ that stands outermost. A component adds its routes and, further in, its own midd
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -44,11 +44,12 @@ class Health:
     """How a service is.
 
     dependencies: whether each works, by name. draining: the service is about to stop and wants no
-    new work.
+    new work. required: dependencies without which it can do nothing.
     """
 
     dependencies: Mapping[str, bool]
     draining: bool = False
+    required: Collection[str] = ()
 
     @property
     def status(self) -> Literal["healthy", "degraded", "draining"]:
@@ -56,6 +57,11 @@ class Health:
         if self.draining:
             return "draining"
         return "healthy" if all(self.dependencies.values()) else "degraded"
+
+    @property
+    def able(self) -> bool:
+        """Whether it is worth sending requests to."""
+        return not self.draining and all(self.dependencies[name] for name in self.required)
 
 
 def application(
@@ -94,7 +100,7 @@ def application(
                 for name, works in now.dependencies.items()
             },
         }
-        return json_response(document, status=503 if now.draining else 200)
+        return json_response(document, status=200 if now.able else 503)
 
     async def get_metrics(_request: web.Request) -> web.Response:
         text = metrics.render(await snapshot())

@@ -57,5 +57,6 @@ def samples(service: MemoryService) -> Iterator[Sample]:
     for what, shares in service.shares.items():
         yield Sample(_BUSY, (("of", what),), shares.refused)
     yield from service.pool.samples()
+    yield from service.probe.samples()
     yield from service.cache.samples()
     yield from service.notices.samples()

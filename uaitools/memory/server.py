@@ -46,7 +46,13 @@ class MemoryServer:
         app = web.Application(client_max_size=BODY)
         add_resources(app, service, secured=auth.enabled)
         add_mcp(app, service, config.cors)
-        mounted = Mounted(SERVICE, app, self._dependencies, partial(samples, service))
+        mounted = Mounted(
+            SERVICE,
+            app,
+            self._dependencies,
+            partial(samples, service),
+            required=("database",),
+        )
         front = ProxyConfig.model_validate(
             {"listen": str(config.listen), "cors": config.cors, "routes": []}
         )
@@ -97,7 +103,7 @@ class MemoryServer:
 
     def _dependencies(self) -> Mapping[str, bool]:
         return {
-            "database": not self.service.pool.failing,
+            "database": not self.service.probe.failing,
             "index": self._index_works(),
             "cache": not self.service.cache.failing,
         }

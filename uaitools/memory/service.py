@@ -52,6 +52,7 @@ from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database, open_database
 from uaitools.postgres.notices import Notices
 from uaitools.postgres.pool import Pool
+from uaitools.postgres.probe import Probe
 from uaitools.tasks import spawn
 
 MIGRATIONS = "uaitools.memory.store.migrations"
@@ -98,6 +99,7 @@ class MemoryService:
     index_watch: IndexWatch
     indexing: Indexing
     notices: Notices
+    probe: Probe
 
     def __init__(
         self,
@@ -254,6 +256,7 @@ class MemoryService:
         """What goes on beside requests."""
         config, index, differences = self._config, self.index, Differences(scopes)
         self.notices = Notices(access, self.pool, name=SERVICE)
+        self.probe = Probe(access, name=SERVICE)
         others = Others(self.notices, index, self.copies if self._redis_url is None else None)
         self.touches = Touches(scopes)
         self.following = Following(
@@ -274,7 +277,14 @@ class MemoryService:
         )
         await self._record_index(stack)
         for part in (
-            *(self.notices, self.upkeep, self.analysing, self.touches, self.index_watch),
+            *(
+                self.probe,
+                self.notices,
+                self.upkeep,
+                self.analysing,
+                self.touches,
+                self.index_watch,
+            ),
             *(self.following, self.deleting, self.forgetting),
         ):
             await part.start()

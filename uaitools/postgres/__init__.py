@@ -3,6 +3,7 @@
     database    `open_database`: what a component connects to, as owner and as service
     access      how to connect, and as whom
     pool        `Pool`: connections with a lifetime, health and turns; `loan`, one of them
+    probe       whether it answers at all
     notices     what processes tell each other, and whether it is heard
     migrations  numbered files of SQL, applied once, under a lock
     roles       what row-level security binds

@@ -470,7 +470,10 @@ class Gateway:
             name: any(endpoint.breaker.share(now) > 0 for endpoint in service.pools)
             for name, service in self.services.items()
         }
-        return component.Health({**available, **self.dependencies}, draining=self.draining)
+        required = self._mounted.required if self._mounted is not None else ()
+        return component.Health(
+            {**available, **self.dependencies}, draining=self.draining, required=required
+        )
 
     @property
     def dependencies(self) -> Mapping[str, bool]:

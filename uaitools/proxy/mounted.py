@@ -20,9 +20,9 @@ class Mounted:
     """What a gateway serves under its own name.
 
     name: in errors, /health and metrics, and the audience of principal tokens. app: its paths.
-    dependencies: whether each works, by name. samples: its metrics, beside the gateway's. direct:
-    what it answers without `app`, by the names under which routes know it as a service, each with
-    the status of a good answer.
+    dependencies: whether each works, by name. required: those without which /health is 503.
+    samples: its metrics, beside the gateway's. direct: what it answers without `app`, by the names
+    under which routes know it as a service, each with the status of a good answer.
     """
 
     name: str
@@ -30,3 +30,4 @@ class Mounted:
     dependencies: Callable[[], Mapping[str, bool]] = dict
     samples: Callable[[], Iterable[Sample]] = tuple
     direct: Mapping[str, tuple[Answer, int]] = field(default_factory=dict)
+    required: tuple[str, ...] = ()

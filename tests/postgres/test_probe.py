@@ -1,0 +1,59 @@
+"""Whether a database answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.peers.gateways import eventually
+from tests.peers.postgres import PostgresServer
+from uaitools.postgres.access import Access
+from uaitools.postgres.database import Database
+from uaitools.postgres.probe import Probe
+
+OURS = (
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE application_name = 'uaitools memory probe' AND datname = current_database()"
+)
+
+
+async def test_a_database_that_comes_and_goes_is_found_out(
+    postgres: PostgresServer, database: Database, tmp_path: Path
+) -> None:
+    place = tmp_path / "s"
+    access = Access({**database.service.arguments, "host": str(place)})
+    probe = Probe(access, name="memory", every=0.01)
+    await probe.start()
+    try:
+        await eventually(lambda: probe.failing)
+        assert [sample.value for sample in probe.samples()] == [0.0]
+        place.symlink_to(postgres.server.sockets)
+        await eventually(lambda: not probe.failing)
+        assert [sample.value for sample in probe.samples()] == [1.0]
+    finally:
+        await probe.stop()
+
+
+async def test_a_session_that_says_nothing_is_given_up_for_another(
+    database: Database,
+) -> None:
+    async def session() -> int | None:
+        connection = await database.service.connect()
+        pid: int | None = await connection.fetchval(OURS)
+        await connection.close()
+        return pid
+
+    probe = Probe(database.service, name="memory", every=0.01, patience=0.2)
+    await probe.start()
+    try:
+        while not (pid := await session()):
+            pass
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await eventually(lambda: probe.failing == "TimeoutError")
+            await eventually(lambda: not probe.failing)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    finally:
+        await probe.stop()
