@@ -17,6 +17,10 @@ from typing import Final
 PARTS: Final = 4
 
 
+def _nothing() -> None:
+    pass
+
+
 class FairTimer:
     """Calls back when `seconds` have passed while this process could run, unless cancelled."""
 
@@ -33,8 +37,9 @@ class FairTimer:
         return f"<FairTimer parts={self._left} of {self._part:g} s>"
 
     def cancel(self) -> None:
-        """Do not call."""
+        """Do not call, and let go of what would be called."""
         self._handle.cancel()
+        self._callback = _nothing
 
     def _pass_part(self) -> None:
         self._left -= 1

@@ -91,11 +91,24 @@ def serve(
     app.router.add_get("/openapi.json", get_document)
 
 
+class Answer(web.Response):
+    """A response that lets go of its body when it is sent.
+
+    aiohttp keeps the last response of a connection until its next one, and a gateway in front has
+    many connections that nobody uses just then.
+    """
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """See web.Response."""
+        await super().write_eof(data)
+        self.body = None
+
+
 def answer(
     json: bytes, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
 ) -> web.Response:
     """A response of JSON, which nobody stores."""
-    return web.Response(
+    return Answer(
         body=json,
         status=status,
         content_type="application/json",

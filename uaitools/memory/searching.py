@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
@@ -25,14 +26,15 @@ from uaitools.memory.model import Memory
 from uaitools.memory.ranking import Candidate, Mode, aged, fused
 from uaitools.memory.shares import Shares
 from uaitools.memory.store.lexical import Lexical
-from uaitools.memory.store.memories import Memories
+from uaitools.memory.store.memories import Memories, Sized
+from uaitools.memory.store.pages import ROOM
 from uaitools.memory.wanted import Wanted
 
 PATIENCE: Final = 3.0  # seconds that meaning may take; an embedder's own are for batches
 DEPTH: Final = 50  # candidates of each list at least; three times as many as are asked for
 NARROW: Final = 10_000  # memories among which meaning is looked for; among more it is of all
 _WIDE: Final = 1_000  # candidates then, because most may not be wanted
-_SPARE: Final = 10  # candidates that are read beside as many as are asked for: some may be gone
+_SPARE: Final = 10  # candidates that are looked at beside what is asked for: some may be gone
 
 _log = log.get_logger(__name__)
 
@@ -51,10 +53,14 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found, best first. degraded: what could not be searched."""
+    """What was found, best first. degraded: what could not be searched.
+
+    more: ids of what was found as well and is not in the results, which have so many bytes already.
+    """
 
     results: Sequence[tuple[Memory, Candidate]]
     degraded: Sequence[str]
+    more: Sequence[UUID] = ()
 
 
 class Searching:
@@ -111,7 +117,11 @@ class Searching:
                 self.degraded += 1
                 by_words = by_words or await self._said(user, parsed, asked, depth)
         candidates = fused(by_words, by_meaning, mode)
-        return Found(await self._read(user, asked, parsed, candidates), degraded)
+        best, beyond = await self._best(user, asked, parsed, candidates)
+        names = [one.id for one in best]
+        rows = await self._memories.chosen(user, asked.wanted, parsed.required, names)
+        results = [(rows[one.id], one) for one in best if one.id in rows]
+        return Found(results, degraded, [one.id for one in beyond])
 
     async def _said(
         self, user: str, parsed: Query, asked: SearchRequest, depth: int
@@ -143,23 +153,30 @@ class Searching:
             hits += await self._index.search(user, vector, len(far), far) if far else []
         return {one.id: one.score for one in hits}
 
-    async def _read(
+    async def _best(
         self, user: str, asked: SearchRequest, parsed: Query, candidates: Sequence[Candidate]
-    ) -> list[tuple[Memory, Candidate]]:
-        """The best that are there. Where age does not matter, most candidates need no look."""
+    ) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+        """The best that are there: those that a page has room for, and the others.
+
+        Where age does not matter, most candidates need no look.
+        """
         good = _good(candidates, asked)
         first = asked.limit + _SPARE if asked.half_life is None else len(good)
-        found: list[tuple[Memory, Candidate]] = []
+        found: list[Candidate] = []
+        sizes: dict[UUID, Sized] = {}
         for some in (good[:first], good[first:]):
             if not some or len(found) >= asked.limit:
                 break
             names = [one.id for one in some]
-            rows = await self._memories.chosen(user, asked.wanted, parsed.required, names)
-            created = {name: memory.created_at for name, memory in rows.items()}
-            there = [one for one in some if one.id in rows]
+            sizes |= await self._memories.sizes(user, asked.wanted, parsed.required, names)
+            created = {name: one.created_at for name, one in sizes.items()}
+            there = [one for one in some if one.id in sizes]
             best = aged(there, created, datetime.now(UTC), asked.half_life)
-            found += [(rows[one.id], one) for one in _good(best, asked)]
-        return found[: asked.limit]
+            found += _good(best, asked)
+        found = found[: asked.limit]
+        before = accumulate((sizes[one.id].bytes for one in found), initial=0)
+        fit = sum(bytes_before < ROOM for bytes_before in before)
+        return found[:fit], found[fit:]
 
 
 def _good(candidates: Sequence[Candidate], asked: SearchRequest) -> list[Candidate]:

@@ -64,7 +64,7 @@ async def test_a_fact_is_added_found_and_forgotten(memory: Served, era: Era) -> 
         assert "I moved to Munich" in text_of(found)
         assert memory_id in text_of(found)
         missed = await client.call_tool("search_memories", {"query": "Munich", "tags": ["work"]})
-        assert missed.structured_content == {"memories": [], "degraded": []}
+        assert missed.structured_content == {"memories": [], "degraded": [], "more": 0}
         assert text_of(missed) == "Nothing is remembered that fits."
 
         gone = await client.call_tool("forget", {"id": memory_id})

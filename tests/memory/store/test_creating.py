@@ -86,7 +86,7 @@ async def test_a_memory_without_an_external_id_gets_that_of_what_says_the_same(
     assert named.memory == replace(
         made, external_id="e", version=2, updated_at=named.memory.updated_at
     )
-    [before] = await memories.history("ann", made.id)
+    [before], _ = await memories.history("ann", made.id)
     assert (before.changed, before.document["external_id"]) == ("external_id", None)
     for draft in (TEA, replace(TEA, external_id="e")):  # and no more
         assert (await creating.create(draft)).memory == named.memory

@@ -75,7 +75,7 @@ async def test_a_change_keeps_what_was_before(scopes: Scopes) -> None:
     assert (changed.content, changed.tags, changed.version) == ("I like coffee", ("x",), 2)
     again = await memories.change("ann", made.id, {"pinned": True, "metadata": {}})
     assert (again.version, again.updated_at >= changed.updated_at) == (3, True)
-    history = await memories.history("ann", made.id)
+    history, _ = await memories.history("ann", made.id)
     assert [(one.version, one.changed) for one in history] == [
         (2, "metadata, pinned"),
         (1, "content, tags"),
@@ -116,7 +116,7 @@ async def test_a_change_makes_no_twins(scopes: Scopes) -> None:
     with pytest.raises(Changed, match="external_id"):
         await memories.change("ann", other.id, {"external_id": "e"})
     assert await memories.get("ann", other.id) == other
-    assert await memories.history("ann", other.id) == []
+    assert await memories.history("ann", other.id) == ([], None)
 
 
 async def test_what_has_expired_is_in_the_way_of_no_change(scopes: Scopes) -> None:
@@ -135,7 +135,7 @@ async def test_so_many_versions_are_kept_and_no_more(scopes: Scopes) -> None:
     memories, made = Memories(scopes), await make(scopes, "I like tea")
     for number in range(VERSIONS + 5):
         await memories.change("ann", made.id, {"content": f"I like {number}"})
-    history = await memories.history("ann", made.id)
+    history, _ = await memories.history("ann", made.id)
     assert [one.version for one in history] == list(range(VERSIONS + 5, 5, -1))
 
 

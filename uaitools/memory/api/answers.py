@@ -83,9 +83,13 @@ class Result(Memory):
 
 
 class Results(BaseModel):
-    """What was found, best first. degraded: what could not be searched."""
+    """What was found, best first. degraded: what could not be searched.
+
+    more: ids of what was found as well, and of which there was too much for one answer.
+    """
 
     results: list[Result]
+    more: list[UUID]
     mode: str
     degraded: list[str]
 
@@ -100,9 +104,10 @@ class Version(BaseModel):
 
 
 class History(BaseModel):
-    """What a memory was before, newest first."""
+    """What a memory was before, newest first. next: what `before` is for the next page, if any."""
 
     versions: list[Version]
+    next: int | None
 
 
 class Deletion(BaseModel):

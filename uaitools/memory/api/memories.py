@@ -101,9 +101,12 @@ class MemoryHandlers:
 
     async def history(self, request: web.Request) -> bytes:
         """GET of what a memory was before."""
-        whose = query(request, requests.Whose)
-        versions = await self._service.memories.history(owner(request, whose.user_id), _id(request))
-        return encoded({"versions": versions})
+        asked = query(request, requests.HistoryListing)
+        user = owner(request, asked.user_id)
+        versions, following = await self._service.memories.history(
+            user, _id(request), asked.before, asked.limit
+        )
+        return encoded({"versions": versions, "next": following})
 
     async def _made(self, draft: Draft) -> dict[str, Any]:
         try:

@@ -238,6 +238,13 @@ class Reading(Whose):
     touch: bool = True
 
 
+class HistoryListing(Whose):
+    """A page of what a memory was, newest first. before: only versions before that one."""
+
+    before: Number | None = None
+    limit: Limit = 100
+
+
 class NewMessage(Asked):
     """What is said. role: user, assistant, system, tool or another word. created_at: when."""
 

@@ -87,7 +87,7 @@ def _memories(memories: MemoryHandlers) -> Iterable[Resource]:
         ),
         Resource(
             "GET", f"{_ONE}/history", memories.history, "What a memory was before",
-            answers.History, query=requests.Whose, errors=(403, 404), patterns=_IDS,
+            answers.History, query=requests.HistoryListing, errors=(403, 404), patterns=_IDS,
         ),
     )  # fmt: skip
 

@@ -53,7 +53,8 @@ class SearchHandler:
         except BadFilter as error:
             raise BadRequest("filter.metadata", str(error)) from error
         results = [_result(*one, explain=asked.explain) for one in found.results]
-        return encoded({"results": results, "mode": asked.mode, "degraded": found.degraded})
+        said = {"results": results, "more": found.more}
+        return encoded({**said, "mode": asked.mode, "degraded": found.degraded})
 
 
 def wanted_by(asked: requests.Filter) -> Wanted:

@@ -16,6 +16,7 @@ from uaitools.memory.api.callers import owner_or_everyone
 from uaitools.memory.errors import SERVICE
 from uaitools.memory.model import Memory
 from uaitools.memory.rendering import document, encoded
+from uaitools.memory.store.pages import ROOM
 from uaitools.memory.store.transfer import PAGE, Taken
 from uaitools.rest import query
 
@@ -80,6 +81,7 @@ class _Reading:
     async def pages(self, request: web.Request) -> AsyncIterator[list[Memory]]:
         """The memories of the lines, some at a time. Raises ServiceError (413)."""
         page: list[Memory] = []
+        size = 0
         async for line in _lines(request):
             self.lines += 1
             if self.lines % _TURN == 0:
@@ -87,9 +89,10 @@ class _Reading:
             memory = self._read(line)
             if memory is not None:
                 page.append(memory)
-            if len(page) == PAGE:
+                size += len(line)
+            if len(page) == PAGE or size >= ROOM:
                 yield page
-                page = []
+                page, size = [], 0
         if page:
             yield page
 

@@ -17,6 +17,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from multidict import CIMultiDict
 
 from uaitools.memory.mcp.server import Context, mcp_server
+from uaitools.rest import Answer
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ async def _answered(app: Application, request: web.Request, extra: Message) -> w
     )
     headers.popall(hdrs.CONTENT_LENGTH, None)  # aiohttp's
     headers[hdrs.CACHE_CONTROL] = "no-store"
-    return web.Response(status=head["status"], headers=headers, body=bytes(body))
+    return Answer(status=head["status"], headers=headers, body=bytes(body))
 
 
 def _scope(request: web.Request) -> Message:

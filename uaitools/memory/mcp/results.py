@@ -41,14 +41,17 @@ class Hit(Remembered):
 
 
 class Found(BaseModel):
-    """Best first. degraded: what could not be searched."""
+    """Best first. degraded: what could not be searched. more: how many did not fit in here."""
 
     memories: list[Hit]
     degraded: list[str]
+    more: int = 0
 
     def text(self) -> str:
         """As a model reads it."""
         lines = [_line(one) for one in self.memories] or ["Nothing is remembered that fits."]
+        if self.more:
+            lines.append(f"{self.more} more were found, too long to be shown; ask for less.")
         if self.degraded:
             lines.append("Searched by words only: by meaning is not possible now.")
         return "\n".join(lines)

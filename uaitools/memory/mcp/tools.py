@@ -83,7 +83,7 @@ class Tools:
         search = SearchRequest(asked.query, limit=asked.limit, mode=asked.mode, wanted=wanted)
         found = await self._service.search(user, search)
         hits = [_hit(memory, candidate.score) for memory, candidate in found.results]
-        return Found(memories=hits, degraded=list(found.degraded))
+        return Found(memories=hits, degraded=list(found.degraded), more=len(found.more))
 
     async def _context(self, user: str, asked: Context) -> Excerpt:
         made = await self._service.context(user, asked.session_id, asked.budget, asked.query)

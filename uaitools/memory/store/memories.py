@@ -12,8 +12,9 @@ from asyncpg import Record
 
 from uaitools.memory.errors import Unknown
 from uaitools.memory.model import Memory
-from uaitools.memory.store.changing import changed
+from uaitools.memory.store.changing import VERSIONS, changed
 from uaitools.memory.store.conditions import LIVE, conditions
+from uaitools.memory.store.pages import SIZE, bounded
 from uaitools.memory.store.rows import COLUMNS, memory_of
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sql import Parameters
@@ -23,6 +24,14 @@ from uaitools.memory.wanted import Wanted
 _MINE: Final = f"user_id = $1 AND id = $2 AND {LIVE}"
 _GET: Final = f"SELECT {COLUMNS} FROM memories WHERE {_MINE}"
 _BURY: Final = buried(_MINE)
+_VERSION: Final = ("version", "changed", "at", "document")
+_HISTORY: Final = bounded(
+    f"SELECT {', '.join(_VERSION)} FROM versions WHERE user_id = $1 AND memory_id = $2"
+    " AND ($3::bigint IS NULL OR version < $3)",
+    "version DESC",
+    "$4",
+    "octet_length(document::text)",
+)
 _EXPIRED: Final = removed(f"""
     (user_id, id) IN (
         SELECT user_id, id FROM memories WHERE NOT {LIVE} LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -44,6 +53,14 @@ class Page:
 
     memories: Sequence[Memory]
     next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """When a memory was made, and how many bytes its texts have."""
+
+    created_at: datetime
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,8 @@ class Memories:
         self, user: str, wanted: Wanted, required: str | None, names: Sequence[UUID]
     ) -> dict[UUID, Memory]:
         """Those of some memories that there are, and are wanted. required: see `names`."""
+        if not names:
+            return {}
         parameters = Parameters()
         where = _where(user, wanted, required, parameters)
         where += f" AND id = ANY({parameters.add(names, 'uuid[]')})"
@@ -84,6 +103,20 @@ class Memories:
                 f"SELECT {COLUMNS} FROM memories WHERE {where}", *parameters.values
             )
         return {row["id"]: memory_of(row) for row in rows}
+
+    async def sizes(
+        self, user: str, wanted: Wanted, required: str | None, names: Sequence[UUID]
+    ) -> dict[UUID, Sized]:
+        """What is to be known of `chosen` before they are read."""
+        parameters = Parameters()
+        where = _where(user, wanted, required, parameters)
+        where += f" AND id = ANY({parameters.add(names, 'uuid[]')})"
+        async with self._scopes.of(user) as connection:
+            rows = await connection.fetch(
+                f"SELECT id, created_at, {SIZE} AS bytes FROM memories WHERE {where}",
+                *parameters.values,
+            )
+        return {row["id"]: Sized(row["created_at"], row["bytes"]) for row in rows}
 
     async def names(self, user: str, wanted: Wanted, required: str | None, most: int) -> list[UUID]:
         """Which memories are wanted, in no order. required: a tsquery that has to fit them."""
@@ -104,14 +137,13 @@ class Memories:
             moment = parameters.add(after.created_at, "timestamptz")
             where += f" AND (created_at, id) < ({moment}, {parameters.add(after.id, 'uuid')})"
         most = parameters.add(limit + 1, "bigint")
+        rows_of = f"SELECT {COLUMNS} FROM memories WHERE {where}"
         async with self._scopes.of(user) as connection:
             rows = await connection.fetch(
-                f"SELECT {COLUMNS} FROM memories WHERE {where}"
-                f" ORDER BY created_at DESC, id DESC LIMIT {most}",
-                *parameters.values,
+                bounded(rows_of, "created_at DESC, id DESC", most), *parameters.values
             )
         found = [memory_of(row) for row in rows[:limit]]
-        more = len(rows) > limit
+        more = len(rows) > limit or (len(rows) > 0 and rows[0]["more"])
         return Page(found, Place(found[-1].created_at, found[-1].id) if more else None)
 
     async def change(
@@ -136,17 +168,16 @@ class Memories:
             count: int = await connection.fetchval(_EXPIRED, most)
         return count
 
-    async def history(self, user: str, name: UUID) -> list[Version]:
-        """What a memory was before, newest first. Raises Unknown."""
+    async def history(
+        self, user: str, name: UUID, before: int | None = None, limit: int = VERSIONS
+    ) -> tuple[Sequence[Version], int | None]:
+        """What a memory was, newest first, and before which version it goes on. Raises Unknown."""
         async with self._scopes.of(user) as connection:
             _found(await connection.fetchrow(_GET, user, name))
-            rows = await connection.fetch(
-                "SELECT version, changed, at, document FROM versions"
-                " WHERE user_id = $1 AND memory_id = $2 ORDER BY version DESC",
-                user,
-                name,
-            )
-        return [Version(**dict(row)) for row in rows]
+            rows = await connection.fetch(_HISTORY, user, name, before, limit + 1)
+        found = [Version(*(row[one] for one in _VERSION)) for row in rows[:limit]]
+        more = len(rows) > limit or (len(rows) > 0 and rows[0]["more"])
+        return found, found[-1].version if more else None
 
 
 def _where(user: str, wanted: Wanted, required: str | None, parameters: Parameters) -> str:

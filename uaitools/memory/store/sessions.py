@@ -17,6 +17,7 @@ from asyncpg import Record
 
 from uaitools.memory.errors import Changed, Unknown
 from uaitools.memory.store.conditions import LIVE
+from uaitools.memory.store.pages import bounded
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import (
     BURIED,
@@ -62,11 +63,13 @@ _ADD: Final = f"""
 """
 _KNOWN: Final = f"SELECT {_MESSAGE} FROM messages WHERE user_id = $1 AND id = ANY($2::uuid[])"
 _ENDED: Final = f"SELECT EXISTS (SELECT FROM {NAMED} WHERE {BURIED})"
-_PAGE: Final = f"""
-    SELECT {_MESSAGE} FROM messages
-    WHERE user_id = $1 AND session_id = $2 AND ($3::bigint IS NULL OR number < $3)
-    ORDER BY number DESC LIMIT $4
-"""
+_PAGE: Final = bounded(
+    f"SELECT {_MESSAGE} FROM messages"
+    " WHERE user_id = $1 AND session_id = $2 AND ($3::bigint IS NULL OR number < $3)",
+    "number DESC",
+    "$4",
+    "octet_length(content) + octet_length(metadata::text)",
+)
 _NEWEST: Final = f"""
     SELECT {_MESSAGE} FROM (
         SELECT {_MESSAGE}, sum(length(content)) OVER (ORDER BY number DESC) AS sofar FROM (
@@ -231,7 +234,7 @@ class Sessions:
             rows = await connection.fetch(_PAGE, user, session, before, limit)
             if not rows and not await connection.fetchval(_GET, user, session):
                 raise _unknown()
-        found = [Message(**dict(row)) for row in rows]
+        found = _messages(rows)
         return found, found[-1].number if found and found[-1].number > 1 else None
 
     async def newest(
@@ -269,7 +272,7 @@ def _unknown() -> Unknown:
 
 
 def _messages(rows: Sequence[Record]) -> list[Message]:
-    return [Message(**dict(row)) for row in rows]
+    return [Message(*(row[name] for name in Message.__slots__)) for row in rows]
 
 
 def _names(user: str, session: str, key: str | None, count: int) -> list[UUID]:

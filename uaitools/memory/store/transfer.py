@@ -14,6 +14,7 @@ import orjson
 from uaitools.memory.model import Memory, Named
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.expired import cleared
+from uaitools.memory.store.pages import bounded
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import BURIED, NAMED, after, marked, pairs, removed
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
 
 PAGE: Final = 200  # memories
 _TURN: Final = 8  # memories whose words are found in one turn of the loop
-_PAGE: Final = f"""
-    SELECT {COLUMNS} FROM memories
-    WHERE {{after}} AND {LIVE}
-    ORDER BY user_id, id LIMIT {PAGE}
-"""
+_PAGE: Final = bounded(
+    f"SELECT {COLUMNS} FROM memories WHERE {{after}} AND {LIVE}", "user_id, id", str(PAGE)
+)
 # As the rows are written; what JSON has no type for comes as text.
 _FIELDS: Final = {
     "id": "uuid",
