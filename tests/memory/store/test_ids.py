@@ -77,7 +77,7 @@ async def test_what_is_done_to_one_is_not_done_to_the_other(scopes: Scopes) -> N
     assert (await memories.get("ann", hers.id)).access_count == 2
     assert (await memories.get("bob", his.id)).access_count == 1
     await memories.change("ann", hers.id, {"content": "I like coffee"})
-    assert await memories.history("bob", his.id) == []
+    assert (await memories.history("bob", his.id))[0] == []
     await memories.delete("ann", hers.id)
     assert (await memories.get("bob", his.id)).content == "I like milk"
     with pytest.raises(Unknown):
