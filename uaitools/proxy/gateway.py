@@ -57,6 +57,8 @@ from uaitools.traffic.retry import RetryPolicy
 _log = get_logger(__name__)
 _UNLIMITED: Final = 1 << 30
 _PATIENCE: Final = 86_400.0  # seconds
+# What aiohttp decodes wherever it runs; others it refuses before there is a request, or not at all.
+_CODINGS: Final = frozenset({b"deflate", b"gzip"})
 # The gateway's own application is never taken out: its 503 is an answer, not a failure.
 _NATIVE_POLICY: Final = ServicePolicy(
     connections=_UNLIMITED,
@@ -347,6 +349,7 @@ class Gateway:
             access=access,
             scheme=b"http" if self.front is None else b"https",
             added=b"" if self.front is None else self.front.added,
+            codings=frozenset() if self._mounted is None else _CODINGS,
         )
 
     def _forget_callers(self, _now: float) -> None:

@@ -212,6 +212,8 @@ def error_answer(
         lines += b"Retry-After: %d\r\n" % error.retry_seconds
     if isinstance(error, RouteError | MessageError) and error.allow:
         lines += b"Allow: %b\r\n" % error.allow
+    if isinstance(error, RouteError) and error.codings:  # RFC 9110 15.5.16
+        lines += b"Accept-Encoding: %b\r\n" % error.codings
     return local_head(error.code, lines, len(content)), content
 
 

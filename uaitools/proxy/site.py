@@ -27,11 +27,13 @@ class Site:
     """Router and services, with a memo of plans for trusted and one for other peers.
 
     scheme: of clients' connections. added: lines for the head of every answer, each ended by CR LF.
-    access: the log of all requests, or None.
+    access: the log of all requests, or None. codings: content codings that native paths take; none
+    where they say so themselves.
     """
 
     __slots__ = (
         "_certified_plans",
+        "_codings",
         "_deadlines",
         "_destinations",
         "_nothing",
@@ -57,7 +59,9 @@ class Site:
         access: AccessLog | None = None,
         scheme: bytes = b"http",
         added: bytes = b"",
+        codings: frozenset[bytes] = frozenset(),
     ) -> None:
+        self._codings = codings
         self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._router = router
         self._scheme = scheme
@@ -96,6 +100,8 @@ class Site:
             if destination is None:
                 destination = self._route(head)
                 self._destinations.put(target, destination)
+            if self._codings and destination.service is self.native:
+                destination = self._decoded(head, destination)
         trust = self._nothing
         if certificate or head.controls is not NO_CONTROLS:
             trust = self._trust(head, trusted, certificate)
@@ -126,6 +132,22 @@ class Site:
         destination = Destination(self.native, series, head.path, self._deadlines, added=self.added)
         destination.answer = Preflight(route.cors.preflight(head.lines))
         return destination
+
+    def _decoded(self, head: RequestHead, destination: Destination) -> Destination:
+        """The same, unless the body is coded in a way that is not taken there."""
+        lines = head.lines.lower()
+        start = lines.find(b"\r\ncontent-encoding:")
+        if start < 0:
+            return destination
+        coding = lines[start:].split(b":", 1)[1].partition(b"\r\n")[0].strip()
+        if coding in self._codings or coding in (b"", b"identity"):
+            return destination
+        accepted = b" or ".join(sorted(self._codings)).decode()
+        message = f"send the body as it is, or with the Content-Encoding {accepted}"
+        refused = destination.to(self.native, destination.path)
+        refused.guard = None
+        refused.answer = RouteError(415, message, codings=self._codings)
+        return refused
 
     def _route(self, head: RequestHead) -> Destination:
         method, path = head.method, head.path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -123,3 +125,50 @@ async def test_pages_end_in_any_year(memory: Served, year: str) -> None:
             break
         after = f"&cursor={page['next']}"
     assert seen == 6
+
+
+@pytest.mark.parametrize("path", ["/memories", "/memories/import?user_id=ann"])
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip"])
+async def test_a_coding_that_is_not_taken_is_told_with_those_that_are(
+    memory: Served, path: str, coding: str
+) -> None:
+    answer = await memory.ask("POST", path, {"content": "x"}, Content_Encoding=coding)
+    assert answer.status == 415
+    assert (answer.body["code"], answer.body["service"]) == (415, "memory")
+    assert answer.headers["Accept-Encoding"] == "deflate, gzip"
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("coding", ["identity", "deflate", "gzip", "GZIP"])
+async def test_codings_that_are_taken_are_taken(memory: Served, coding: str) -> None:
+    said = orjson.dumps({"user_id": "ann", "content": f"I like {coding}"})
+    wbits = {"identity": 0, "deflate": 15}.get(coding, 31)
+    if wbits:
+        packed = zlib.compressobj(wbits=wbits)
+        said = packed.compress(said) + packed.flush()
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    async with memory.session.post(f"{memory.url}/memories", data=said, headers=headers) as got:
+        assert got.status == 201
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{}\n"], ids=["blanks", "no memories"])
+async def test_a_body_that_unfolds_beyond_reason_is_broken_off(memory: Served, line: bytes) -> None:
+    packed = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packed.compress(line * 1_000_000) for _ in range(30)) + packed.flush()
+    assert len(bomb) < 200_000
+    headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+    url = f"{memory.url}/memories/import?user_id=ann"
+    async with memory.session.post(url, data=bomb, headers=headers) as got:
+        assert (got.status, (await got.json())["code"]) == (413, 413)
+    await memory.remember("I like tea")
+
+
+async def test_an_export_that_was_compressed_comes_in_again(memory: Served) -> None:
+    made = [await memory.remember(f"I like tea number {number}") for number in range(50)]
+    exported = (await memory.ask("GET", "/memories/export?user_id=ann")).body
+    for one in made:
+        await memory.ask("DELETE", f"/memories/{one['id']}?user_id=ann")
+    headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+    url = f"{memory.url}/memories/import?user_id=ann"
+    async with memory.session.post(url, data=gzip.compress(exported), headers=headers) as got:
+        assert (await got.json())["deleted"] == 50

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NDJSON: Final = "application/x-ndjson"
 LONGEST: Final = 1 << 20  # bytes of a line: 64 Ki characters take up to 384 KiB
+RATIO: Final = 100  # of a body to what was sent of it; exports have some 10
 _TURN: Final = 32  # lines that are read in one turn of the loop
 _TOLD: Final = 100  # lines that are no memories
 
@@ -100,7 +101,8 @@ class _Reading:
         try:
             asked = requests.ImportedMemory.model_validate_json(line, strict=True)
         except ValidationError as error:
-            details = invalid(error, SERVICE).details or ()
+            told = len(self.problems) < _TOLD  # it takes three times as long to say why
+            details = (invalid(error, SERVICE).details if told else None) or ()
             self._refuse("; ".join(f"{one['field']}: {one['message']}" for one in details))
             return None
         named = asked.user_id or self._user
@@ -119,9 +121,17 @@ _NAMES: Final = tuple(requests.ImportedMemory.model_fields)
 
 
 async def _lines(request: web.Request) -> AsyncIterator[bytes]:
-    """Lines that are not blank. Raises ServiceError (413) for one that is too long."""
-    rest = b""
+    """Lines that are not blank. Raises ServiceError (413) for one that is too long.
+
+    So it does for a body that has been deflated as only blanks and bombs can be.
+    """
+    rest, size = b"", 0
     async for data in request.content.iter_any():
+        size += len(data)
+        deflated = request.content.total_compressed_bytes
+        if deflated is not None and size > ROOM + RATIO * deflated:
+            message = f"the body has over {RATIO} bytes for each that was sent; do not compress it"
+            raise ServiceError(413, message, SERVICE)
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             if line.strip():

@@ -148,7 +148,8 @@ class NativeRoute:
 class RouteError(ServiceError):
     """No route for a request.
 
-    allow: the methods to name in Allow for a 405. label: the `endpoint` label of metrics.
+    allow: the methods to name in Allow for a 405. label: the `endpoint` label of metrics. codings:
+    those to name in Accept-Encoding for a 415.
     """
 
     def __init__(
@@ -157,10 +158,12 @@ class RouteError(ServiceError):
         message: str,
         allow: Iterable[bytes] = (),
         label: str = "unmatched",
+        codings: Iterable[bytes] = (),
     ) -> None:
         super().__init__(code, message, "proxy")
         self.label = label
         self.allow = b", ".join(sorted(allow))
+        self.codings = b", ".join(sorted(codings))
 
 
 class Router:
