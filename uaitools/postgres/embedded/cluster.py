@@ -14,6 +14,7 @@ from uaitools.postgres.embedded.identity import Identity, identity_for
 from uaitools.postgres.embedded.initdb import create
 from uaitools.postgres.embedded.install import Install, can_execute, from_wheel
 from uaitools.postgres.embedded.locks import alone, is_free, locks, opened
+from uaitools.postgres.embedded.log import bound
 from uaitools.postgres.embedded.server import (
     EVERY,
     PORT,
@@ -33,7 +34,7 @@ CONNECTIONS: Final = 500  # for the pools of all components, over several proces
 _PATIENCE: Final = 300.0  # seconds: a recovery reads what was written since the last checkpoint
 _STOPPING: Final = 30.0
 _SILENCE: Final = 10.0  # of a server that should be listening
-_LOG_SIZE: Final = 1_000_000  # bytes, after which the server's log is begun anew
+LOG_SIZE: Final = 1_000_000  # bytes, after which the server's log is begun anew
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -93,6 +94,10 @@ class Cluster:
         except OSError as error:
             raise ClusterError(f"the embedded PostgreSQL cannot be started: {error}") from error
         return self._server
+
+    def tend(self) -> None:
+        """Keep the server's log short. Raises OSError."""
+        bound(self._folder / "log", LOG_SIZE)
 
     def leave(self) -> bool:
         """Use the cluster no more. Who leaves last stops the server: whether that were we."""
@@ -187,9 +192,8 @@ class Cluster:
         # would only be mistaken, for another process that has its number by now.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         log = self._folder / "log"
-        if log.exists() and log.stat().st_size > _LOG_SIZE:
-            log.replace(log.with_name("log.1"))
         log.touch()
+        bound(log, LOG_SIZE)
         self._identity.give(log)
         lock = opened(self._lock("server"), self._identity)
         try:

@@ -17,6 +17,7 @@ from uaitools.tasks import spawn
 
 _log = get_logger(__name__)
 _PAUSE: Final = 1.0  # seconds between two attempts, and looks where the kernel does not tell
+_TENDING: Final = 10.0  # seconds between two looks at the log
 T = TypeVar("T")
 
 
@@ -27,7 +28,7 @@ class Keeper:
         self._cluster = cluster
         # What waits for locks and processes blocks, and must not hold up who reads files.
         self._thread = ThreadPoolExecutor(1, "postgres")
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"<Keeper {self._cluster!r}>"
@@ -46,14 +47,16 @@ class Keeper:
         except ClusterError:
             self._thread.shutdown()
             raise
-        self._watch = spawn(self._keep(server), name="embedded postgres")
+        self._watches = [
+            spawn(self._keep(server), name="embedded postgres"),
+            spawn(self._tend(), name="embedded postgres log"),
+        ]
         return server
 
     async def stop(self) -> None:
         """Leave the cluster; who is the last stops its server."""
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        while self._watches:
+            self._watches.pop().cancel()
         try:
             await asyncio.shield(self._run(self._cluster.leave))
         except (ClusterError, OSError) as error:
@@ -70,6 +73,14 @@ class Keeper:
             except ClusterError as error:
                 _log.error("embedded PostgreSQL cannot be started", reason=str(error))
                 await asyncio.sleep(_PAUSE)
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(_TENDING)
+            try:
+                await self._run(self._cluster.tend)
+            except OSError as error:
+                _log.warning("embedded PostgreSQL has a long log", reason=str(error))
 
     def _run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, function)
