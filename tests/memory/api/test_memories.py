@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import jwt
@@ -194,3 +195,24 @@ async def test_what_is_counted_is_told(memory: Served) -> None:
         assert name in text
     health = await memory.ask("GET", "/health")
     assert health.body["dependencies"] == dict.fromkeys(("database", "index", "cache"), "healthy")
+
+
+async def test_a_list_has_the_filters_of_search(memory: Served) -> None:
+    for number, tags in enumerate((["a"], ["a", "b"], ["b", "c"], [])):
+        await memory.remember(f"fact {number}", tags=tags, metadata={"n": number})
+
+    async def listed(**query: str | list[str]) -> list[int]:
+        texts = urlencode({"user_id": "ann", **query}, doseq=True)
+        answer = await memory.ask("GET", f"/memories?{texts}")
+        assert answer.status == 200, answer
+        return sorted(one["metadata"]["n"] for one in answer.body["memories"])
+
+    assert await listed(any_tag=["a", "c"]) == [0, 1, 2]
+    assert await listed(no_tag=["a"]) == [2, 3]
+    assert await listed(tag=["b"], no_tag=["c"]) == [1]
+    assert await listed(metadata='{"gt": ["n", 1]}') == [2, 3]
+    assert await listed(metadata='{"lt": ["n", 3]}', any_tag=["c"]) == [2]
+    for wrong in ('{"above": ["n", 1]}', "{", "[]", "x"):
+        answer = await memory.ask("GET", f"/memories?user_id=ann&metadata={quote(wrong)}")
+        assert answer.status == 422
+        assert answer.body["details"][0]["field"].startswith("metadata")

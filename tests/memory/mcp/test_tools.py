@@ -17,7 +17,13 @@ from tests.peers.postgres import PostgresServer
 async def test_tools_say_what_they_take_and_do(memory: Served, era: Era) -> None:
     async with assistant(memory, era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert list(tools) == ["add_memory", "search_memories", "get_context", "forget"]
+        assert list(tools) == [
+            "add_memory",
+            "search_memories",
+            "get_context",
+            "list_sessions",
+            "forget",
+        ]
         hints = {
             name: (
                 tool.annotations.read_only_hint,
@@ -32,6 +38,7 @@ async def test_tools_say_what_they_take_and_do(memory: Served, era: Era) -> None
             "add_memory": (False, False, True, False),
             "search_memories": (True, None, None, False),
             "get_context": (True, None, None, False),
+            "list_sessions": (True, None, None, False),
             "forget": (False, True, True, False),
         }
         for tool in tools.values():
@@ -104,6 +111,27 @@ async def test_a_conversation_is_read_within_a_budget(memory: Served, era: Era) 
     async with assistant(memory, era, "?user_id=bob") as client:
         foreign = await client.call_tool("get_context", asked)
         assert foreign.is_error
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_earlier_conversations_are_listed(memory: Served, era: Era) -> None:
+    for user, name in (("ann", "s-1"), ("ann", "s-2"), ("bob", "s-3")):
+        body = {"user_id": user, "messages": [{"role": "user", "content": "hello"}]}
+        answer = await memory.ask("POST", f"/sessions/{name}/messages", body)
+        assert answer.status == 201
+    async with assistant(memory, era) as client:
+        first = await client.call_tool("list_sessions", {"limit": 1})
+        [one] = first.structured_content["sessions"]
+        assert (one["id"], one["messages"]) == ("s-2", 1)
+        assert "- s-2 (messages: 1, " in text_of(first)
+        cursor = first.structured_content["next"]
+        assert cursor in text_of(first)
+        second = await client.call_tool("list_sessions", {"cursor": cursor})
+        assert [one["id"] for one in second.structured_content["sessions"]] == ["s-1"]
+        assert second.structured_content["next"] is None
+    async with assistant(memory, era, "?user_id=eve") as client:
+        nothing = await client.call_tool("list_sessions", {})
+        assert text_of(nothing) == "There are no earlier conversations."
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from aiohttp import hdrs, web
 
 from uaitools.errors import ServiceError
+from uaitools.filters import BadFilter
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.api.cursors import cursor, place
@@ -77,10 +79,16 @@ class MemoryHandlers:
         wanted = Wanted(
             types=asked.type,
             all_tags=asked.tag,
-            **asked.model_dump(exclude={"user_id", "type", "tag", "cursor", "limit"}),
+            any_tags=asked.any_tag,
+            no_tags=asked.no_tag,
+            **{name: getattr(asked, name) for name in _LISTED},
         )
         user = owner(request, asked.user_id)
-        found = await self._service.memories.page(user, wanted, place(asked.cursor), asked.limit)
+        after = place(asked.cursor)
+        try:
+            found = await self._service.memories.page(user, wanted, after, asked.limit)
+        except BadFilter as error:
+            raise BadRequest("metadata", str(error)) from error
         return encoded(
             {"memories": [document(one) for one in found.memories], "next": cursor(found.next)}
         )
@@ -127,6 +135,7 @@ def _draft(user: str, asked: requests.NewMemory) -> Draft:
 
 
 _DRAFTED: Final = tuple(requests.NewMemory.model_fields)
+_LISTED: Final = {one.name for one in fields(Wanted)} & requests.Listing.model_fields.keys()
 
 
 def _changes(asked: requests.Changes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, Json, create_model, model_validator
 
 from uaitools.fields import Asked, User
 from uaitools.memory.api.fields import (
@@ -24,7 +24,6 @@ from uaitools.memory.api.fields import (
     Number,
     SessionCursor,
     SessionId,
-    Tag,
     Tags,
 )
 from uaitools.memory.ranking import Mode
@@ -215,10 +214,16 @@ class Search(Whose):
 
 
 class Listing(Whose):
-    """A page of memories, newest first. Of the tags all, of the types any."""
+    """A page of memories, newest first. Of the types any.
+
+    tag: all of them; any_tag: one of them at least; no_tag: none. metadata: a filter, as JSON.
+    """
 
     type: Annotated[tuple[Kind, ...], Field(max_length=64), FailFast()] = ()
-    tag: Annotated[tuple[Tag, ...], Field(max_length=64), FailFast()] = ()
+    tag: Tags = ()
+    any_tag: Tags = ()
+    no_tag: Tags = ()
+    metadata: Json[dict[str, Any]] | None = None
     agent_id: Name | None = None
     session_id: SessionId | None = None
     external_id: Name | None = None

@@ -17,6 +17,7 @@ from uaitools.memory.api.fields import (
     Limit,
     Metadata,
     Moment,
+    SessionCursor,
     Tags,
 )
 from uaitools.memory.api.requests import Query
@@ -78,6 +79,15 @@ class Context(Asked):
     query: Annotated[
         Query | None,
         Field(description="What it is to be about; without it, what the user said last."),
+    ] = None
+
+
+class Sessions(Asked):
+    """Which conversations there were."""
+
+    limit: Annotated[Limit, Field(description="How many at most.")] = 20
+    cursor: Annotated[
+        SessionCursor | None, Field(description="What `next` was, to go on from there.")
     ] = None
 
 

@@ -57,6 +57,34 @@ class Found(BaseModel):
         return "\n".join(lines)
 
 
+class Conversation(BaseModel):
+    """What a model needs of a session. updated_at: when something was said in it last."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    messages: int
+    updated_at: datetime
+
+    def text(self) -> str:
+        """As a model reads it."""
+        return f"- {self.id} (messages: {self.messages}, {self.updated_at:%Y-%m-%d})"
+
+
+class Conversations(BaseModel):
+    """Those first in which something was said last. next: where they go on, if they do."""
+
+    sessions: list[Conversation]
+    next: str | None
+
+    def text(self) -> str:
+        """As a model reads it."""
+        lines = [one.text() for one in self.sessions]
+        if self.next is not None:
+            lines.append(f"There are more; go on with cursor {self.next}")
+        return "\n".join(lines) or "There are no earlier conversations."
+
+
 class Excerpt(BaseModel):
     """left_out: messages that are not in it word by word. degraded: see Found."""
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from uaitools.memory.mcp.arguments import Context, Forget, Remember, Search
-from uaitools.memory.mcp.results import Excerpt, Forgotten, Found, Hit, Made, Remembered
+from uaitools.memory.api.cursors import session_cursor, session_place
+from uaitools.memory.mcp.arguments import Context, Forget, Remember, Search, Sessions
+from uaitools.memory.mcp.results import (
+    Conversation,
+    Conversations,
+    Excerpt,
+    Forgotten,
+    Found,
+    Hit,
+    Made,
+    Remembered,
+)
 from uaitools.memory.mcp.tool import Tool
 from uaitools.memory.model import Draft
 from uaitools.memory.searching import SearchRequest
@@ -59,6 +69,12 @@ class Tools:
                 Context, Excerpt, "reads", self._context,
             ),
             Tool(
+                "list_sessions",
+                "List conversations",
+                "List earlier conversations with the user, the latest first, for get_context.",
+                Sessions, Conversations, "reads", self._sessions,
+            ),
+            Tool(
                 "forget",
                 "Forget",
                 "Delete one memory for good, when the user wants it forgotten. For what has"
@@ -93,6 +109,13 @@ class Tools:
             left_out=made.left_out,
             degraded=list(made.degraded),
         )
+
+    async def _sessions(self, user: str, asked: Sessions) -> Conversations:
+        sessions, following = await self._service.sessions.list(
+            user, None, session_place(asked.cursor), asked.limit
+        )
+        told = [Conversation.model_validate(one) for one in sessions]
+        return Conversations(sessions=told, next=session_cursor(following))
 
     async def _forget(self, user: str, asked: Forget) -> Forgotten:
         await self._service.delete(user, asked.id)
