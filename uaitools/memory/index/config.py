@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from uaitools.config import Model
 from uaitools.secret import Secret
 
-ROOM: Final = 16 << 20  # bytes: the vectors of some 13,000 memories with 256 dimensions
+ROOM: Final = 32 << 20  # bytes: the vectors of some 26,000 memories with 256 dimensions
 GRPC: Final = 50_051  # where Weaviate speaks gRPC unless told otherwise
 Kind = Literal["local", "pgvector", "weaviate"]
 
