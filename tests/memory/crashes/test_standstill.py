@@ -35,7 +35,8 @@ def standing_still(directory: Path) -> Iterator[None]:
         yield
     finally:
         for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # one had ended just before
+                os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_database_that_stands_still_is_told_and_waited_for_no_longer_than_said(
