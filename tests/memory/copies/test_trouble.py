@@ -23,6 +23,7 @@ from uaitools.tasks import spawn
 
 USERS: Final = ("ann", "bob")
 EACH: Final = 3  # memories of a user
+READS: Final = 20  # for each write: readers without a limit leave the others no time
 
 
 async def test_a_deletion_is_complete_when_redis_was_told(
@@ -136,7 +137,12 @@ class Ledger:
 
     async def read(self) -> None:
         """Read until it is over."""
+
+        def wanted() -> bool:
+            return self.over or self.reads < READS * (self.writes + 1)
+
         while not self.over:
+            await eventually(wanted, patience=60)
             at, user = self.chance.randrange(len(self.services)), self.chance.choice(USERS)
             if not self.there[user]:
                 await asyncio.sleep(0)
@@ -241,6 +247,7 @@ async def during(ledger: Ledger, work: Coroutine[Any, Any, None]) -> None:
             group.create_task(until_over(one))
 
 
+@pytest.mark.timeout(180)  # what comes back is waited for 24 times, and reads go on meanwhile
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_old_is_answered_whatever_becomes_of_redis(
     postgres: PostgresServer, redis: RedisServer, seed: int
