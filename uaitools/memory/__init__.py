@@ -2,7 +2,8 @@
 
     server, api/, mcp/      what comes over HTTP and from assistants, and whose it is about
     service                 what can be done with memories; `config`, `errors`, `metrics`
-    copies, rendering       memories as they are shown, in a cache, and when they are forgotten
+    copies, rendering       memories as they are shown, in a cache, and when they are forgotten;
+                            `paying`, by whom
     searching, ranking      words and meaning, made one list, and read again from the store
     contexts, context/      what of a conversation fits a budget of tokens
     store/                  PostgreSQL, the truth: every statement in the scope of one user

@@ -9,18 +9,18 @@
   What is created or imported has an id that had no row, and so no copy; an expired memory is known
   by its copy, as exactly as the clocks of service and database agree; analysis is not shown; and
   `access_count` and `accessed_at` may be as old as the copy.
-- A user who is deleted goes from here at once, and again by whoever drives the deletion: it is not
-  complete before the cache was told, even if the process that began it has died.
-- Processes that share a Redis see what any of them has answered, unless that one could not reach
-  Redis: then others may find what was there until it can, for SHARED seconds at most. (Who cannot
-  reach it himself reads anew, or waits for a statement of his process that has begun.) Caches
-  within processes know nothing of each other, and keep a copy for LOCAL seconds. Whatever tells a
-  process of what others do to a user's memories may call `forget_all`.
+- Processes that share a Redis see what any of them has answered. One that could not reach Redis, or
+  died before it did, has left a debt in the database, in the transaction of the change: the others
+  are told of it at the commit, or find it in a moment, and have the copy forgotten; see
+  uaitools.memory.paying. (Who cannot reach Redis himself reads anew, or waits for a statement of
+  his process that has begun.) Caches within processes are told in the same way, and keep a copy for
+  LOCAL seconds where they do not hear.
+- The deletion of a user is not complete before the cache was told by whoever drives it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from time import time
 from typing import Final
 from uuid import UUID
@@ -63,14 +63,16 @@ class Copies:
 
     async def forget(self, user: str, *names: UUID) -> bool:
         """Forget copies of a user's memories. False where others could not be told."""
-        return await self._cache.delete(*(self._key(user, name) for name in names))
+        return await self.forget_each([(user, name) for name in names])
 
     async def forget_all(self, user: str) -> bool:
         """Forget all copies of a user's memories. False where others could not be told."""
-        return await self._cache.delete(self._scope(user))
+        return await self.forget_each([(user, None)])
 
-    def _scope(self, user: str) -> str:
-        return f"{self._place} {user}\n"
+    async def forget_each(self, which: Iterable[tuple[str, UUID | None]]) -> bool:
+        """Forget copies of users' memories, all of a user's for None. False as above."""
+        return await self._cache.delete(*(self._key(user, name) for user, name in which))
 
-    def _key(self, user: str, name: UUID) -> str:
-        return f"{self._scope(user)}{name}"
+    def _key(self, user: str, name: UUID | None) -> str:
+        """Where a copy is; without a name it is the scope of all of a user's."""
+        return f"{self._place} {user}\n{'' if name is None else name}"

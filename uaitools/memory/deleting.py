@@ -51,11 +51,7 @@ class Deleting(Rounds):
 
     async def delete(self, user: str) -> Receipt:
         """Delete a user; the receipt, complete unless a store takes longer than `patience`."""
-        try:
-            receipt = await self._deletions.begin(user)
-        finally:
-            # At once, and within this process: whoever drives it may be another one.
-            await self._copies.forget_all(user)
+        receipt = await self._deletions.begin(user)
         self.notify()
         with suppress(TimeoutError):
             # Who tells waits for the lock: nothing is told between the look and the wait.

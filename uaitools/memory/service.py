@@ -29,11 +29,13 @@ from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.index_watch import IndexWatch
 from uaitools.memory.model import Draft, Memory
 from uaitools.memory.others import Others
+from uaitools.memory.paying import Paying
 from uaitools.memory.rendering import Rendered, rendered
 from uaitools.memory.searching import Found, Searching, SearchRequest
 from uaitools.memory.shares import Shares
 from uaitools.memory.store.analyses import Analyses
 from uaitools.memory.store.creating import Created, Creating
+from uaitools.memory.store.debts import Debts
 from uaitools.memory.store.deletions import Deletions
 from uaitools.memory.store.differences import Differences
 from uaitools.memory.store.embeddings import Embeddings
@@ -89,6 +91,7 @@ class MemoryService:
     transfer: Transfer
     deletions: Deletions
     deleting: Deleting
+    paying: Paying
     touches: Touches
     forgetting: Forgetting
     analysing: Analysing
@@ -257,7 +260,9 @@ class MemoryService:
         config, index, differences = self._config, self.index, Differences(scopes)
         self.notices = Notices(access, self.pool, name=SERVICE)
         self.probe = Probe(access, name=SERVICE)
-        others = Others(self.notices, index, self.copies if self._redis_url is None else None)
+        others = Others(self.notices, index)
+        debts = Debts(scopes)
+        self.paying = Paying(debts, self.copies, self.notices)
         self.touches = Touches(scopes)
         self.following = Following(
             self.outbox, self.embeddings, self.embedder, index, others, watch=self.index_watch
@@ -273,18 +278,16 @@ class MemoryService:
             self.creating,
             self.sessions,
             self.statistics,
+            debts,
             keep_days=config.context.keep_days,
         )
         await self._record_index(stack)
+        paying = () if self._redis_url is None else (self.paying,)
+        if paying:  # before anybody reads a copy
+            await self.paying.pay()
         for part in (
-            *(
-                self.probe,
-                self.notices,
-                self.upkeep,
-                self.analysing,
-                self.touches,
-                self.index_watch,
-            ),
+            *(self.probe, self.notices, *paying),
+            *(self.upkeep, self.analysing, self.touches, self.index_watch),
             *(self.following, self.deleting, self.forgetting),
         ):
             await part.start()

@@ -1,4 +1,4 @@
-"""What is done now and then: the expired and the idle removed, words counted, keys forgotten."""
+"""What is done now and then: what is expired, idle or old is removed, words are counted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.creating import Creating
+from uaitools.memory.store.debts import Debts
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
@@ -14,6 +15,7 @@ from uaitools.memory.store.statistics import Statistics
 EVERY: Final = 60.0  # seconds
 COUNT: Final = 10  # rounds between two counts of the words, once there are enough of them
 REMEMBERED: Final = timedelta(hours=24)  # that an Idempotency-Key is known
+OWED: Final = timedelta(minutes=5)  # longer than anything is loaded and then kept as a copy
 _AT_ONCE: Final = 1000  # rows
 _SESSIONS: Final = 20  # at once: each may have many messages
 
@@ -27,6 +29,7 @@ class Upkeep(Rounds):
         creating: Creating,
         sessions: Sessions,
         statistics: Statistics,
+        debts: Debts,
         *,
         keep_days: float | None,
     ) -> None:
@@ -34,6 +37,7 @@ class Upkeep(Rounds):
         self.expired = 0
         self._memories = memories
         self._creating = creating
+        self._debts = debts
         self._sessions = sessions
         self._keep = None if keep_days is None else timedelta(days=keep_days)
         self._statistics = statistics
@@ -61,3 +65,4 @@ class Upkeep(Rounds):
             while await self._sessions.end_idle(self._keep, _SESSIONS):
                 pass
         await self._creating.forget_keys(REMEMBERED)
+        await self._debts.write_off(OWED)

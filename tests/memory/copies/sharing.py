@@ -37,6 +37,12 @@ async def get(memory: Visitor, name: str, user: str = "ann") -> Answer:
     return await memory.ask("GET", f"/memories/{name}?user_id={user}&touch=false")
 
 
+async def unaware(memory: Served) -> None:
+    """From now on it does not learn what others have changed."""
+    await memory.service.notices.stop()
+    await memory.service.paying.stop()
+
+
 def counted(memory: Served, name: str) -> float:
     """What its cache counts under a name; 0 of what only Redis has."""
     samples = memory.service.cache.samples()

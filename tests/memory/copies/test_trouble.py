@@ -14,11 +14,13 @@ from typing import Any, Final
 import pytest
 
 from tests.memory.api.served import Served
-from tests.memory.copies.sharing import counted, get, sharing
+from tests.memory.copies.sharing import counted, get, sharing, unaware
 from tests.peers.gateways import eventually, settled
 from tests.peers.postgres import PostgresServer
 from tests.peers.redis import RedisServer
 from tests.peers.relay import Relay, relay
+from uaitools.memory.store.deletions import Deletions
+from uaitools.memory.store.scope import Scopes
 from uaitools.tasks import spawn
 
 USERS: Final = ("ann", "bob")
@@ -51,7 +53,8 @@ async def test_who_drives_a_deletion_forgets_what_its_beginner_did_not(
         assert (await get(other, made["id"])).status == 200
         for memory in (one, other):
             await memory.service.deleting.stop()
-        await one.service.deletions.begin("ann")  # and then it dies
+            await unaware(memory)
+        await Deletions(Scopes(one.service.pool)).begin("ann")  # and then it dies
         assert (await get(other, made["id"])).status == 200
         assert await other.service.deleting.drive() == 1
         assert (await get(other, made["id"])).status == 404
@@ -63,6 +66,8 @@ async def test_a_delete_that_is_sent_again_forgets_what_the_first_did_not(
     async with sharing(postgres, redis, redis) as (one, other):
         made = await one.remember("I like tea")
         await get(other, made["id"])
+        for memory in (one, other):
+            await unaware(memory)
         async with one.service.pool.acquire() as connection:  # of one that dies after its commit
             await connection.execute("SELECT set_config('uaitools.user_id', 'ann', false)")
             await connection.execute("DELETE FROM memories")

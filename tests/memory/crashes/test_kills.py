@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -15,9 +13,8 @@ import pytest
 
 from tests.memory.api.served import Visitor
 from tests.memory.crashes.indexes import KINDS, index_of
-from tests.memory.crashes.writers import Writer, becomes_consistent
+from tests.memory.crashes.writers import Writer, answered, becomes_consistent, writing
 from tests.peers.component_program import ComponentProgram
-from tests.peers.gateways import eventually
 from tests.peers.memory_program import memory_program
 from uaitools.postgres.embedded.server import told_by
 
@@ -36,27 +33,6 @@ async def kill_postmaster(_: ComponentProgram, directory: Path) -> None:
     server = told_by(directory / "postgres/data")
     assert server is not None
     os.kill(server.pid(), signal.SIGKILL)
-
-
-@asynccontextmanager
-async def writing(writers: Sequence[Writer]) -> AsyncIterator[None]:
-    """Have them write while the block lasts."""
-    async with asyncio.TaskGroup() as group:
-        for one in writers:
-            group.create_task(one.run())
-        yield
-        for one in writers:
-            one.stop()
-
-
-async def answered(writers: Sequence[Writer], more: int) -> None:
-    """Until they have had so many answers more."""
-
-    def count() -> int:
-        return sum(one.answers for one in writers)
-
-    enough = count() + more
-    await eventually(lambda: count() >= enough, patience=20, interval=0.0005)
 
 
 async def endure(directory: Path, kind: str, kill: Kill, kills: int) -> None:

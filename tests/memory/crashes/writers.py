@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ import aiohttp
 import orjson
 
 from tests.memory.api.served import Answer, Visitor
-from tests.peers.gateways import settled
+from tests.peers.gateways import eventually, settled
 
 PATIENCE: Final = 20.0  # seconds for one answer, over everything that is killed meanwhile
 PAUSE: Final = 0.02
@@ -44,7 +45,8 @@ class Writer:
     async def run(self) -> None:
         """Ask for one thing after the other."""
         while not self._stopping:
-            act = random.choices((self.remember, self.change, self.forget), (5, 3, 3))[0]
+            acts = (self.remember, self.read, self.change, self.forget)
+            act = random.choices(acts, (5, 3, 3, 3))[0]
             await act()
             self.answers += 1
 
@@ -61,6 +63,11 @@ class Writer:
         answer = await self._insist("POST", "/memories", body, (200, 201), **headers)
         assert answer.body["id"] not in self.there
         self.there[answer.body["id"]] = body["content"]
+
+    async def read(self) -> None:
+        """Read one, of which there is a copy from then on."""
+        if self.there:
+            await self._insist("GET", self._path(random.choice(list(self.there))), None, (200,))
 
     async def change(self) -> None:
         """Change one to what it was not before."""
@@ -88,6 +95,7 @@ class Writer:
             found = await visitor.search(f"{self.user} says", self.user, mode=mode, limit=100)
             assert not {one["id"] for one in found} & self.gone
         for name, content in self.there.items():
+            assert (await visitor.ask("GET", self._path(name))).body["content"] == content
             # Not the best, always: how much a word counts has changed since its vector was made.
             found = await visitor.search(content, self.user, mode="vector", limit=10)
             assert content in {one["content"] for one in found if one["id"] == name}
@@ -125,6 +133,27 @@ class Writer:
     async def _exported(self, visitor: Visitor) -> Mapping[str, str]:
         lines = (await visitor.ask("GET", f"/memories/export?user_id={self.user}")).body
         return _contents([orjson.loads(line) for line in lines.splitlines()])
+
+
+@asynccontextmanager
+async def writing(writers: Sequence[Writer]) -> AsyncIterator[None]:
+    """Have them write while the block lasts."""
+    async with asyncio.TaskGroup() as group:
+        for one in writers:
+            group.create_task(one.run())
+        yield
+        for one in writers:
+            one.stop()
+
+
+async def answered(writers: Sequence[Writer], more: int) -> None:
+    """Until they have had so many answers more."""
+
+    def count() -> int:
+        return sum(one.answers for one in writers)
+
+    enough = count() + more
+    await eventually(lambda: count() >= enough, patience=20, interval=0.0005)
 
 
 async def becomes_consistent(visitor: Visitor) -> None:

@@ -16,7 +16,7 @@ from uaitools.postgres.database import Database
 
 TABLES = (
     *("memories", "versions", "embeddings", "outbox", "idempotency_keys"),
-    *("departures", "sessions", "messages"),
+    *("departures", "sessions", "messages", "debts"),
 )
 
 

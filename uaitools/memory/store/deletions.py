@@ -86,7 +86,7 @@ class Deletions:
 
     async def begin(self, user: str) -> Receipt:
         """Remove all rows of a user; the receipt, which is not complete yet."""
-        async with self._scopes.writing(user, limit=LONGEST) as connection:
+        async with self._scopes.sweeping(user, limit=LONGEST) as connection:
             await connection.execute(_WAIT, user)
             await connection.execute(_LOCK, user)
             removed = {

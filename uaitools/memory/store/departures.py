@@ -42,6 +42,8 @@ _AGAIN: Final = f"""
     WITH made AS (SELECT id, user_id FROM memories WHERE user_id = $1)
     {marked("made")}
 """
+# Whoever completes it has told the cache.
+_PAID: Final = "DELETE FROM debts WHERE user_id = $1 AND since <= $2"
 _DONE: Final = """
     WITH over AS (DELETE FROM departures WHERE user_id = $1 AND due = $2 RETURNING since)
     UPDATE deletions SET completed_at = clock_timestamp(), left_over = $3::text::jsonb
@@ -105,6 +107,7 @@ class Departures:
                 for which in _LEFT.values():
                     await connection.execute(f"DELETE FROM {which}", *of_then)
                 return False
+            await connection.execute(_PAID, *of_then)
             await connection.execute(_AGAIN, one.user_id)
             said = orjson.dumps(left).decode()
             await connection.execute(_DONE, one.user_id, one.due, said, subject(one.user_id))

@@ -92,10 +92,10 @@ class Scopes:
             yield connection
 
     @asynccontextmanager
-    async def sweeping(self, user: str) -> AsyncIterator[Connection]:
+    async def sweeping(self, user: str, *, limit: float | None = None) -> AsyncIterator[Connection]:
         """The same for what may remove any of a user's memories: all copies are forgotten."""
         try:
-            async with self.writing(user) as connection:
+            async with self.writing(user, limit=limit) as connection:
                 yield connection
         finally:
             if self._copies is not None:
