@@ -6,17 +6,18 @@ What all indexes promise is tried on both event loops, the rest on that of our p
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.memory.index.postgres import DEBIAN, cluster, pool_of
+from tests.memory.api.conftest import postgres  # noqa: F401 - for pytest
+from tests.memory.index.grounds import InDatabase
+from tests.memory.store.conftest import database  # noqa: F401 - for pytest
 from tests.peers.loops import _leaves_nothing, loops_of  # noqa: F401 - for pytest
+from tests.peers.postgres import PostgresServer, folder_of_run, running
 from tests.peers.weaviate.server import WeaviateDouble, weaviate_double
 from uaitools.memory.index.config import IndexConfig
-from uaitools.memory.service import MIGRATIONS
-from uaitools.postgres.migrations import read
+from uaitools.postgres.database import Database
+from uaitools.postgres.pool import Pool
 
 
 def pytest_asyncio_loop_factories(
@@ -27,28 +28,24 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Path]:
-    with cluster() as directory:
-        asyncio.run(_scoped(directory))
-        yield directory
-
-
-async def _scoped(directory: Path) -> None:
-    """Have there what the migrations keep users apart by."""
-    async with pool_of(directory) as pool:
-        await pool.execute(read(MIGRATIONS)[0].sql)
-
-
-@pytest.fixture(scope="session")
-def plain_postgres() -> Iterator[Path]:
-    with cluster(DEBIAN) as directory:
-        yield directory
+def plain_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One without pgvector."""
+    with running("debian", folder_of_run(tmp_path_factory)) as server:
+        yield server
 
 
 @pytest.fixture
-async def pool(postgres: Path) -> AsyncIterator[Any]:
-    async with pool_of(postgres) as pool:
-        yield pool
+async def pool(database: Database) -> AsyncIterator[Pool]:  # noqa: F811
+    """Connections of the role that services have: it owns nothing."""
+    pool = Pool(database.service, name="memory")
+    await pool.start()
+    yield pool
+    await pool.stop()
+
+
+@pytest.fixture
+def in_database(database: Database, pool: Pool) -> InDatabase:  # noqa: F811
+    return InDatabase(database, pool)
 
 
 @pytest.fixture

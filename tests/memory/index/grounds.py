@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from weaviate.connect import ConnectionParams
@@ -16,6 +16,10 @@ from uaitools.memory.index.pgvector import PgvectorIndex, provide
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.index.weaviate import WeaviateIndex
 from uaitools.memory.store.scope import Scopes
+
+if TYPE_CHECKING:
+    from uaitools.postgres.database import Database
+    from uaitools.postgres.pool import Pool
 
 MODEL = "test/model-1/8"
 
@@ -40,13 +44,14 @@ class InProcess:
 
 
 class InDatabase:
-    """Indexes in one database, of which each finds its table empty."""
+    """Indexes in one database, of which each finds its table empty. pool: its service's."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, database: Database, pool: Pool) -> None:
+        self._database = database
         self._pool = pool
 
     async def open(self) -> VectorIndex:
-        async with self._pool.acquire() as connection:
+        async with self._database.owned() as connection:
             await provide(connection)
             await connection.execute("TRUNCATE memory_vectors")
         index = PgvectorIndex(Scopes(self._pool), MODEL, DIMENSION)

@@ -1,7 +1,5 @@
 """All indexes do what every index has to do."""
 
-from typing import Any
-
 import pytest
 
 from tests.memory.index.conformance import CHECKS
@@ -31,8 +29,8 @@ async def test_in_process_without_room(number: int) -> None:
 
 
 @NUMBERS
-async def test_in_database(number: int, pool: Any) -> None:
-    await CHECKS[number](InDatabase(pool))
+async def test_in_database(number: int, in_database: InDatabase) -> None:
+    await CHECKS[number](in_database)
 
 
 @NUMBERS

@@ -1,7 +1,6 @@
 """Whatever happens to an index, it has what a dictionary has."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,8 +26,8 @@ async def test_in_process(history: Sequence[Step], room: int) -> None:
 
 @SHARED
 @given(HISTORIES)
-async def test_in_database(pool: Any, history: Sequence[Step]) -> None:
-    await follow(InDatabase(pool), history)
+async def test_in_database(in_database: InDatabase, history: Sequence[Step]) -> None:
+    await follow(in_database, history)
 
 
 @SHARED

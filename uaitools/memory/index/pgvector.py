@@ -18,6 +18,7 @@ from uaitools.memory.index.entries import checked, newest
 from uaitools.memory.index.errors import IndexAway, IndexUnavailable
 from uaitools.memory.index.port import OTHER_MODEL, Entry, Held, Hit, Vector
 from uaitools.memory.store.statements import count_of
+from uaitools.postgres.errors import DatabaseAway, PoolExhausted, TooSlow
 from uaitools.postgres.migrations import locked
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ _PAGE: Final = f"""
 SELECT user_id, id, CASE model WHEN $1 THEN generation ELSE {OTHER_MODEL} END AS generation
 FROM memory_vectors WHERE ($2::text IS NULL OR user_id = $2) AND (user_id, id) > ($3, $4)
 ORDER BY user_id, id LIMIT $5"""  # noqa: S608 - a number of ours
+# What keeps the database from answering, as asyncpg, the pool and the clock say it.
+_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    DatabaseAway,
+    PoolExhausted,
+    TooSlow,
+    OSError,
+    TimeoutError,
+)
 
 
 class Scopes(Protocol):
@@ -177,7 +188,7 @@ def _translated() -> Iterator[None]:
     """Raise IndexAway for whatever keeps the database from answering."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except _FAILURES as error:
         _log.warning("the vector index failed", reason=f"{type(error).__name__}: {error}")
         raise IndexAway(f"PostgreSQL answers with {type(error).__name__}") from error
 
