@@ -47,7 +47,7 @@ async def test_what_copies_do_not_show_is_not_owed(scopes: Scopes) -> None:
     tea = (await Creating(scopes).create(Draft("ann", "tea"))).memory.id
     await Creating(scopes).create(Draft("ann", "cake", expires_at=soon))
     touches = Touches(scopes)
-    touches.add((tea,))
+    touches.add("ann", (tea,))
     await touches.flush()
     assert (await memories.get("ann", tea)).access_count == 1
     assert await memories.remove_expired(10) == 1
