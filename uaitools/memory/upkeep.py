@@ -13,7 +13,7 @@ from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
 
 EVERY: Final = 60.0  # seconds
-COUNT: Final = 10  # rounds between two counts of the words, once there are enough of them
+COUNT: Final = 24 * 60  # rounds between two counts of the words, once there are enough of them
 REMEMBERED: Final = timedelta(hours=24)  # that an Idempotency-Key is known
 OWED: Final = timedelta(minutes=5)  # longer than anything is loaded and then kept as a copy
 _AT_ONCE: Final = 1000  # rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from statistics import mean
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,14 @@ from uaitools.memory.model import Draft
 from uaitools.memory.store.creating import Creating
 from uaitools.memory.store.lexical import EXACT, K1, PRIOR, TELLING, B, Lexical
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statistics import ANONYMOUS, ENOUGH, Statistics, Words
+from uaitools.memory.store.statistics import (
+    ANONYMOUS,
+    CHANCE,
+    ENOUGH,
+    Statistics,
+    Words,
+    laplace,
+)
 from uaitools.memory.wanted import Wanted
 
 TEXTS = (
@@ -33,6 +41,7 @@ TEXTS = (
 
 
 EVERYTHING = Wanted()
+USERS = 60  # beyond what chance may take from them
 
 
 async def remember(scopes: Scopes, *texts: str, user: str = "ann") -> dict[UUID, str]:
@@ -170,25 +179,59 @@ async def test_every_text_is_kept_and_found_by_its_own_words(
                 ), lexeme
 
 
-async def test_what_many_users_have_is_known_and_what_few_have_is_not(scopes: Scopes) -> None:
+async def test_what_many_users_say_is_known_and_what_few_say_is_not(scopes: Scopes) -> None:
     statistics = Statistics(scopes)
     await statistics.refresh()
     assert statistics.probability("tea") is None
     assert not statistics.known
     creating = Creating(scopes)
-    for number in range(ENOUGH):
-        user = f"user-{number % 10}"
-        text = f"tea number {number}" + " secret" * (number % 10 < ANONYMOUS - 1)
-        await creating.create(Draft(user, text + f" id-{number}"))
+    for number in range(4 * USERS):
+        user = number % USERS
+        text = f"tea number {number} id-{number}" + " secret" * (user < ANONYMOUS / 2)
+        await creating.create(Draft(f"user-{user}", text))
     await statistics.refresh()
     assert statistics.known
-    assert statistics.probability("tea") == 1.0
+    assert statistics.probability("tea") == pytest.approx(1.0, abs=0.4)
     assert statistics.probability("secret") is None
     assert statistics.probability("=id-7") is None
-    assert 3 < statistics.length < 8
+    assert 1 <= statistics.length <= 40
     # Of a memory's words one is that which every memory has: embedders count words, not memories.
-    assert Words(statistics).probability("Teas") == pytest.approx(1 / statistics.length)
+    each = (statistics.probability("tea") or 0) / statistics.length
+    assert Words(statistics).probability("Teas") == pytest.approx(each)
     assert Words(statistics).probability("secret") is None
+
+
+async def test_who_says_a_word_all_the_time_counts_for_one(scopes: Scopes) -> None:
+    statistics = Statistics(scopes)
+    statistics.chance = lambda: 0.0
+    for number in range(2 * ENOUGH):
+        user = "loud" if number < ENOUGH else f"user {number % USERS}"
+        text = f"{'mine' if user == 'loud' else 'ours'} {number} {'word ' * (number % 3)}"
+        await Creating(scopes).create(Draft(user, text))
+    await statistics.refresh()
+    assert statistics.probability("mine") is None
+    assert statistics.probability("our") == pytest.approx(USERS / (USERS + 1))
+
+
+async def test_chance_decides_of_a_word_that_hardly_enough_users_have(scopes: Scopes) -> None:
+    creating, seen = Creating(scopes), []
+    for number in range(ENOUGH):
+        text = f"tea {number}" + " juice" * (number < ANONYMOUS)
+        await creating.create(Draft(f"user {number}", text))
+    statistics = Statistics(scopes)
+    for drawn in (0.0, -0.1, 5.0):
+        statistics.chance = lambda drawn=drawn: drawn  # type: ignore[misc]
+        await statistics.refresh()
+        seen.append(statistics.probability("juic"))
+    assert seen == [ANONYMOUS / ENOUGH, None, (ANONYMOUS + 5) / ENOUGH]
+
+
+def test_chance_is_of_laplaces_distribution() -> None:
+    drawn = [laplace() for _ in range(20_000)]
+    assert mean(drawn) == pytest.approx(0, abs=0.15)
+    assert mean(map(abs, drawn)) == pytest.approx(CHANCE, rel=0.06)
+    beyond = sum(abs(one) > 3 * CHANCE for one in drawn) / len(drawn)
+    assert beyond == pytest.approx(math.exp(-3), rel=0.3)
 
 
 async def test_what_tells_little_counts_for_little_even_if_it_is_all_that_was_asked(
