@@ -7,14 +7,16 @@ import resource
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from uaitools import log
 from uaitools.addresses import Address
 from uaitools.auth.config import AuthConfig
 from uaitools.config import ConfigError, Flag, Settings
+from uaitools.errors import ServiceError
+from uaitools.lifecycle import run_main
 
 WRONG: Final = 2  # the exit status of a wrong configuration, as argparse's of a wrong command line
 _log = log.get_logger(__name__)
@@ -91,3 +93,49 @@ def cannot_listen(listen: Address, error: Exception) -> int:
     reason = getattr(error, "strerror", None) or error
     sys.stderr.write(f"cannot listen on {listen}: {reason}\n")
     return 1
+
+
+def run_command(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run what uses a database to the end; the exit status, and why it could not be done."""
+    from uaitools.postgres.errors import SetupError  # noqa: PLC0415 - asyncpg is of an extra
+
+    try:
+        run_main(main)
+    except (SetupError, ConfigError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except ServiceError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    return 0
+
+
+def migrate_command(settings: Settings, service: str, package: str) -> int:
+    """Bring the tables of a component up to date, and say what was done; the exit status.
+
+    package: of its migrations.
+    """
+    from uaitools.postgres.database import open_database  # noqa: PLC0415 - asyncpg is of an extra
+
+    common = settings.common
+
+    async def migrate() -> None:
+        database = await open_database(common.database_url, common.data_directory, service)
+        try:
+            applied = await database.migrate(package)
+        finally:
+            await database.close()
+        for one in applied:
+            sys.stdout.write(f"applied {one.name}\n")
+        if not applied:
+            sys.stdout.write("the tables are up to date\n")
+
+    return run_command(migrate)
+
+
+def end_in_order() -> None:
+    """In what `run_command` runs: let SIGTERM end it as Ctrl-C does."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt == signal.SIG_IGN:  # begun in the background of a script
+        interrupt = signal.default_int_handler
+    signal.signal(signal.SIGTERM, interrupt)

@@ -16,7 +16,7 @@ from tests.peers.pooler import pooler
 from tests.peers.postgres import PostgresServer
 from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database
-from uaitools.postgres.notices import LONGEST, Notices
+from uaitools.postgres.notices import LONGEST, Notices, say
 from uaitools.postgres.pool import Pool
 
 LISTENERS = "application_name = 'uaitools memory notices' AND datname = current_database()"
@@ -67,6 +67,22 @@ async def test_what_one_says_the_others_hear(database: Database) -> None:
         assert [sample.value for sample in one.samples()] == [1]
         assert ann.hears == [True]
     assert ann.hears == [True, False]
+
+
+async def test_what_a_transaction_says_is_heard_once_it_is_committed(database: Database) -> None:
+    heard = Heard()
+    async with speaking(database, heard) as notices:
+        connection = await database.service.connect()
+        transaction = connection.transaction()
+        await transaction.start()
+        await say(connection, "memory", "news", "never")
+        await transaction.rollback()
+        async with connection.transaction():
+            await say(connection, "memory", "news", "a")
+            await notices.publish("news", ["its own, which it does not hear"])
+            await say(connection, "memory", "other news", "x")
+        await connection.close()
+        await eventually(lambda: heard.said == ["a"])
 
 
 async def test_who_wants_to_hear_nothing_needs_no_connection(database: Database) -> None:

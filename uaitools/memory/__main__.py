@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from argparse import (
     ArgumentParser,
@@ -10,10 +9,10 @@ from argparse import (
     Namespace,
     RawDescriptionHelpFormatter,
 )
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from uaitools.auth.config import AuthConfig
 from uaitools.command import (
@@ -21,13 +20,15 @@ from uaitools.command import (
     add_common_flags,
     cannot_listen,
     common_flags,
+    end_in_order,
+    migrate_command,
+    run_command,
     run_program,
     unguarded,
 )
 from uaitools.config import ConfigError, Settings, load
-from uaitools.errors import ServiceError
 from uaitools.fields import user_id
-from uaitools.lifecycle import run, run_main, settle
+from uaitools.lifecycle import run, settle
 from uaitools.memory.config import MemoryConfig
 from uaitools.memory.errors import SERVICE, McpMissing
 
@@ -93,29 +94,15 @@ def _serve(settings: Settings) -> int:
         await run([server], ready=settle)
 
     try:
-        return _run(serve)
+        return run_command(serve)
     except (OSError, UnicodeError) as error:
         return cannot_listen(config.listen, error)
 
 
 def _migrate(settings: Settings) -> int:
     from uaitools.memory.service import MIGRATIONS  # noqa: PLC0415
-    from uaitools.postgres.database import open_database  # noqa: PLC0415
 
-    common = settings.common
-
-    async def migrate() -> None:
-        database = await open_database(common.database_url, common.data_directory, SERVICE)
-        try:
-            applied = await database.migrate(MIGRATIONS)
-        finally:
-            await database.close()
-        for one in applied:
-            sys.stdout.write(f"applied {one.name}\n")
-        if not applied:
-            sys.stdout.write("the tables are up to date\n")
-
-    return _run(migrate)
+    return migrate_command(settings, SERVICE, MIGRATIONS)
 
 
 def _assist(options: Namespace, settings: Settings) -> int:
@@ -128,7 +115,7 @@ def _assist(options: Namespace, settings: Settings) -> int:
         server = StdioServer(_service(settings, guest=True), options.user, pipes)
         await run([server], ended=server.ended)
 
-    return _run(assist)
+    return run_command(assist)
 
 
 def _user(text: str) -> str:
@@ -149,28 +136,10 @@ def _evaluate(options: Namespace, settings: Settings) -> int:
     wishes = Wishes(options.k, options.misses, json=options.json)
 
     async def evaluate() -> None:
-        interrupt = signal.getsignal(signal.SIGINT)
-        if interrupt == signal.SIG_IGN:  # begun in the background of a script
-            interrupt = signal.default_int_handler
-        signal.signal(signal.SIGTERM, interrupt)  # it ends in order, too
+        end_in_order()
         sys.stdout.write(await report(settings.of(MemoryConfig), labelled, wishes))
 
-    return _run(evaluate)
-
-
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    """Run to the end; the exit status, and why it could not begin."""
-    from uaitools.postgres.errors import SetupError  # noqa: PLC0415
-
-    try:
-        run_main(main)
-    except (SetupError, ConfigError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except ServiceError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
-    return 0
+    return run_command(evaluate)
 
 
 def _parser() -> ArgumentParser:

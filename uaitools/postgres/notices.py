@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
 import asyncpg
@@ -25,6 +25,9 @@ from uaitools.metrics import Family, Sample
 from uaitools.postgres.access import Access
 from uaitools.postgres.pool import Pool
 from uaitools.tasks import spawn
+
+if TYPE_CHECKING:
+    from uaitools.postgres.access import Connection
 
 LONGEST: Final = 1000  # bytes of a text
 _PAYLOAD: Final = 7900  # bytes of a notice; PostgreSQL takes 7,999
@@ -114,7 +117,7 @@ class Notices:
             yield Sample(_HEARS, (("pool", self._name),), float(self.hears))
 
     def _named(self, channel: str) -> str:
-        return f"uaitools_{self._name}_{channel}"
+        return _channel(self._name, channel)
 
     async def _notify(self, channel: str, payloads: Sequence[str]) -> None:
         async with self._pool.acquire() as connection:
@@ -184,6 +187,19 @@ class Notices:
             self.hears = hears
             for subscriber in self._subscribers.values():
                 subscriber.listen(hears=hears)
+
+
+async def say(connection: Connection, name: str, channel: str, text: str) -> None:
+    """Have every Notices of a name told, once the transaction of a connection is committed.
+
+    That of this process is told as well. text: as of `Notices.publish`.
+    """
+    for payload in _packed(uuid4().hex[:12], (text,)):
+        await connection.execute("SELECT pg_notify($1, $2)", _channel(name, channel), payload)
+
+
+def _channel(name: str, channel: str) -> str:
+    return f"uaitools_{name}_{channel}"
 
 
 def _packed(sender: str, texts: Iterable[str]) -> Iterator[str]:
