@@ -9,4 +9,11 @@ What a local clone tells:
 
     analysis/    facts from the `git` program: commits, authors, releases, files; and insights
     quality      a score of checks, each with its evidence; what is unknown does not count
+
+Where it is kept, and read fast:
+
+    terms        words and parts of names as what an index finds
+    store/       PostgreSQL: one repository, searches, boards, analyses, events
+    importing/   from files and clones into the store, all or nothing
+    __main__     migrate, import csv, import git; `config`, the [insight] table
 """
