@@ -166,7 +166,7 @@ def test_tables_and_variables_of_other_components_are_accepted_unseen(file: Path
         loaded.of(Gateway)
 
 
-@pytest.mark.parametrize("table", ["tls", "insight"])
+@pytest.mark.parametrize("table", ["tls", "cache"])
 def test_a_table_that_nothing_reads_is_an_error_and_not_a_promise(file: Path, table: str) -> None:
     with pytest.raises(ConfigError, match=f"{table}: unknown key"):
         settings(f"[{table}]\nrequired = true", file)
@@ -187,8 +187,8 @@ def test_settings_are_immutable() -> None:
 
 
 UNKNOWN_TOP = (
-    "auth, data_dir, database_url, environment, hub, limits, log_level, memory, proxy, redis_url,"
-    " registry"
+    "auth, data_dir, database_url, environment, hub, insight, limits, log_level, memory, proxy,"
+    " redis_url, registry"
 )
 
 

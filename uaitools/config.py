@@ -43,7 +43,7 @@ __all__ = [
 
 # Tables that a file may have whichever component reads it. Only those that some component does
 # read: a `[tls]` that is accepted and protects nothing would be worse than an error.
-COMPONENTS = frozenset({"auth", "hub", "limits", "memory", "proxy", "registry"})
+COMPONENTS = frozenset({"auth", "hub", "insight", "limits", "memory", "proxy", "registry"})
 _PREFIX = "UAITOOLS_"
 _UNPREFIXED = ("DATABASE_URL", "REDIS_URL")
 

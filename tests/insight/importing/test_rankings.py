@@ -113,6 +113,7 @@ async def test_of_several_files_of_a_day_the_maxima_count(store: Store, tmp_path
         told = (summary.stars, summary.forks, summary.language, summary.description)
         assert told == (7, 9, "Rust", "y")
         assert summary.last_updated == at + timedelta(1)
+        assert [row[1:4] for row in (await dump(store))["snapshots"]] == [(DAY, 7, 9)]
 
 
 async def test_missing_days_stay_gaps_and_unknown_counts_unknown(
