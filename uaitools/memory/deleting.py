@@ -34,6 +34,8 @@ class Deleting(Rounds):
         index: VectorIndex,
         copies: Copies,
         others: Others,
+        *,
+        following: Rounds,
         patience: float,
     ) -> None:
         super().__init__(self._catch_up, _ROUND, "delete users")
@@ -41,6 +43,7 @@ class Deleting(Rounds):
         self._copies = copies
         self._deletions = deletions
         self._departures = deletions.departures
+        self._following = following
         self._index = index
         self._others = others
         self._patience = patience
@@ -53,6 +56,7 @@ class Deleting(Rounds):
         """Delete a user; the receipt, complete unless a store takes longer than `patience`."""
         receipt = await self._deletions.begin(user)
         self.notify()
+        self._following.notify()  # what it works on is looked at again before a deletion is over
         with suppress(TimeoutError):
             # Who tells waits for the lock: nothing is told between the look and the wait.
             async with asyncio.timeout(self._patience), self._told:

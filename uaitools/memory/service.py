@@ -268,7 +268,14 @@ class MemoryService:
             self.outbox, self.embeddings, self.embedder, index, others, watch=self.index_watch
         )
         self.consistency = Consistency(differences, self.outbox, index)
-        self.deleting = Deleting(self.deletions, index, self.copies, others, config.deletion_wait)
+        self.deleting = Deleting(
+            self.deletions,
+            index,
+            self.copies,
+            others,
+            following=self.following,
+            patience=config.deletion_wait,
+        )
         standing = [(one.policy, one.wanted) for one in config.forget]
         policies = Policies(scopes)
         self.forgetting = Forgetting(policies, differences, self.touches, self.following, standing)

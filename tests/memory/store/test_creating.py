@@ -148,6 +148,32 @@ async def test_keys_are_forgotten_after_a_while(scopes: Scopes) -> None:
     assert await count(scopes, "idempotency_keys") == 0
 
 
+async def test_what_is_said_already_may_supersede_as_well(scopes: Scopes) -> None:
+    creating, memories = Creating(scopes), Memories(scopes)
+    paris = (await creating.create(replace(TEA, content="I live in Paris"))).memory
+    rome = (await creating.create(replace(TEA, content="I live in Rome"))).memory
+    draft = replace(TEA, content="I live in Rome", supersedes=paris.id)
+    for _ in range(2):  # also when it is sent again
+        made = await creating.create(draft)
+        assert (made.memory.id, made.outcome) == (rome.id, Outcome.DUPLICATE)
+        assert (made.memory.supersedes, made.memory.version) == (paris.id, 2)
+    assert (await memories.get("ann", paris.id)).superseded
+    bern = (await creating.create(replace(TEA, content="I live in Bern"))).memory
+    with pytest.raises(Changed, match="supersedes: memory"):
+        await creating.create(replace(draft, supersedes=bern.id))
+    assert not (await memories.get("ann", bern.id)).superseded
+
+
+async def test_history_tells_that_a_memory_was_superseded(scopes: Scopes) -> None:
+    creating, memories = Creating(scopes), Memories(scopes)
+    berlin = (await creating.create(TEA)).memory
+    await creating.create(replace(TEA, content="I live in Munich", supersedes=berlin.id))
+    assert (await memories.get("ann", berlin.id)).version == 2
+    (before,) = (await memories.history("ann", berlin.id))[0]
+    assert (before.version, before.changed) == (1, "superseded")
+    assert before.document["superseded"] is False
+
+
 async def test_what_contradicts_another_one_supersedes_it_and_both_are_kept(scopes: Scopes) -> None:
     creating, memories = Creating(scopes), Memories(scopes)
     berlin = (await creating.create(replace(TEA, content="I live in Berlin"))).memory

@@ -5,7 +5,7 @@ All of it happens in the transaction of whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 from asyncpg import UniqueViolationError
 
-from uaitools.memory.errors import Changed, Unknown
+from uaitools.memory.errors import BadRequest, Changed, Unknown
 from uaitools.memory.model import Memory
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.expired import cleared
@@ -36,15 +36,19 @@ _UPDATE: Final = f"""
         UPDATE memories SET type = $3, content = $4, tags = $5, metadata = $6::text::jsonb,
             agent_id = $7, session_id = $8, external_id = $9, expires_at = $10, pinned = $11,
             twin = CASE WHEN superseded THEN NULL ELSE $12::bytea END,
-            words = $13::text::tsvector, length = $14, analysis = $15,
+            words = $13::text::tsvector, length = $14, analysis = $15, supersedes = $16,
             generation = generation + (content <> $4)::int,
             version = version + 1, updated_at = now()
         WHERE {_MINE}
         RETURNING {COLUMNS}
     ),
-    changed AS (SELECT * FROM now_so WHERE $16),
+    changed AS (SELECT * FROM now_so WHERE $17),
     marks AS ({marked("changed")})
     SELECT {COLUMNS} FROM now_so
+"""
+_SUPERSEDE: Final = f"""
+    UPDATE memories SET superseded = true, twin = NULL, version = version + 1, updated_at = now()
+    WHERE {_MINE}
 """
 _CHANGEABLE: Final = (
     "type",
@@ -60,6 +64,7 @@ _CHANGEABLE: Final = (
     "words",
     "length",
     "analysis",
+    "supersedes",
 )
 
 
@@ -83,8 +88,7 @@ async def changed(
     after = replace(before, **changes)
     if after == before:
         return before
-    await connection.execute(_KEEP, user, name, _names(changes), _document(before))
-    await connection.execute(_FORGET, user, name, before.version - VERSIONS)
+    await _keep(connection, before, changes)
     if (after.twin, after.external_id) != (before.twin, before.external_id):
         await cleared(connection, [after])
     try:
@@ -93,6 +97,27 @@ async def changed(
         which = "external_id" if "external" in str(error) else "content"
         message = f"{which}: another memory has the same; change or delete that one"
         raise Changed(message) from error
+
+
+async def supersede(connection: Connection, user: str, name: UUID, twin: bytes) -> None:
+    """Have a memory superseded by one whose twin is given. Raises Unknown and BadRequest."""
+    row = await connection.fetchrow(_LOCK, user, name)
+    if row is None:
+        raise Unknown("memory with the id of `supersedes`")
+    before = memory_of(row)
+    if before.superseded:
+        return
+    if before.twin == twin:
+        raise BadRequest("supersedes", "that memory says the same: there is nothing to supersede")
+    await _keep(connection, before, ("superseded",))
+    await connection.execute(_SUPERSEDE, user, name)
+
+
+async def _keep(connection: Connection, before: Memory, changes: Iterable[str]) -> None:
+    """Keep what a memory is until its fields change."""
+    names = ", ".join(sorted(changes))
+    await connection.execute(_KEEP, before.user_id, before.id, names, _document(before))
+    await connection.execute(_FORGET, before.user_id, before.id, before.version - VERSIONS)
 
 
 async def _update(connection: Connection, before: Memory, after: Memory) -> Memory:
@@ -108,12 +133,12 @@ async def _update(connection: Connection, before: Memory, after: Memory) -> Memo
     return memory_of(row)
 
 
-def _names(changes: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(changes))
+_KEPT: Final = (
+    *("type", "content", "tags", "metadata", "agent_id", "session_id", "external_id"),
+    *("expires_at", "pinned", "supersedes", "superseded"),
+)
 
 
 def _document(memory: Memory) -> str:
-    """The fields that a change may change."""
-    fields = ("type", "content", "tags", "metadata", "agent_id", "session_id", "external_id")
-    document = {name: getattr(memory, name) for name in (*fields, "expires_at", "pinned")}
-    return orjson.dumps(document).decode()
+    """The fields that change."""
+    return orjson.dumps({name: getattr(memory, name) for name in _KEPT}, str).decode()

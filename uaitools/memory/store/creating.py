@@ -17,9 +17,9 @@ from uuid import UUID, uuid4
 import orjson
 from asyncpg import Record
 
-from uaitools.memory.errors import BadRequest, Changed, Crowded, Unknown
+from uaitools.memory.errors import Changed, Crowded
 from uaitools.memory.model import Draft, Memory
-from uaitools.memory.store.changing import changed
+from uaitools.memory.store.changing import changed, supersede
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
@@ -54,10 +54,6 @@ _STANDING: Final = f"""
     WHERE user_id = $1 AND (external_id = $2 OR twin = $3)
     ORDER BY (external_id = $2) IS TRUE DESC
     LIMIT 1
-"""
-_SUPERSEDE: Final = f"""
-    UPDATE memories SET superseded = true, twin = NULL, version = version + 1, updated_at = now()
-    WHERE user_id = $1 AND id = $2 AND {LIVE} AND NOT superseded
 """
 _BURIED_KEY: Final = "SELECT EXISTS (SELECT FROM buried_keys WHERE grave = grave($1, $2))"
 _GONE: Final = "the memory that this request has made was deleted; take a new Idempotency-Key"
@@ -100,7 +96,7 @@ class Creating:
         for _ in range(_ATTEMPTS):
             try:
                 return await self._create(draft, key, named)
-            except _Nameless as twin:  # now in a transaction that says what it changes
+            except _Lacking as twin:  # now in a transaction that says what it changes
                 named = (twin.id,)
         raise Crowded
 
@@ -115,7 +111,8 @@ class Creating:
                 known = await _claim(connection, draft, key, name)
                 if known is not None:
                     return known
-            await _supersede(connection, draft)
+            if draft.supersedes is not None:
+                await supersede(connection, draft.user_id, draft.supersedes, draft.twin)
             created = await _made(connection, name, draft, named)
             if key is not None and created.memory.id != name:
                 await connection.execute(
@@ -135,8 +132,8 @@ class Creating:
                 )
 
 
-class _Nameless(Exception):
-    """A memory that says the same has no external_id, and is to have the draft's."""
+class _Lacking(Exception):
+    """A memory that says the same is to have what only the draft has."""
 
     def __init__(self, name: UUID) -> None:
         super().__init__(str(name))
@@ -146,9 +143,9 @@ class _Nameless(Exception):
 async def _made(
     connection: Connection, name: UUID, draft: Draft, named: tuple[UUID, ...] = ()
 ) -> Created:
-    """Make a memory, unless it is there. named: which ones may be given the external_id.
+    """Make a memory, unless it is there. named: which ones may be given what they lack.
 
-    Raises Changed, Crowded, and _Nameless for one that has to be given it and may not.
+    Raises Changed, Crowded, and _Lacking for one that lacks something and may not be given it.
     """
     values = written(draft)
     for _ in range(_ATTEMPTS):
@@ -166,12 +163,11 @@ async def _made(
             await connection.fetchval(_REMOVE, draft.user_id, standing["id"])
             continue
         memory = _same(standing, draft)
-        if draft.external_id in (None, memory.external_id):
-            return Created(memory, Outcome.DUPLICATE)
-        if memory.id not in named:
-            raise _Nameless(memory.id)
-        changes = {"external_id": draft.external_id}
-        memory = await changed(connection, draft.user_id, memory.id, changes)
+        changes = _lacking(memory, draft)
+        if changes and memory.id not in named:
+            raise _Lacking(memory.id)
+        if changes:
+            memory = await changed(connection, draft.user_id, memory.id, changes)
         return Created(memory, Outcome.DUPLICATE)
     raise Crowded
 
@@ -189,22 +185,22 @@ def _same(standing: Record, draft: Draft) -> Memory:
             f"content: memory {memory.id} says the same, and has the external_id"
             f" {memory.external_id!r}; change that one with PATCH, or send that external_id"
         )
+    if draft.supersedes is not None and memory.supersedes not in (None, draft.supersedes):
+        raise Changed(
+            f"supersedes: memory {memory.id} says the same, and supersedes {memory.supersedes};"
+            " delete what it is to supersede as well, or say it otherwise"
+        )
     return memory
 
 
-async def _supersede(connection: Connection, draft: Draft) -> None:
-    if draft.supersedes is None:
-        return
-    row: Any = await connection.fetchrow(
-        f"SELECT twin FROM memories WHERE user_id = $1 AND id = $2 AND {LIVE}",
-        draft.user_id,
-        draft.supersedes,
-    )
-    if row is None:
-        raise Unknown("memory with the id of `supersedes`")
-    if row["twin"] == draft.twin:
-        raise BadRequest("supersedes", "that memory says the same: there is nothing to supersede")
-    await connection.execute(_SUPERSEDE, draft.user_id, draft.supersedes)
+def _lacking(memory: Memory, draft: Draft) -> dict[str, Any]:
+    """What a memory is given that says the same."""
+    sent = {"external_id": draft.external_id, "supersedes": draft.supersedes}
+    return {
+        name: value
+        for name, value in sent.items()
+        if value is not None and getattr(memory, name) is None
+    }
 
 
 async def _claim(connection: Connection, draft: Draft, key: str, name: UUID) -> Created | None:
