@@ -15,6 +15,7 @@ from tests.peers.postgres import PostgresServer
 from tests.peers.weaviate.server import WeaviateDouble, weaviate_double
 from uaitools.auth.config import AuthConfig
 from uaitools.memory.index.port import Entry
+from uaitools.memory.index.weaviate import WeaviateIndex
 
 
 async def rows(memory: Served, user: str) -> dict[str, int]:
@@ -133,6 +134,24 @@ async def test_while_the_index_is_away_a_receipt_is_pending_and_then_complete(
         await eventually(lambda: memory.service.deleting.completed == 1)
         path = f"/deletions/{answer.body['id']}?user_id=ann"
         assert (await memory.ask("GET", path)).body["status"] == "complete"
+        assert objects(double) == []
+
+
+async def test_a_receipt_waits_for_an_index_that_only_says_it_has_deleted(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def say(_index: WeaviateIndex, _user: str) -> int:
+        return 1
+
+    async with (
+        weaviate_double() as double,
+        served(postgres, index=double.settings, deletion_wait=5.0) as memory,
+    ):
+        await memory.remember("I like tea")
+        await memory.followed()
+        monkeypatch.setattr(WeaviateIndex, "delete_scope", say)
+        answer = await memory.ask("DELETE", "/users/ann")
+        assert (answer.status, answer.body["status"]) == (200, "complete")
         assert objects(double) == []
 
 
