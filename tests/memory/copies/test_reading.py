@@ -14,9 +14,8 @@ import pytest
 
 from tests.memory.api.served import Served, Visitor
 from tests.memory.copies.sharing import counted, get, sharing, unaware
-from tests.peers.component_program import component_program
 from tests.peers.gateways import eventually, settled
-from tests.peers.memory_program import SMALL
+from tests.peers.memory_program import memory_program
 from tests.peers.postgres import PostgresServer
 from tests.peers.redis import RedisServer
 from uaitools.memory import service
@@ -209,10 +208,8 @@ async def test_all_who_want_one_memory_wait_for_one_statement(memory: Served) ->
 async def test_a_program_finds_the_redis_that_all_components_have(
     tmp_path: Path, redis: RedisServer
 ) -> None:
-    environ = {**SMALL, "REDIS_URL": redis.url}
-    arguments = ("--data-dir", str(tmp_path / "data"))
     async with (
-        component_program("memory", *arguments, environ=environ) as program,
+        memory_program(tmp_path / "data", REDIS_URL=redis.url) as program,
         aiohttp.ClientSession() as session,
     ):
         memory = Visitor(program.url, session)

@@ -154,6 +154,8 @@ class Ledger:
                 continue
             await self.check(at, user, self.chance.choice(self.there[user]))
             self.reads += 1
+            if self.reads % 10 == 0:  # in bursts: what waits for Redis takes no longer for it
+                await asyncio.sleep(0.05)
 
     async def check(self, at: int, user: str, name: str) -> None:
         own, shared, before = self.own[at][name], self.shared[name], self.trouble(at)
@@ -253,7 +255,7 @@ async def during(ledger: Ledger, work: Coroutine[Any, Any, None]) -> None:
 
 
 @pytest.mark.timeout(180)  # what comes back is waited for 24 times, and reads go on meanwhile
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 async def test_nothing_old_is_answered_whatever_becomes_of_redis(
     postgres: PostgresServer, redis: RedisServer, seed: int
 ) -> None:
