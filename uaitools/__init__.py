@@ -13,7 +13,7 @@ What they stand on, one concept a file:
     addresses   where to listen; `ip`, of clients; `secret`, a setting; `files`, off the loop
     errors      ServiceError, and its JSON on the wire; `log`, one JSON line an event
     metrics     hot-path integers, read at scrape time, summed over worker processes
-    tasks       the only place where tasks are made; `lifecycle` of services: signals, drains
+    tasks       the only place where tasks are made; `rounds` of work; `lifecycle` of services
     auth/       who sends a request, and what they may do: API keys, JWTs, principal tokens
     limits/     who may call how often: in one process, over workers and machines (Redis)
     web         the aiohttp application of every component; `rest` resources, `openapi`, `cors`

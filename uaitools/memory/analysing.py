@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.analyses import Analyses
+from uaitools.rounds import Rounds
 
 EVERY: Final = 60.0  # seconds: while programs are updated, older ones still write
 SLICE: Final = 100  # memories in a transaction

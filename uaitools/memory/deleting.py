@@ -13,9 +13,9 @@ from uaitools.errors import ServiceError
 from uaitools.memory.copies import Copies
 from uaitools.memory.index.port import VectorIndex
 from uaitools.memory.others import Others
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.deletions import Deletions, Receipt
 from uaitools.memory.store.departures import Departure
+from uaitools.rounds import Rounds
 
 LEASE: Final = 120.0  # seconds that one may work on a user
 _ROUND: Final = 0.5  # seconds between two looks for what waits, or others have begun

@@ -26,9 +26,9 @@ from uaitools.memory.index.port import Entry, VectorIndex
 from uaitools.memory.index_watch import EVERY as LOOKS
 from uaitools.memory.index_watch import IndexWatch
 from uaitools.memory.others import Others
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.embeddings import Content, Embeddings
 from uaitools.memory.store.outbox import Claim, Outbox
+from uaitools.rounds import Rounds
 from uaitools.tasks import WorkerPool
 
 BATCH: Final = 64  # memories that are embedded together

@@ -14,11 +14,11 @@ from uuid import UUID
 from uaitools import log
 from uaitools.memory.following import Following
 from uaitools.memory.policy import Policy
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.differences import Differences
 from uaitools.memory.store.policies import Judged, Policies
 from uaitools.memory.touches import Touches
 from uaitools.memory.wanted import Wanted
+from uaitools.rounds import Rounds
 
 EVERY: Final = 3600.0  # seconds between two rounds of the policies that stand
 PATIENCE: Final = 20.0  # seconds of a request: 200,000 memories go in that time

@@ -6,9 +6,9 @@ from typing import Final
 
 from uaitools import log
 from uaitools.memory.index.port import VectorIndex
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.indexing import IndexedBy, Indexing
 from uaitools.memory.store.outbox import Backlog, Outbox
+from uaitools.rounds import Rounds
 
 EVERY: Final = 5.0  # seconds
 

@@ -44,7 +44,7 @@ from uaitools.memory.store.lexical import Lexical
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.outbox import Outbox
 from uaitools.memory.store.policies import Policies
-from uaitools.memory.store.scope import Scopes, which
+from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sessions import Removed, Sessions
 from uaitools.memory.store.statistics import Statistics, Words
 from uaitools.memory.store.transfer import Taken, Transfer
@@ -55,6 +55,7 @@ from uaitools.postgres.database import Database, open_database
 from uaitools.postgres.notices import Notices
 from uaitools.postgres.pool import Pool
 from uaitools.postgres.probe import Probe
+from uaitools.postgres.which import which
 from uaitools.tasks import spawn
 
 MIGRATIONS = "uaitools.memory.store.migrations"

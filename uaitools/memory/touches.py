@@ -13,9 +13,9 @@ from uuid import UUID
 from uaitools import log
 from uaitools.errors import ServiceError
 from uaitools.memory.model import Named
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import pairs
+from uaitools.rounds import Rounds
 
 EVERY: Final = 1.0  # seconds
 MOST: Final = 10_000  # memories that are counted at once; others are not

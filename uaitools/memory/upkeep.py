@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.creating import Creating
 from uaitools.memory.store.debts import Debts
 from uaitools.memory.store.memories import Memories
 from uaitools.memory.store.sessions import Sessions
 from uaitools.memory.store.statistics import Statistics
+from uaitools.rounds import Rounds
 
 EVERY: Final = 60.0  # seconds
 COUNT: Final = 24 * 60  # rounds between two counts of the words, once there are enough of them

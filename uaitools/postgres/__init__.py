@@ -4,6 +4,7 @@
     access      how to connect, and as whom
     pool        `Pool`: connections with a lifetime, health and turns; `loan`, one of them
     probe       whether it answers at all
+    which       what a database is called, and no other one
     notices     what processes tell each other, and whether it is heard
     migrations  numbered files of SQL, applied once, under a lock
     roles       what row-level security binds

@@ -29,11 +29,6 @@ LIMIT: Final = 10.0  # seconds
 _SCOPE: Final = (
     "SELECT set_config('uaitools.user_id', $1, false), set_config('uaitools.everyone', $2, false)"
 )
-# Of a cluster's files, and the database within it.
-_WHICH: Final = """
-    SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database
-    WHERE datname = current_database()
-"""
 
 
 class Scopes:
@@ -119,10 +114,3 @@ class Scopes:
                 raise Crowded from error
             except asyncpg.ProgramLimitExceededError as error:  # of a tsvector: 1 MB
                 raise BadRequest("content", "has too many different words; divide it") from error
-
-
-async def which(pool: Pool) -> str:
-    """Which database it is: no other one, were it a copy of this, is called the same."""
-    async with pool.acquire() as connection:
-        name: str = await connection.fetchval(_WHICH)
-    return name

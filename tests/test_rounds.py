@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from tests.peers.gateways import eventually
-from uaitools.memory.rounds import Rounds
 from uaitools.postgres.errors import DatabaseAway
+from uaitools.rounds import Rounds
 
 
 async def test_a_round_that_fails_is_followed_by_another() -> None:
