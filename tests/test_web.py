@@ -1,5 +1,6 @@
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 import uaitools
 from uaitools.errors import ServiceError
 from uaitools.metrics import Family, Sample, Snapshot
-from uaitools.web import REQUEST_ID, Health, application
+from uaitools.web import REQUEST_ID, Health, application, duration
 
 Client = TestClient[web.Request, web.Application]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -243,3 +244,27 @@ async def test_a_handler_knows_the_identifier_of_its_request(serve: Serve) -> No
 
     response = await client.get("/thing", headers={"X-Request-Id": "r-1"})
     assert await response.text() == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.9, "0s"), (61, "1m1s"), (3600, "1h0m0s"), (72 * 3600 + 15 * 60 + 30, "72h15m30s")],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+async def test_health_tells_of_time_in_words_where_that_is_asked_for(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    health = Health({"postgres": True, "redis": None}, required=("postgres",))
+    client = await aiohttp_client(
+        application("memory", health=lambda: health, snapshot=snapshot, times="words")
+    )
+    response = await client.get("/health")
+    told = await document(response)
+    assert (response.status, told["status"], told["uptime"]) == (200, "healthy", "0s")
+    assert told["dependencies"] == {"postgres": "healthy", "redis": "not configured"}
+    moment = datetime.fromisoformat(told["timestamp"])
+    assert abs(moment.timestamp() - time.time()) < 60
+    assert moment.tzinfo is not None

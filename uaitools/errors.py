@@ -68,10 +68,13 @@ def invalid(error: ValidationError, service: str) -> ServiceError:
     return ServiceError(422, "the request has invalid fields", service, details=details)
 
 
-def error_body(error: ServiceError, request_id: str, service: str = "") -> bytes:
+def error_body(
+    error: ServiceError, request_id: str, service: str = "", *, message_as: str = ""
+) -> bytes:
     """The JSON document of an error: code, message, service, request_id and, if any, details.
 
-    service: who speaks, where that is not `error.service`.
+    service: who speaks, where that is not `error.service`. message_as: one more field that has the
+    message, '' for none.
     """
     document: dict[str, object] = {
         "code": error.code,
@@ -79,6 +82,8 @@ def error_body(error: ServiceError, request_id: str, service: str = "") -> bytes
         "service": service or error.service,
         "request_id": request_id,
     }
+    if message_as:
+        document[message_as] = error.message
     if error.details:
         document["details"] = [dict(detail) for detail in error.details]
     return orjson.dumps(document)

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import orjson
@@ -34,7 +35,12 @@ REQUEST_ID = web.RequestKey("request_id", str)
 _REQUEST_ID_HEADER = "X-Request-Id"
 # A client's identifier is repeated in answers and logs: printable, and of a bounded length.
 _ACCEPTED_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+Times = Literal["seconds", "words"]
+"""How /health tells of time: its `timestamp` in unix seconds and its `uptime` in seconds, or in RFC
+3339 and as 72h15m30s."""
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_STATES = {True: "healthy", False: "unhealthy", None: "not configured"}
 
 _log = log.get_logger(__name__)
 
@@ -43,11 +49,12 @@ _log = log.get_logger(__name__)
 class Health:
     """How a service is.
 
-    dependencies: whether each works, by name. draining: the service is about to stop and wants no
-    new work. required: dependencies without which it can do nothing.
+    dependencies: whether each works, by name; None for one that is not configured. draining: the
+    service is about to stop and wants no new work. required: dependencies without which it can do
+    nothing.
     """
 
-    dependencies: Mapping[str, bool]
+    dependencies: Mapping[str, bool | None]
     draining: bool = False
     required: Collection[str] = ()
 
@@ -56,12 +63,25 @@ class Health:
         """Draining before degraded: who asks has to go elsewhere, whatever else is wrong."""
         if self.draining:
             return "draining"
-        return "healthy" if all(self.dependencies.values()) else "degraded"
+        return "degraded" if False in self.dependencies.values() else "healthy"
 
     @property
     def able(self) -> bool:
         """Whether it is worth sending requests to."""
         return not self.draining and all(self.dependencies[name] for name in self.required)
+
+    def document(self, service: str, up: float, times: Times) -> dict[str, object]:
+        """The body of GET /health. up: seconds since the start."""
+        now = time.time()
+        words = times == "words"
+        return {
+            "status": self.status,
+            "service": service,
+            "timestamp": rfc3339(now) if words else round(now, 3),
+            "version": uaitools.__version__,
+            "uptime": duration(up) if words else round(up, 3),
+            "dependencies": {name: _STATES[works] for name, works in self.dependencies.items()},
+        }
 
 
 def application(
@@ -75,6 +95,8 @@ def application(
     rules: "Sequence[Limit]" = (),
     cors: CorsSettings | None = None,
     requests: HttpMetrics | None = None,
+    message_as: str = "",
+    times: Times = "seconds",
 ) -> web.Application:
     """An application that answers GET /health, GET /metrics and every error.
 
@@ -83,23 +105,14 @@ def application(
     request, `request[PRINCIPAL]` (uaitools.auth.middleware); without one it is everyone. limits:
     checks every request but those of /health by all of `rules`. cors: what pages of other origins
     may do with it, also by routes that are added later. requests: counts them, outermost.
+    message_as: a further field of errors, see errors.error_body. times: see Times.
     Authenticator and limits are started and stopped by the caller.
     """
     started = time.monotonic()
 
     async def get_health(_request: web.Request) -> web.Response:
         now = health()
-        document = {
-            "status": now.status,
-            "service": service,
-            "timestamp": round(time.time(), 3),
-            "version": uaitools.__version__,
-            "uptime": round(time.monotonic() - started, 3),
-            "dependencies": {
-                name: "healthy" if works else "unhealthy"
-                for name, works in now.dependencies.items()
-            },
-        }
+        document = now.document(service, time.monotonic() - started, times)
         return json_response(document, status=200 if now.able else 503)
 
     async def get_metrics(_request: web.Request) -> web.Response:
@@ -107,7 +120,7 @@ def application(
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     app = app if app is not None else web.Application()
-    outermost = [_errors(service), authentication(authenticator, service)]
+    outermost = [_errors(service, message_as), authentication(authenticator, service)]
     if limits is not None and rules:
         outermost.append(limiting(service, limits, rules, principal=_principal))
         app.on_response_prepare.append(tell)
@@ -121,6 +134,18 @@ def application(
     return app
 
 
+def rfc3339(moment: float) -> str:
+    """A moment in UTC, to the second. moment: unix seconds."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def duration(seconds: float) -> str:
+    """As 72h15m30s, from the largest unit that it has."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"
+
+
 def json_response(document: object, *, status: int = 200) -> web.Response:
     """Answer with a document that orjson can write."""
     return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
@@ -130,7 +155,7 @@ def _principal(request: web.Request) -> str | None:
     return request[PRINCIPAL].user
 
 
-def _errors(service: str) -> Middleware:
+def _errors(service: str, message_as: str) -> Middleware:
     @web.middleware
     async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = _request_id(request)
@@ -141,7 +166,9 @@ def _errors(service: str) -> Middleware:
                 raise  # the answer has begun: aiohttp logs this and breaks off the connection
             if isinstance(error, web.HTTPException) and error.status < 400:
                 raise  # a redirect is no error
-            return _answer(_translate(error, request, service), error, request[REQUEST_ID])
+            told = _translate(error, request, service)
+            body = error_body(told, request[REQUEST_ID], message_as=message_as)
+            return _answer(told, error, body)
 
     return errors
 
@@ -181,11 +208,9 @@ def _http_message(error: web.HTTPException, request: web.Request) -> str:
     return (error.text or error.reason).removeprefix(f"{error.status}: ")
 
 
-def _answer(error: ServiceError, cause: Exception, request_id: str) -> web.Response:
+def _answer(error: ServiceError, cause: Exception, body: bytes) -> web.Response:
     """The response of an error, with the headers that aiohttp's own carried (Allow and others)."""
-    response = web.Response(
-        status=error.code, body=error_body(error, request_id), content_type="application/json"
-    )
+    response = web.Response(status=error.code, body=body, content_type="application/json")
     if isinstance(cause, web.RequestPayloadError):
         # aiohttp closes the connection behind it: who asks next by it has to know.
         response.force_close()

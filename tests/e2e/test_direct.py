@@ -112,6 +112,12 @@ async def test_a_function_reads_headers_and_says_its_own() -> None:
     assert (same.status, same["ETag"], same.body) == (304, b'"a"', b"")
 
 
+async def test_a_header_that_comes_several_times_is_read_as_one() -> None:
+    async with serving() as gateway:
+        message = await exchange(gateway, put("tagged", b"", b"X-Tag: a", b"x-tag: b, c"))
+    assert message["ETag"] == b'"a, b, c"'
+
+
 async def test_bodies_in_pieces_and_in_chunks_are_whole() -> None:
     head = b"PUT /things/a HTTP/1.1\r\nHost: a\r\n"
     async with serving() as gateway:
@@ -168,6 +174,31 @@ async def test_routes_guard_it_as_they_guard_others() -> None:
     assert b'endpoint="/things/{id}"' in metrics.body
 
 
+async def test_errors_have_their_message_under_another_name_as_well_where_that_is_asked_for() -> (
+    None
+):
+    mounted = Mounted(
+        "things", web.Application(), direct={"direct": (answer, 200)}, message_as="error"
+    )
+    routes = [{"path": "/things/{id}", "methods": ["PUT"], "service": "direct"}]
+    config = ProxyConfig.model_validate({"listen": "127.0.0.1:0", "routes": routes})
+    nowhere = b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
+    wrong = b"DELETE /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with Gateway(config, app=mounted) as gateway:
+        for sent in (
+            put("refused", b""),
+            put("later", b"fail"),
+            nowhere,
+            wrong,
+            b"no http\r\n\r\n",
+        ):
+            found = await exchange(gateway, sent)
+            document = json.loads(found.body)
+            assert found.status >= 400
+            assert document["error"] == document["message"] != ""
+            assert document["service"] == "things"
+
+
 async def test_a_client_that_leaves_cancels_what_it_asked_for() -> None:
     async with serving() as gateway:
         wire = await connect(gateway.address.port)
@@ -186,3 +217,19 @@ async def test_a_function_takes_a_method_of_a_path_whose_others_the_application_
     assert (made.status, json.loads(made.body)[0]) == (201, "/things")
     assert (asked.status, asked.body) == (200, b"hello")
     assert other.status == 405
+
+
+async def test_head_gets_the_head_of_what_get_gets() -> None:
+    mounted = Mounted("things", web.Application(), direct={"direct": (answer, 200)})
+    routes = [{"path": "/things/{id}", "methods": ["GET"], "service": "direct"}]
+    config = ProxyConfig.model_validate({"listen": "127.0.0.1:0", "routes": routes})
+    async with Gateway(config, app=mounted) as gateway:
+        wire = await connect(gateway.address.port)
+        for _ in range(3):
+            rest = b" /things/a HTTP/1.1\r\nHost: a\r\n\r\n"
+            wire.send(b"HEAD" + rest + b"GET" + rest)
+            head = await wire.message(to="HEAD")
+            whole = await wire.message()
+            assert (head.status, head.body) == (200, b"")
+            assert head["Content-Length"] == whole["Content-Length"] == b"%d" % len(whole.body)
+        wire.close()

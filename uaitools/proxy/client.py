@@ -19,6 +19,10 @@ class Client(Protocol):
         """By which the gateway goes there, in errors of its own."""
 
     @property
+    def message_as(self) -> str:
+        """A further field that errors have there, see errors.error_body."""
+
+    @property
     def address(self) -> bytes:
         """The peer's address for X-Forwarded-For."""
 

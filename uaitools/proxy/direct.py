@@ -44,13 +44,20 @@ class DirectRequest:
     head: bytes = field(default=b"", repr=False)
 
     def header(self, name: bytes) -> bytes:
-        """The value of a header that comes once, b"" if it does not. name: in lower case."""
-        start = self.head.lower().find(b"\r\n" + name + b":")
-        if start < 0:
-            return b""
-        start += len(name) + 3
-        end = self.head.find(b"\r\n", start)
-        return self.head[start : end if end >= 0 else None].strip()
+        """The value of a header, b"" if there is none. name: in lower case.
+
+        Of one that comes several times, all values joined by commas (RFC 9110 5.3).
+        """
+        head, mark = self.head.lower(), b"\r\n" + name + b":"
+        values = []
+        start = head.find(mark)
+        while start >= 0:
+            start += len(mark)
+            end = head.find(b"\r\n", start)
+            end = len(head) if end < 0 else end
+            values.append(self.head[start:end].strip())
+            start = head.find(mark, end)
+        return b", ".join(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +77,16 @@ _UNSTORED: Final = b"Cache-Control: no-store\r\n"
 
 
 def connector(
-    service: str, answer: Answer, status: int = 200
+    service: str, answer: Answer, status: int = 200, *, message_as: str = ""
 ) -> Callable[[Callable[[], asyncio.Protocol]], Awaitable[None]]:
     """How a pool opens connections to `answer`.
 
-    service: who speaks in errors. status: of good answers.
+    service: who speaks in errors. status: of good answers. message_as: see errors.error_body.
     """
 
     async def connect(factory: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()
-        upstream, direct = factory(), Direct(service, answer, status)
+        upstream, direct = factory(), Direct(service, answer, status, message_as)
         ours, theirs = FacadeTransport(loop, upstream), FacadeTransport(loop, direct)
         ours.peer, theirs.peer = theirs, ours
         direct.connection_made(theirs)
@@ -91,12 +98,24 @@ def connector(
 class Direct(asyncio.Protocol):
     """The far end of one connection; one request at a time comes by it."""
 
-    __slots__ = ("_answer", "_buffer", "_loop", "_service", "_status", "_task", "_transport")
+    __slots__ = (
+        "_answer",
+        "_bodiless",
+        "_buffer",
+        "_loop",
+        "_message_as",
+        "_service",
+        "_status",
+        "_task",
+        "_transport",
+    )
 
-    def __init__(self, service: str, answer: Answer, status: int) -> None:
+    def __init__(self, service: str, answer: Answer, status: int, message_as: str = "") -> None:
         self._service = service
         self._answer = answer
         self._status = status
+        self._message_as = message_as
+        self._bodiless = False
         self._buffer = b""
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -135,7 +154,9 @@ class Direct(asyncio.Protocol):
         return rest if length is None or len(rest) >= int(length[1]) else None
 
     def _respond(self, head: bytes, body: bytes) -> None:
-        target, _, query = head.split(b" ", 2)[1].partition(b"?")
+        method, whole, _ = head.split(b" ", 2)
+        self._bodiless = method == b"HEAD"
+        target, _, query = whole.partition(b"?")
         kind = _TYPE.search(head)
         request = DirectRequest(
             unquote_to_bytes(target).decode("utf-8", "replace"),
@@ -179,7 +200,8 @@ class Direct(asyncio.Protocol):
             error = ServiceError(500, message, self._service)
         later = error.retry_seconds
         headers = _UNSTORED if later is None else b"%bRetry-After: %d\r\n" % (_UNSTORED, later)
-        self._write(error.code, error_body(error, request_id), headers)
+        body = error_body(error, request_id, message_as=self._message_as)
+        self._write(error.code, body, headers)
 
     def _write(self, status: int, text: bytes, headers: bytes) -> None:
         if self._transport is None:
@@ -190,5 +212,5 @@ class Direct(asyncio.Protocol):
             return
         self._transport.write(
             b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"
-            % (status, reason, headers, len(text), text)
+            % (status, reason, headers, len(text), b"" if self._bodiless else text)
         )

@@ -116,6 +116,11 @@ class Downstream(Connection):
         return self._gateway.name
 
     @property
+    def message_as(self) -> str:
+        """See Client."""
+        return self._gateway.message_as
+
+    @property
     def exchange(self) -> Exchange | None:
         """The request under way, if any."""
         return self._exchange
@@ -470,7 +475,9 @@ class Downstream(Connection):
         access = self._gateway.site.access
         if access is not None:
             access.refused(error, request_id, self.address)
-        head, content = error_answer(error, request_id, formatdate(usegmt=True), self.name)
+        head, content = error_answer(
+            error, request_id, formatdate(usegmt=True), self.name, message_as=self.message_as
+        )
         end = b"Connection: close\r\nX-Request-Id: %b\r\n\r\n" % request_id.encode()
         self.write(b"".join((head.start, head.length, self._gateway.site.added, end, content)))
         self._linger(monotonic())

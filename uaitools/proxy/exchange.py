@@ -502,7 +502,10 @@ class Exchange(Attempts):
             return
         if self.interception is not None and self.interception.fail(answer, end):
             return  # a hook that waits for the answer is told, and may have one of its own
-        head, content = error_answer(answer, self.request_id.decode(), date, self._client.name)
+        client = self._client
+        head, content = error_answer(
+            answer, self.request_id.decode(), date, client.name, message_as=client.message_as
+        )
         self.answer(head, content, now, end)
 
     def answer(self, head: ResponseHead, content: bytes, now: float, end: bytes) -> None:

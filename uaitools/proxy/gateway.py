@@ -103,6 +103,7 @@ class Gateway:
     ) -> None:
         self._mounted = app if isinstance(app, Mounted) else None
         self.name = self._mounted.name if self._mounted is not None else GATEWAY
+        self.message_as = self._mounted.message_as if self._mounted is not None else ""
         self.config = config
         self.client = ClientPolicy(**config.client.model_dump())
         self.opened = False
@@ -187,7 +188,10 @@ class Gateway:
         self._connect_own(self._native, native.connector(server))
         for name, service in self._direct.items():
             assert self._mounted is not None
-            self._connect_own(service, direct.connector(self.name, *self._mounted.direct[name]))
+            answer, good = self._mounted.direct[name]
+            self._connect_own(
+                service, direct.connector(self.name, answer, good, message_as=self.message_as)
+            )
         await self.authenticator.start()
         await self.limits.start()
         await self.reload(self.config)
@@ -454,6 +458,8 @@ class Gateway:
             app=mounted,
             authenticator=self.authenticator,
             cors=self.config.cors,
+            message_as=self.message_as,
+            times=self._mounted.times if self._mounted is not None else "seconds",
         )
         app.middlewares.insert(0, native.forwarded(self.client_of))
         app.router.add_get("/api/status", get_status)
@@ -479,7 +485,7 @@ class Gateway:
         )
 
     @property
-    def dependencies(self) -> Mapping[str, bool]:
+    def dependencies(self) -> Mapping[str, bool | None]:
         """Whether what the gateway itself depends on works, by name."""
         mounted = self._mounted.dependencies() if self._mounted is not None else {}
         return {**self.limits.dependencies, **self.discovery.dependencies, **mounted}

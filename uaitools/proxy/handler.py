@@ -144,6 +144,11 @@ class HandlerClient:
         return GATEWAY
 
     @property
+    def message_as(self) -> str:
+        """See Client."""
+        return ""
+
+    @property
     def full(self) -> bool:
         """The client does not keep up with the answer."""
         return self._queued > QUEUE_LIMIT

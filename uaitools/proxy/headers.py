@@ -198,13 +198,15 @@ def switching(head: ResponseHead, request_id: bytes, added: bytes = b"") -> byte
 
 
 def error_answer(
-    error: ServiceError, request_id: str, date: str, name: str = GATEWAY
+    error: ServiceError, request_id: str, date: str, name: str = GATEWAY, *, message_as: str = ""
 ) -> tuple[ResponseHead, bytes]:
     """Our own answer to a request that failed: head and content.
 
-    date: an IMF-fixdate. name: by which the gateway goes here, in errors of its own.
+    date: an IMF-fixdate. name: by which the gateway goes here, in errors of its own. message_as:
+    see error_body.
     """
-    content = error_body(error, request_id, name if error.service == GATEWAY else "")
+    service = name if error.service == GATEWAY else ""
+    content = error_body(error, request_id, service, message_as=message_as)
     lines = b"Content-Type: application/json\r\nDate: %b\r\n" % date.encode()
     if isinstance(error, AuthError):
         lines += b"WWW-Authenticate: %b\r\n" % error.challenge.encode()

@@ -116,7 +116,8 @@ def _gateway_samples(gateway: Gateway) -> Iterator[Sample]:
         yield Sample(_LIMITED, (("limit", limit),), count)
     yield Sample(_ROUND_TRIPS, (), gateway.limits.round_trips)
     for name, works in gateway.dependencies.items():
-        yield Sample(_DEPENDENCY, (("name", name),), int(works))
+        if works is not None:
+            yield Sample(_DEPENDENCY, (("name", name),), int(works))
     yield Sample(_CLIENTS, (), len(gateway.clients))
     for status, count in gateway.malformed_counts.items():
         yield Sample(_MALFORMED, (("status", str(status)),), count)
