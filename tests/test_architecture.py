@@ -94,6 +94,8 @@ PURE_IN_INSIGHT = (
     "analysis/texts.py",
     "errors.py",
     "importing/errors.py",
+    "api/conditions.py",
+    "api/parameters.py",
     "quality.py",
     "rankings/cells.py",
     "rankings/days.py",
@@ -105,6 +107,7 @@ PURE_IN_INSIGHT = (
     "store/days.py",
     "store/shown.py",
     "terms.py",
+    "recent.py",
     "trending/bounds.py",
     "trending/formula.py",
     "trending/histories.py",
@@ -271,7 +274,16 @@ CLIENT = frozenset(
     }
 )
 FRONT = ("uaitools.proxy.Gateway", "uaitools.proxy.Mounted", "uaitools.proxy.ProxyConfig")
-USED = {"memory": FRONT, "registry": ("uaitools.proxy.DirectRequest", *FRONT)}
+USED = {
+    "insight": (
+        "uaitools.proxy.AccessLogSettings",
+        "uaitools.proxy.DirectAnswer",
+        "uaitools.proxy.DirectRequest",
+        *FRONT,
+    ),
+    "memory": FRONT,
+    "registry": ("uaitools.proxy.DirectRequest", *FRONT),
+}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=name)

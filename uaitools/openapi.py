@@ -57,18 +57,23 @@ class Error(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A service in words. secured: a bearer token is needed. always: errors of every resource."""
+    """A service in words.
+
+    secured: a bearer token is needed. always: errors of every resource. error: what those look
+    like.
+    """
 
     title: str
     description: str
     secured: bool = False
     always: tuple[int, ...] = (503,)
+    error: type[Error] = Error
 
 
 def document(resources: Iterable[Resource], described: Described) -> dict[str, Any]:
     """The document."""
     resources = list(resources)
-    used: dict[type[BaseModel], None] = dict.fromkeys([Error, *_models(resources)])
+    used: dict[type[BaseModel], None] = dict.fromkeys([described.error, *_models(resources)])
     _, schemas = models_json_schema([(model, "validation") for model in used], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for resource in resources:
@@ -140,7 +145,10 @@ def _operation(resource: Resource, described: Described) -> dict[str, Any]:
         **({"304": {"description": "As If-None-Match says"}} if resource.tagged else {}),
         **{str(code): good for code in resource.also},
         **{
-            str(code): {"description": _ERRORS[code], "content": _json(Error) | _told(code)}
+            str(code): {
+                "description": _ERRORS[code],
+                "content": _json(described.error) | _told(code),
+            }
             for code in sorted(errors)
         },
     }

@@ -16,4 +16,10 @@ Where it is kept, and read fast:
     store/       PostgreSQL: one repository, searches, boards, analyses, events
     importing/   from files and clones into the store, all or nothing
     __main__     migrate, import csv, import git; `config`, the [insight] table
+How it is served:
+
+    server       the listener: a gateway in front of `api/`, the resources
+    service      what they use: `store/` of PostgreSQL, and copies of what it tells
+    copies       answers that are kept; `recent` above, what was served last
+    following    hears of imports and reports, by which copies are no longer good
 """

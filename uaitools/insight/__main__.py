@@ -19,6 +19,7 @@ from uaitools.auth.config import AuthConfig
 from uaitools.command import (
     WRONG,
     add_common_flags,
+    cannot_listen,
     common_flags,
     end_in_order,
     migrate_command,
@@ -30,15 +31,18 @@ from uaitools.config import ConfigError, Settings, load
 from uaitools.insight.config import InsightConfig
 from uaitools.insight.errors import SERVICE
 from uaitools.insight.importing.errors import Refused
+from uaitools.lifecycle import run, settle
+from uaitools.limits.config import LimitsConfig
 
 if TYPE_CHECKING:
     from uaitools.postgres.pool import Pool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command says; returns the exit status."""
+    """Serve until SIGTERM or SIGINT, or do what a command says; returns the exit status."""
     options = _parser().parse_args(arguments)
     commands: Mapping[str, Callable[[Settings], int]] = {
+        "": _serve,
         "migrate": _migrate,
         "import csv": partial(_import_csv, options),
         "import git": partial(_import_git, options),
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
     """The configuration with what the command line adds. Raises ConfigError."""
     settings = load(
-        {SERVICE: InsightConfig, "auth": AuthConfig},
+        {SERVICE: InsightConfig, "auth": AuthConfig, "limits": LimitsConfig},
         file=options.config,
         environ=environ,
         flags=common_flags(options, SERVICE),
@@ -69,6 +73,25 @@ def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:
     if problems := unguarded(options, SERVICE, listen, settings.of(AuthConfig)):
         raise ConfigError(problems)
     return settings
+
+
+def _serve(settings: Settings) -> int:
+    from uaitools.insight.server import InsightServer  # noqa: PLC0415 - as below
+    from uaitools.insight.service import InsightService  # noqa: PLC0415
+
+    common, config = settings.common, settings.of(InsightConfig)
+
+    async def serve() -> None:
+        service = InsightService(
+            config, common.data_directory, common.database_url, redis_url=common.redis_url
+        )
+        auth, limits = settings.of(AuthConfig), settings.of(LimitsConfig)
+        await run([InsightServer(config, service, auth=auth, limits=limits)], ready=settle)
+
+    try:
+        return run_command(serve)
+    except (OSError, UnicodeError) as error:
+        return cannot_listen(config.listen, error)
 
 
 def _migrate(settings: Settings) -> int:
@@ -155,7 +178,7 @@ def _word(text: str) -> str:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m uaitools.insight",
-        description="Repositories: what ranking files and clones tell of them, in PostgreSQL.",
+        description="Serve what ranking files and clones tell of repositories, over HTTP.",
         epilog="Flags override the environment (UAITOOLS_INSIGHT__POOL__SIZE=9), and it the file.",
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -165,7 +188,7 @@ def _parser() -> ArgumentParser:
         listen="127.0.0.1:8084",
         stores="where the embedded PostgreSQL is, unless DATABASE_URL names one",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("migrate", help="bring the tables of the database up to date, and exit")
     imports = commands.add_parser("import", help="take data, all of it or nothing, and exit")
     kinds = imports.add_subparsers(dest="kind", metavar="KIND", required=True)

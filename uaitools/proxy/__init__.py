@@ -32,6 +32,7 @@ from uaitools.lazy import lazily
 
 if TYPE_CHECKING:
     from uaitools.proxy.config import ProxyConfig
+    from uaitools.proxy.config.access import AccessLogSettings
     from uaitools.proxy.direct import DirectAnswer, DirectRequest
     from uaitools.proxy.gateway import Gateway
     from uaitools.proxy.guards.hooks import Forward, Hook, HookAnswer, HookRequest, HookResponse
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from uaitools.traffic.retry import RetryBudget
 
 __all__ = [
+    "AccessLogSettings",
     "BreakerPolicy",
     "CircuitBreaker",
     "ConsistentHash",
@@ -72,6 +74,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AccessLogSettings": "uaitools.proxy.config.access",
     "BreakerPolicy": "uaitools.traffic.breaker",
     "CircuitBreaker": "uaitools.traffic.breaker",
     "ConsistentHash": "uaitools.traffic.balancing",

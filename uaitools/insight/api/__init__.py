@@ -1,0 +1,9 @@
+"""Repositories over HTTP.
+
+resources    which handler answers what: the list of everything
+serving      the way of a fast GET: what was served last, what is kept, what is loaded
+summaries    what is asked for, and how it is loaded and said
+conditions   If-None-Match and Cache-Control of requests
+parameters   queries, or 400 with the field
+answers      what goes, as pydantic models: OpenAPI is made of them
+"""
