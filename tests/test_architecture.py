@@ -95,6 +95,8 @@ PURE_IN_INSIGHT = (
     "errors.py",
     "importing/errors.py",
     "api/conditions.py",
+    "api/cursors.py",
+    "api/freshness.py",
     "api/parameters.py",
     "quality.py",
     "rankings/cells.py",

@@ -43,6 +43,8 @@ class Parameters:
         value = self._given.get(name, "").strip()
         if len(value) > longest:
             raise BadQuery(name, f"has at most {longest} characters")
+        if "\0" in value:
+            raise BadQuery(name, "has a NUL, which no text that is kept has")
         return value or None
 
     def needed(self, name: str, longest: int) -> str:

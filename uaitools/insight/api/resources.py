@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from uaitools.auth.middleware import Access
-from uaitools.insight.api import answers, summaries
-from uaitools.insight.api.serving import Serving
+from uaitools.cache.lifetime import Lifetime
+from uaitools.insight.api import answers, leaderboards, requests, searches, summaries
+from uaitools.insight.api.leaderboards import Leaderboards
+from uaitools.insight.api.searches import Searches
+from uaitools.insight.api.serving import Serving, Source
 from uaitools.insight.api.summaries import Summaries
 from uaitools.insight.errors import SERVICE
 from uaitools.openapi import Described
@@ -39,12 +42,18 @@ class Api:
 
     def start(self) -> None:
         """Be ready to answer; the service has started."""
-        service, lifetime = self._service, self._service.config.freshness.lifetime
-        fresh = service.config.freshness
-        once = lifetime(fresh.summary)
-        copies = service.copies
-        self.servings = (
-            Serving("summary", Summaries(service.repositories, copies, once), copies, once),
+        service, fresh = self._service, self._service.config.freshness
+        copies, summary = service.copies, fresh.lifetime(fresh.summary)
+        found: Mapping[str, tuple[Source, Lifetime]] = {
+            "summary": (Summaries(service.repositories, copies, summary), summary),
+            "search": (Searches(service.search), fresh.lifetime(fresh.search)),
+            "leaderboard": (
+                Leaderboards(service.boards, service.following),
+                fresh.lifetime(fresh.leaderboard),
+            ),
+        }
+        self.servings = tuple(
+            Serving(kind, source, copies, lifetime) for kind, (source, lifetime) in found.items()
         )
         self._by_kind = {one.kind: one for one in self.servings}
 
@@ -64,7 +73,15 @@ class Api:
         return (
             self._fast(
                 "summary", summaries.PATH, "One repository, by its id or as owner%2Fname",
-                answers.Summary, errors=(400, 404), patterns=_NAMES, access="required",
+                answers.Summary, errors=(404,), patterns=_NAMES, access="required",
+            ),
+            self._fast(
+                "search", searches.PATH, "Repositories by words and parts of names",
+                answers.Found, query=requests.Search,
+            ),
+            self._fast(
+                "leaderboard", leaderboards.PATH, "The best repositories",
+                answers.Leaderboard, query=requests.Leaderboard,
             ),
         )  # fmt: skip
 
@@ -76,6 +93,7 @@ class Api:
         said: type[BaseModel],
         *,
         access: Access = "optional",
+        errors: tuple[int, ...] = (),
         **rest: Any,
     ) -> Resource:
         def answer(request: DirectRequest) -> Any:
@@ -83,5 +101,6 @@ class Api:
 
         return Resource(
             "GET", path, None, summary, said,
-            direct=Direct(kind, answer), tagged=True, headers=_CACHED, access=access, **rest,
+            direct=Direct(kind, answer), errors=(400, *errors), tagged=True, headers=_CACHED,
+            access=access, **rest,
         )  # fmt: skip
