@@ -98,6 +98,7 @@ PURE_IN_INSIGHT = (
     "api/cursors.py",
     "api/freshness.py",
     "api/parameters.py",
+    "pace.py",
     "quality.py",
     "rankings/cells.py",
     "rankings/days.py",

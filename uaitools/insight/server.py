@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,13 +16,16 @@ from uaitools.insight.api.resources import Api
 from uaitools.insight.config import InsightConfig
 from uaitools.insight.errors import SERVICE
 from uaitools.insight.metrics import samples
+from uaitools.insight.pace import Lately, Pace, Totals
 from uaitools.insight.service import InsightService
 from uaitools.limits.config import LimitsConfig
 from uaitools.limits.front import Limits
 from uaitools.proxy import Gateway, Mounted, ProxyConfig
 from uaitools.rest import Resource
+from uaitools.rounds import Rounds
 
 BODY: Final = 64 << 10  # bytes of a request
+_MINUTE, _MARKS = 60.0, 12
 _LONGEST: Final = 15  # seconds from a request's head to its answer
 # Seconds: a whole head, a piece of a body, a piece of an answer, between two requests.
 _CLIENT: Final = {"header": 15, "body": 15, "write": 15, "idle": 60}
@@ -47,7 +51,8 @@ class InsightServer:
         sockets: Sequence[socket.socket] = (),
     ) -> None:
         self.service = service
-        self.api = Api(service)
+        self.api = Api(self)
+        self.pace = _Pace(self)
         self._config = config
         auth = auth or AuthConfig()
         app = web.Application(client_max_size=BODY)
@@ -83,10 +88,10 @@ class InsightServer:
         await self.service.start()
         try:
             self.api.start()
+            await self.pace.start()
             await self.gateway.start()
         except BaseException:
-            await self.gateway.stop()
-            await self.service.stop()
+            await self.stop()
             raise
 
     async def drain(self, deadline: float) -> None:
@@ -95,6 +100,7 @@ class InsightServer:
 
     async def stop(self) -> None:
         """Release everything."""
+        await self.pace.stop()
         await self.gateway.stop()
         await self.service.stop()
 
@@ -149,3 +155,24 @@ class InsightServer:
             "redis": None if service.redis_url is None else not service.cache.failing,
             "python_api": service.python_api.works,
         }
+
+
+class _Pace(Rounds):
+    """Of the requests of a server in the last minute."""
+
+    def __init__(self, server: InsightServer) -> None:
+        super().__init__(self._mark, _MINUTE / _MARKS, "mark the pace")
+        self._server = server
+        self._lately = Lately(_MARKS, Totals(monotonic(), 0, 0.0))
+
+    def now(self) -> Pace:
+        """As it is."""
+        return self._lately.pace(self._totals())
+
+    async def _mark(self) -> None:
+        self._lately.mark(self._totals())
+
+    def _totals(self) -> Totals:
+        every = [series for _, series in self._server.gateway.requests.items()]
+        requests = sum(sum(one.statuses.values()) for one in every)
+        return Totals(monotonic(), requests, sum(one.latency.sum for one in every))

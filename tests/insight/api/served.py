@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Served:
         self, path: str, *, method: str = "GET", body: object = None, **headers: str
     ) -> Answer:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else json.dumps(body).encode()
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         url = URL(self.url + path, encoded=True)

@@ -125,3 +125,38 @@ class Leaderboard(BaseModel):
     coverage: float | None
     missing_days: int | None
     repositories: list[Ranked]
+
+
+class Recorded(BaseModel):
+    """What became of a report. number: its place among all. new: it was not there before."""
+
+    id: UUID
+    number: int
+    new: bool
+
+
+class Memory(BaseModel):
+    """Of the process: what it has allocated, and all that it holds, as 256MB.
+
+    gc_cycles: how often garbage was collected.
+    """
+
+    allocated: str
+    system: str
+    gc_cycles: int
+
+
+class Statistics(BaseModel):
+    """How this process does: requests and their time of the last minute, the rest of now.
+
+    average_response_time: as 15ms, null where there was no request. cache_hit_ratio: since the
+    start, of fast paths; null where none was asked for. goroutines: as `tasks`.
+    """
+
+    requests_per_second: float
+    average_response_time: str | None
+    active_connections: int
+    cache_hit_ratio: float | None
+    memory_usage: Memory
+    tasks: int
+    goroutines: int

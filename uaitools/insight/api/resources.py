@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,18 +10,20 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from uaitools.auth.middleware import Access
-from uaitools.cache.lifetime import Lifetime
+from uaitools.cache.lifetime import Lifetime, Outcome
 from uaitools.insight.api import answers, leaderboards, requests, searches, summaries
 from uaitools.insight.api.leaderboards import Leaderboards
+from uaitools.insight.api.reports import SCOPE, ReportHandlers
 from uaitools.insight.api.searches import Searches
 from uaitools.insight.api.serving import Serving, Source
+from uaitools.insight.api.statistics import StatisticsHandlers
 from uaitools.insight.api.summaries import Summaries
 from uaitools.insight.errors import SERVICE
 from uaitools.openapi import Described
 from uaitools.rest import Direct, Resource, serve
 
 if TYPE_CHECKING:
-    from uaitools.insight.service import InsightService
+    from uaitools.insight.server import InsightServer
     from uaitools.proxy import DirectRequest
 
 _NAMES: Final = {
@@ -32,13 +35,20 @@ _CACHED: Final = {"Cache-Control": r"^[ -~]*$"}
 class Api:
     """What a service says and takes over HTTP. servings: of fast paths, once it has started."""
 
-    def __init__(self, service: InsightService) -> None:
+    def __init__(self, server: InsightServer) -> None:
         self.servings: Sequence[Serving] = ()
-        self._service = service
+        self._service = server.service
+        self._reports = ReportHandlers(server.service)
+        self._statistics = StatisticsHandlers(server)
         self._by_kind: dict[str, Serving] = {}
 
     def __repr__(self) -> str:
         return f"<Api {self._service!r}>"
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """How many answers of fast paths had which X-Cache."""
+        return sum((one.outcomes for one in self.servings), Counter())
 
     def start(self) -> None:
         """Be ready to answer; the service has started."""
@@ -82,6 +92,15 @@ class Api:
             self._fast(
                 "leaderboard", leaderboards.PATH, "The best repositories",
                 answers.Leaderboard, query=requests.Leaderboard,
+            ),
+            Resource(
+                "POST", "/api/v1/events", self._reports.report, "Report what has happened",
+                answers.Recorded, requests.Event, status=201, also=(200,), scope=SCOPE,
+                errors=(404,),
+            ),
+            Resource(
+                "GET", "/api/v1/system/stats", self._statistics.get, "How this process does",
+                answers.Statistics,
             ),
         )  # fmt: skip
 
