@@ -9,11 +9,11 @@ from uaitools.insight.recent import OVERHEAD, Recent
 
 @dataclass(frozen=True)
 class One:
-    scope: str = ""
+    about: str = ""
 
 
-def put(recent: Recent[One], asked: str, scope: str = "", *, ends: float = 10.0) -> None:
-    recent.put(asked, One(scope), 100, ends, recent.changes)
+def put(recent: Recent[One], asked: str, about: str = "", *, ends: float = 10.0) -> None:
+    recent.put(asked, One(about), 100, ends, recent.changes)
 
 
 def test_what_was_put_is_found_as_long_as_it_is_good() -> None:
@@ -26,7 +26,7 @@ def test_what_was_put_is_found_as_long_as_it_is_good() -> None:
 
 def test_what_was_looked_for_before_something_was_forgotten_is_not_kept() -> None:
     recent: Recent[One] = Recent(100_000)
-    recent.forget("another\n")
+    recent.forget({"another"})
     recent.put("a", One(), 100, 10.0, 0)
     assert recent.get("a", 0.0) is None
     recent.clear()
@@ -34,12 +34,12 @@ def test_what_was_looked_for_before_something_was_forgotten_is_not_kept() -> Non
     assert recent.get("a", 0.0) is None
 
 
-def test_a_scope_is_forgotten_and_nothing_else() -> None:
+def test_what_is_about_one_is_forgotten_and_nothing_else() -> None:
     recent: Recent[One] = Recent(4 * (100 + OVERHEAD))
     for number in range(3):  # two generations
-        put(recent, f"a{number}", "a\n")
-        put(recent, f"b{number}", "b\n")
-    recent.forget("a\n")
+        put(recent, f"a{number}", "a")
+        put(recent, f"b{number}", "b")
+    recent.forget({"a"})
     kept = {asked for n in range(3) for asked in (f"a{n}", f"b{n}") if recent.get(asked, 0.0)}
     assert kept
     assert all(asked.startswith("b") for asked in kept)

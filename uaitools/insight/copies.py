@@ -1,13 +1,13 @@
 """Answers that are kept: rendered once, good for one generation of the data, dropped by a report.
 
-key          place, generation, kind and what was asked for: an import makes all keys others
-scope        those of one repository, so that a report drops them and nothing else
-`Recent`     above the cache, what this process has served last: no round trip, no task
+A key is of a place, a generation, a kind and what was asked for: an import makes all keys others,
+and a report drops that of its repository and nothing else. Above the cache is `Recent`, what this
+process has served last: without a round trip, and without a task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import inf
@@ -24,6 +24,7 @@ from uaitools.insight.store.events import Event
 from uaitools.insight.store.generations import State
 
 _FORM: Final = 1  # of what is kept: another version of the service may have another one
+_SUMMARY: Final = "summary {}"
 _TAG: Final = 32  # hexadecimal digits
 
 
@@ -54,20 +55,25 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A copy as a process has it. scope: of its repository, '' of none. made: unix time."""
+    """A copy as a process has it. about: the id of its repository, '' for none. made: unix time."""
 
     copy: Copy
-    scope: str
+    about: str
     made: float
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: a key, how it is loaded where there is none, and whose scope it is in."""
+    """What is asked for, and how it is loaded. about: the id of the repository, '' for others."""
 
     key: str
     load: Callable[[], Awaitable[Copy]]
-    scope: str = ""
+    about: str = ""
+
+    @classmethod
+    def summary(cls, repository: str, load: Callable[[], Awaitable[Copy]]) -> Self:
+        """That of a repository: all that is kept about one."""
+        return cls(_SUMMARY.format(repository), load, repository)
 
 
 class Copies:
@@ -87,10 +93,6 @@ class Copies:
     def __repr__(self) -> str:
         return f"<Copies g{self._generation} {self._cache!r} {self.recent!r}>"
 
-    def scope(self, repository: UUID) -> str:
-        """The scope of a repository."""
-        return f"{self._place} {repository}\n"
-
     async def find(
         self, wanted: Wanted, lifetime: Lifetime, oldest: float = inf
     ) -> tuple[Known, Outcome]:
@@ -99,9 +101,9 @@ class Copies:
         async def load() -> bytes:
             return (await wanted.load()).kept
 
-        key = self._key(wanted.key, wanted.scope)
+        key = self._key(wanted.key)
         served = await self._cache.serve(key, load, lifetime, oldest=oldest)
-        known = Known(Copy.read(served.value), wanted.scope, time() - served.age)
+        known = Known(Copy.read(served.value), wanted.about, time() - served.age)
         return known, served.outcome
 
     async def name(
@@ -120,12 +122,12 @@ class Copies:
         self._generation = state.generation
         self.recent.clear()
 
-    async def reported(self, event: Event) -> None:
+    async def reported(self, events: Sequence[Event]) -> None:
         """See following.Follower."""
-        if event.repository_id is not None:
-            scope = self.scope(event.repository_id)
-            self.recent.forget(scope)
-            await self._cache.delete(scope)
+        about = {str(event.repository_id) for event in events if event.repository_id is not None}
+        if about:
+            self.recent.forget(about)
+            await self._cache.delete(*(self._key(_SUMMARY.format(one)) for one in about))
 
-    def _key(self, asked: str, scope: str = "") -> str:
-        return f"{scope or f'{self._place} '}{_FORM} g{self._generation} {asked}"
+    def _key(self, asked: str) -> str:
+        return f"{self._place} {_FORM} g{self._generation} {asked}"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
+from uaitools.errors import ServiceError
 from uaitools.insight.store import events, generations
 from uaitools.insight.store.events import Event, Events
 from uaitools.insight.store.generations import Generations, State
@@ -26,8 +28,8 @@ class Follower(Protocol):
     async def renewed(self, state: State) -> None:
         """There is another generation; also at the start."""
 
-    async def reported(self, event: Event) -> None:
-        """There is another event."""
+    async def reported(self, events: Sequence[Event]) -> None:
+        """There are other events, in their order."""
 
 
 class Following(Rounds):
@@ -42,7 +44,7 @@ class Following(Rounds):
         notices: Notices,
         followers: Sequence[Follower],
     ) -> None:
-        super().__init__(self.look, _EVERY, "follow the data")
+        super().__init__(self._round, _EVERY, "follow the data")
         self.followers = list(followers)
         self._generations = generations_
         self._events = events_
@@ -69,6 +71,10 @@ class Following(Rounds):
         del hears  # what was missed is looked for anyhow
         self.notify()
 
+    async def _round(self) -> None:
+        with suppress(ServiceError):  # the database is away, as its probe has said
+            await self.look()
+
     async def look(self) -> None:
         """Tell of what there is by now. Raises DatabaseAway and PoolExhausted."""
         async with self._looking:
@@ -78,7 +84,6 @@ class Following(Rounds):
                 for one in self.followers:
                     await one.renewed(state)
             while found := await self._events.since(self._number, _AT_ONCE):
-                for event in found:
-                    for one in self.followers:
-                        await one.reported(event)
-                    self._number = event.number
+                for one in self.followers:
+                    await one.reported(found)
+                self._number = found[-1].number

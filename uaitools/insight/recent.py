@@ -6,20 +6,21 @@ been reported since: who puts says how many changes there had been when he began
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Generic, Protocol, TypeVar
 
 OVERHEAD: Final = 600  # bytes that an entry takes beside its body: measured, rounded up
 
 
-class Scoped(Protocol):
-    """What is kept. scope: those with one scope are forgotten together, '' of none."""
+class Kept(Protocol):
+    """What is kept. about: those with the same one are forgotten together."""
 
     @property
-    def scope(self) -> str:
-        """Of its repository."""
+    def about(self) -> str:
+        """The id of a repository, '' for none."""
 
 
-V = TypeVar("V", bound=Scoped)
+V = TypeVar("V", bound=Kept)
 
 
 class Recent(Generic[V]):
@@ -57,11 +58,11 @@ class Recent(Generic[V]):
         if changes == self.changes and size + OVERHEAD <= self._half:
             self._keep(asked, (value, ends, size + OVERHEAD))
 
-    def forget(self, scope: str) -> None:
-        """Keep nothing of a scope."""
+    def forget(self, about: Collection[str]) -> None:
+        """Keep nothing about some."""
         self.changes += 1
         for kept in (self._young, self._old):
-            for asked in [asked for asked, (value, _, _) in kept.items() if value.scope == scope]:
+            for asked in [asked for asked, (value, _, _) in kept.items() if value.about in about]:
                 del kept[asked]  # the bytes that it took count until the next turn
 
     def clear(self) -> None:

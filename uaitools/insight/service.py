@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from uaitools.cache.service import CacheService
+from uaitools.errors import ServiceError
 from uaitools.insight.config import InsightConfig
 from uaitools.insight.copies import Copies
 from uaitools.insight.errors import SERVICE
@@ -20,7 +21,6 @@ from uaitools.insight.store.repositories import Repositories
 from uaitools.insight.store.search import Search
 from uaitools.log import get_logger
 from uaitools.postgres.database import Database
-from uaitools.postgres.errors import DatabaseAway
 from uaitools.postgres.notices import Notices
 from uaitools.postgres.pool import Pool
 from uaitools.postgres.probe import Probe
@@ -106,7 +106,7 @@ class InsightService:
         if recorded.new:
             try:
                 await self.following.look()
-            except DatabaseAway as error:  # it is written, and will be followed
+            except ServiceError as error:  # it is written, and will be followed
                 _log.warning("a report is followed later", reason=str(error))
         return recorded
 

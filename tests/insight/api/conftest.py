@@ -1,24 +1,15 @@
 """The service as its clients see it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.insight.api.served import Served, serving
 from tests.insight.stores import fresh_store
-from tests.peers.loops import _leaves_nothing, loops_of  # noqa: F401 - for pytest
 from tests.peers.postgres import PostgresServer, folder_of_run, running
 from tests.peers.redis import RedisServer, redis_server
 from uaitools.insight.store.opening import Store
-
-
-def pytest_asyncio_loop_factories(
-    item: pytest.Item,
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """For pytest-asyncio."""
-    return loops_of(item, both=set())
 
 
 @pytest.fixture(scope="session")

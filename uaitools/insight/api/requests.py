@@ -18,7 +18,6 @@ from uaitools.insight.api.cursors import PATTERN
 from uaitools.insight.api.searches import LANGUAGE, LONGEST
 from uaitools.insight.store.boards import Category
 from uaitools.insight.store.search import Sort
-from uaitools.insight.trending.window import Window
 
 # Blanks alone are nothing. Above 100 is 100.
 _SAID = r"\S"
@@ -89,7 +88,7 @@ class Leaderboard(BaseModel):
     """A board."""
 
     category: Category = "trending"
-    timeframe: Window = Window.WEEK
+    timeframe: Literal["day", "week", "month", "year"] = "week"
     language: Language | None = None
     limit: Limit = 50
     as_of: date | None = None

@@ -33,12 +33,12 @@ class Summaries:
     async def wanted(self, path: str, query: str) -> Wanted:
         """See serving.Source. Raises UnknownRepository."""
         Parameters(query, ())
-        repository = await self._named(path[len(_BEFORE) : -len(_AFTER)])
+        repository = str(await self._named(path[len(_BEFORE) : -len(_AFTER)]))
 
         async def load() -> Copy:
-            return Copy.of(_document(await self._repositories.summary(str(repository))))
+            return Copy.of(_document(await self._repositories.summary(repository)))
 
-        return Wanted("summary", load, self._copies.scope(repository))
+        return Wanted.summary(repository, load)
 
     async def _named(self, which: str) -> UUID:
         """The id, by which copies are kept whatever name is asked for."""
