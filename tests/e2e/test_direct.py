@@ -233,3 +233,5 @@ async def test_head_gets_the_head_of_what_get_gets() -> None:
             assert (head.status, head.body) == (200, b"")
             assert head["Content-Length"] == whole["Content-Length"] == b"%d" % len(whole.body)
         wire.close()
+        (pool,) = gateway.site.services["direct"].pools.values()
+        assert pool.opened == 1  # nothing was sent that nobody had asked for

@@ -16,6 +16,7 @@ Where it is kept, and read fast:
     store/       PostgreSQL: one repository, searches, boards, analyses, events
     importing/   from files and clones into the store, all or nothing
     __main__     migrate, import csv, import git; `config`, the [insight] table
+
 How it is served:
 
     server       the listener: a gateway in front of `api/`, the resources
@@ -23,3 +24,24 @@ How it is served:
     copies       answers that are kept; `recent` above, what was served last
     following    hears of imports and reports, by which copies are no longer good
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uaitools.lazy import lazily
+
+if TYPE_CHECKING:
+    from uaitools.insight.config import InsightConfig
+    from uaitools.insight.server import InsightServer
+    from uaitools.insight.service import InsightService
+
+__all__ = ["InsightConfig", "InsightServer", "InsightService"]
+
+_HOMES = {
+    "InsightConfig": "uaitools.insight.config",
+    "InsightServer": "uaitools.insight.server",
+    "InsightService": "uaitools.insight.service",
+}
+
+__getattr__ = lazily(__name__, _HOMES)

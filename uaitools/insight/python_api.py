@@ -28,9 +28,9 @@ class PythonApi(Rounds):
     async def start(self) -> None:
         """Ask from now on."""
         if self._url is not None:
+            self.works = False  # until it has answered
             timeout = aiohttp.ClientTimeout(total=_PATIENCE)
             self._session = aiohttp.ClientSession(timeout=timeout)
-            self.works = False  # until it has answered
             await super().start()
 
     async def stop(self) -> None:
@@ -50,7 +50,8 @@ class PythonApi(Rounds):
                     reason = f"it answers {answer.status}"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        if self.works is not (not reason):
-            told = {"reason": reason} if reason else {}
-            _log.info("the python api", works=not reason, **told)
+        if reason and self.works is not False:
+            _log.warning("the python api does not answer", reason=reason)
+        elif not reason and self.works is False:
+            _log.info("the python api answers")
         self.works = not reason

@@ -82,7 +82,8 @@ class InsightService:
             self.cache = self.config.cache.cache(SERVICE, self.redis_url)
             stack.push_async_callback(self.cache.stop)
             await self.cache.exists("")  # so that it is known whether it is there
-            self.copies = Copies(self.cache, await which(pool), Recent(self.config.recent))
+            place = "" if self.redis_url is None else await which(pool)
+            self.copies = Copies(self.cache, place, Recent(self.config.recent))
             access = store.database.service
             self.notices = Notices(access, pool, name=SERVICE)
             self.probe = Probe(access, name=SERVICE)

@@ -127,6 +127,17 @@ async def test_what_means_the_same_is_kept_once(one: Served) -> None:
     assert (same.status, same.raw, same.cache) == (304, b"", "HIT")
 
 
+async def test_what_is_past_its_time_is_used_while_it_is_made_anew(
+    store: Store, tmp_path: Path
+) -> None:
+    brief = {"search": 0.000001, "leaderboard": 1.5, "jitter": 0}
+    async with serving(store, tmp_path, freshness=brief) as insight:
+        answers = [await search(insight, q="flask") for _ in range(4)]
+        assert [one.cache for one in answers] == ["MISS", "STALE", "STALE", "STALE"]
+        assert {one.headers["Cache-Control"] for one in answers} == {"max-age=0"}
+        assert (await board(insight)).headers["Cache-Control"] == "max-age=1"
+
+
 async def test_fields_of_a_search(one: Served) -> None:
     (found,) = (await search(one, q="flask")).body["repositories"]
     assert found.pop("id")
