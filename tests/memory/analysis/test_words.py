@@ -135,3 +135,8 @@ def test_an_identifier_distinguishes(text: str) -> None:
 )
 def test_joined_words_small_numbers_and_marks_do_not(text: str) -> None:
     assert not any(map(distinguishes, lexemes(text)))
+
+
+def test_what_a_normal_form_makes_of_a_text_is_bounded() -> None:
+    assert document("\ufdfa tea").length == 5  # NFKC makes eighteen characters of one
+    assert document("\ufdfa" * 65_536).length < 32 * 1024

@@ -178,3 +178,16 @@ async def test_conditions_choose_what_is_wanted(scopes: Scopes) -> None:
     await make(scopes, "four", supersedes=one.id)
     assert await contents() == ["two", "three", "four"]
     assert await contents(superseded=True) == ["one", "two", "three", "four"]
+
+
+async def test_a_change_of_other_fields_leaves_what_it_is_found_by(scopes: Scopes) -> None:
+    """It is not analysed again: a long text takes its time."""
+    made = (await Creating(scopes).create(Draft("ann", "I like tea"))).memory
+    async with scopes.everyone() as connection:
+        await connection.execute("UPDATE memories SET words = 'as:1 it:2 was:3', analysis = 0")
+        await Memories(scopes).change("ann", made.id, {"pinned": True})
+        row = await connection.fetchrow("SELECT words::text, analysis FROM memories")
+        assert tuple(row or ()) == ("'as':1 'it':2 'was':3", 0)
+        await Memories(scopes).change("ann", made.id, {"content": "I like milk"})
+        row = await connection.fetchrow("SELECT words::text, length FROM memories")
+        assert tuple(row or ()) == ("'i':1 'like':2 'milk':3", 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,17 @@ class Document:
 
 def document(text: str) -> Document:
     """What is kept of a text."""
+    steps = reading(text)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Document = end.value
+            return found
+
+
+def reading(text: str) -> Generator[None, None, Document]:
+    """The same in short steps."""
     places: dict[str, list[int]] = {}
     length = 0
     for word in words(text):
@@ -29,5 +41,9 @@ def document(text: str) -> Document:
         if len(kept) < _MOST:
             kept.append(min(word.position, _FURTHEST))
         length = max(length, word.position)
-    lexemes = (f"{quoted(one)}:{','.join(map(str, at))}" for one, at in places.items())
+        yield
+    lexemes = []
+    for one, at in places.items():
+        lexemes.append(f"{quoted(one)}:{','.join(map(str, at))}")
+        yield
     return Document(" ".join(lexemes), length)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain, islice
 from typing import Final
 
 from uaitools.memory.analysis.normal import normal
@@ -19,6 +20,7 @@ from uaitools.memory.analysis.stems import stem
 EXACT: Final = "="
 """What the lexeme of an identifier begins with: no word has it."""
 
+_MOST: Final = 128 * 1024  # characters of a normal form: NFKC makes eighteen of one
 _LONGEST_WORD: Final = 64  # characters; what is longer is an identifier, too
 _LONGEST_EXACT: Final = 200  # characters; of what is longer the rest is a hash
 _CHUNK: Final = re.compile(r"\S+")
@@ -42,19 +44,23 @@ class Word:
 
 
 def words(text: str) -> Iterator[Word]:
-    """The words of a text in their order; an identifier stands where its first part does."""
+    """The words of a text in their order; an identifier stands where its first part does.
+
+    Each takes a short time. What is beyond _MOST characters is not found.
+    """
     position = 0
-    for chunk in _CHUNK.findall(normal("NFKC", text).replace("\u2019", "'")):
+    for chunk in _CHUNK.findall(normal("NFKC", text)[:_MOST].replace("\u2019", "'")):
         whole = chunk.strip(_AROUND)
-        parts = [part for word in _WORD.findall(whole) for part in _parts(word)]
+        parts = (part for word in _WORD.findall(whole) for part in _parts(word))
+        first = list(islice(parts, 1))
         if whole and _identifies(whole):
-            yield Word(_exact(whole.casefold()), position + 1, beside=bool(parts))
+            yield Word(_exact(whole.casefold()), position + 1, beside=bool(first))
         for joined in _camels(whole):
             yield Word(stem(joined), position + 1, beside=True)
-        for part in parts:
+        for part in chain(first, parts):
             position += 1
             yield Word(part, position)
-        if whole and not parts:
+        if whole and not first:
             position += 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from uaitools.memory.model import Memory
 from uaitools.memory.rendering import document, encoded
 from uaitools.memory.store.pages import ROOM
 from uaitools.memory.store.transfer import PAGE, Taken
+from uaitools.memory.turns import Turn
 from uaitools.rest import query
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 NDJSON: Final = "application/x-ndjson"
 LONGEST: Final = 1 << 20  # bytes of a line: 64 Ki characters take up to 384 KiB
 RATIO: Final = 100  # of a body to what was sent of it; exports have some 10
-_TURN: Final = 32  # lines that are read in one turn of the loop
 _TOLD: Final = 100  # lines that are no memories
 
 
@@ -82,11 +81,10 @@ class _Reading:
     async def pages(self, request: web.Request) -> AsyncIterator[list[Memory]]:
         """The memories of the lines, some at a time. Raises ServiceError (413)."""
         page: list[Memory] = []
-        size = 0
+        size, turn = 0, Turn()
         async for line in _lines(request):
             self.lines += 1
-            if self.lines % _TURN == 0:
-                await asyncio.sleep(0)
+            await turn.step()
             memory = self._read(line)
             if memory is not None:
                 page.append(memory)

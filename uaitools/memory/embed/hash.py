@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from uaitools.memory.embed.pooling import pooled
 from uaitools.memory.embed.port import EmbeddingModel, Matrix, Vector
 from uaitools.memory.embed.statistics import Frequencies, Unknown, weight
-from uaitools.memory.embed.turns import in_turns
+from uaitools.memory.turns import in_turns
 
 _RECIPE: Final = "1"  # counts up when the same text gets another vector
 _A: Final = 0.003  # of the weights a / (a + p)

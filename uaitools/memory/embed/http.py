@@ -24,7 +24,7 @@ from uaitools.memory.embed.answer import BadAnswer, largest, vectors
 from uaitools.memory.embed.config import HttpEmbedderSettings
 from uaitools.memory.embed.errors import EmbedderAway, EmbedderRefused
 from uaitools.memory.embed.port import EmbeddingModel, Matrix
-from uaitools.memory.embed.turns import in_turns
+from uaitools.memory.turns import in_turns
 from uaitools.tasks import spawn
 from uaitools.traffic.breaker import BreakerPolicy, CircuitBreaker, State
 from uaitools.traffic.retry_after import seconds_asked

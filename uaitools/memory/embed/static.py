@@ -21,8 +21,8 @@ from uaitools.memory.embed.errors import EmbedderAway
 from uaitools.memory.embed.pooling import pooled
 from uaitools.memory.embed.port import EmbeddingModel, Matrix, Vector
 from uaitools.memory.embed.statistics import Frequencies, Unknown, weight
-from uaitools.memory.embed.turns import in_turns
 from uaitools.memory.embed.weights import DIMENSION, NAME, Weights, likelihood, load
+from uaitools.memory.turns import in_turns
 
 _RECIPE: Final = 1  # counts up when the same text gets another vector for the same weights
 _MODEL: Final = EmbeddingModel("static", f"{NAME}-{_RECIPE}", DIMENSION)

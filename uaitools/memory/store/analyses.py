@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from uaitools.memory.analysis import VERSION
-from uaitools.memory.analysis.document import document
+from uaitools.memory.store.analysed import analysed
 from uaitools.memory.store.scope import Scopes
 
 LOCK: Final = 0x7561_6961_6E61_6C79  # of who does it: others would do the same rows
@@ -50,10 +49,7 @@ class Analyses:
             if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
                 return 0
             rows = await connection.fetch(_OLDER, self._version, most)
-            found = []
-            for row in rows:
-                found.append(document(row["content"]))
-                await asyncio.sleep(0)  # a long text takes its time
+            found = await analysed(*(row["content"] for row in rows))
             await connection.execute(
                 _KEEP,
                 self._version,

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 from asyncpg import UniqueViolationError
 
+from uaitools.memory.analysis.document import Document
 from uaitools.memory.errors import BadRequest, Changed, Unknown
 from uaitools.memory.model import Memory
 from uaitools.memory.store.conditions import LIVE
@@ -36,7 +37,8 @@ _UPDATE: Final = f"""
         UPDATE memories SET type = $3, content = $4, tags = $5, metadata = $6::text::jsonb,
             agent_id = $7, session_id = $8, external_id = $9, expires_at = $10, pinned = $11,
             twin = CASE WHEN superseded THEN NULL ELSE $12::bytea END,
-            words = $13::text::tsvector, length = $14, analysis = $15, supersedes = $16,
+            words = coalesce($13::text::tsvector, words), length = coalesce($14, length),
+            analysis = coalesce($15, analysis), supersedes = $16,
             generation = generation + (content <> $4)::int,
             version = version + 1, updated_at = now()
         WHERE {_MINE}
@@ -74,8 +76,12 @@ async def changed(
     name: UUID,
     changes: Mapping[str, Any],
     expected: int | None = None,
+    *,
+    found: Document | None = None,
 ) -> Memory:
     """Change fields of a memory, by their names in Draft. expected: the version it has.
+
+    found: of its content, where that is among them.
 
     Raises Unknown, and Changed when it has another version or says what another one says.
     """
@@ -92,7 +98,7 @@ async def changed(
     if (after.twin, after.external_id) != (before.twin, before.external_id):
         await cleared(connection, [after])
     try:
-        return await _update(connection, before, after)
+        return await _update(connection, before, after, found)
     except UniqueViolationError as error:
         which = "external_id" if "external" in str(error) else "content"
         message = f"{which}: another memory has the same; change or delete that one"
@@ -120,8 +126,10 @@ async def _keep(connection: Connection, before: Memory, changes: Iterable[str]) 
     await connection.execute(_FORGET, before.user_id, before.id, before.version - VERSIONS)
 
 
-async def _update(connection: Connection, before: Memory, after: Memory) -> Memory:
-    values = written(after)
+async def _update(
+    connection: Connection, before: Memory, after: Memory, found: Document | None
+) -> Memory:
+    values = written(after, found)
     row = await connection.fetchrow(
         _UPDATE,
         before.user_id,

@@ -17,8 +17,10 @@ from uuid import UUID, uuid4
 import orjson
 from asyncpg import Record
 
+from uaitools.memory.analysis.document import Document
 from uaitools.memory.errors import Changed, Crowded
 from uaitools.memory.model import Draft, Memory
+from uaitools.memory.store.analysed import analysed
 from uaitools.memory.store.changing import changed, supersede
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
 
 _ATTEMPTS: Final = 5  # each fails only when somebody removes what stood in the way meanwhile
-_FIELDS: Final = tuple(written(Draft("", "")))
+_FIELDS: Final = tuple(written(Draft("", ""), None))
 _KINDS: Final = {
     "words": "text::tsvector",
     "metadata": "text::jsonb",
@@ -92,18 +94,21 @@ class Creating:
 
         Raises BadRequest, Changed, Unknown, and ServiceError where the database is away.
         """
+        [found] = await analysed(draft.content)
         named: tuple[UUID, ...] = ()
         for _ in range(_ATTEMPTS):
             try:
-                return await self._create(draft, key, named)
+                return await self._create(draft, found, key, named)
             except _Lacking as twin:  # now in a transaction that says what it changes
                 named = (twin.id,)
         raise Crowded
 
-    async def _create(self, draft: Draft, key: str | None, named: tuple[UUID, ...]) -> Created:
+    async def _create(
+        self, draft: Draft, found: Document, key: str | None, named: tuple[UUID, ...]
+    ) -> Created:
         if key is None and draft.supersedes is None and not named:  # then one statement does it
             async with self._scopes.of(draft.user_id) as connection:
-                return await _made(connection, uuid4(), draft)
+                return await _made(connection, uuid4(), draft, found)
         supersedes = () if draft.supersedes is None else (draft.supersedes,)
         async with self._scopes.writing(draft.user_id, *supersedes, *named) as connection:
             name = uuid4()
@@ -113,7 +118,7 @@ class Creating:
                     return known
             if draft.supersedes is not None:
                 await supersede(connection, draft.user_id, draft.supersedes, draft.twin)
-            created = await _made(connection, name, draft, named)
+            created = await _made(connection, name, draft, found, named)
             if key is not None and created.memory.id != name:
                 await connection.execute(
                     "UPDATE idempotency_keys SET memory_id = $3 WHERE user_id = $1 AND key = $2",
@@ -141,13 +146,17 @@ class _Lacking(Exception):
 
 
 async def _made(
-    connection: Connection, name: UUID, draft: Draft, named: tuple[UUID, ...] = ()
+    connection: Connection,
+    name: UUID,
+    draft: Draft,
+    found: Document,
+    named: tuple[UUID, ...] = (),
 ) -> Created:
     """Make a memory, unless it is there. named: which ones may be given what they lack.
 
     Raises Changed, Crowded, and _Lacking for one that lacks something and may not be given it.
     """
-    values = written(draft)
+    values = written(draft, found)
     for _ in range(_ATTEMPTS):
         row = await connection.fetchrow(_INSERT, name, *(values[one] for one in _FIELDS))
         if row is not None:

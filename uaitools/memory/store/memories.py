@@ -12,6 +12,7 @@ from asyncpg import Record
 
 from uaitools.memory.errors import Unknown
 from uaitools.memory.model import Memory
+from uaitools.memory.store.analysed import analysed
 from uaitools.memory.store.changing import VERSIONS, changed
 from uaitools.memory.store.conditions import LIVE, conditions
 from uaitools.memory.store.pages import SIZE, bounded
@@ -153,8 +154,11 @@ class Memories:
 
         Raises Unknown, and Changed when it has another version or says what another one says.
         """
+        found = None
+        if "content" in changes:
+            [found] = await analysed(changes["content"])
         async with self._scopes.writing(user, name) as connection:
-            return await changed(connection, user, name, changes, expected)
+            return await changed(connection, user, name, changes, expected, found=found)
 
     async def delete(self, user: str, name: UUID) -> None:
         """Remove a memory for good. Raises Unknown."""

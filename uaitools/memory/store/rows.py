@@ -9,7 +9,7 @@ import orjson
 from asyncpg import Record
 
 from uaitools.memory.analysis import VERSION
-from uaitools.memory.analysis.document import document
+from uaitools.memory.analysis.document import Document
 from uaitools.memory.model import Draft, Memory
 
 _SHOWN: Final = tuple(one.name for one in fields(Memory))
@@ -24,9 +24,8 @@ def memory_of(row: Record) -> Memory:
     return Memory(**{name: values[name] for name in _SHOWN})
 
 
-def written(draft: Draft) -> dict[str, Any]:
-    """The columns that follow from a draft, by their names."""
-    found = document(draft.content)
+def written(draft: Draft, found: Document | None) -> dict[str, Any]:
+    """The columns that follow from a draft, by their names. found: of its content, if it is new."""
     return {
         "user_id": draft.user_id,
         "type": draft.type,
@@ -40,7 +39,7 @@ def written(draft: Draft) -> dict[str, Any]:
         "pinned": draft.pinned,
         "supersedes": draft.supersedes,
         "twin": draft.twin,
-        "words": found.lexemes,
-        "length": found.length,
-        "analysis": VERSION,
+        "words": None if found is None else found.lexemes,
+        "length": None if found is None else found.length,
+        "analysis": None if found is None else VERSION,
     }

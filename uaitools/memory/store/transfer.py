@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -11,19 +10,21 @@ from uuid import UUID
 
 import orjson
 
+from uaitools.memory.analysis.document import Document
 from uaitools.memory.model import Memory, Named
+from uaitools.memory.store.analysed import analysed
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.expired import cleared
 from uaitools.memory.store.pages import bounded
 from uaitools.memory.store.rows import COLUMNS, memory_of, written
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.statements import BURIED, NAMED, after, marked, pairs, removed
+from uaitools.memory.turns import Turn
 
 if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
 
 PAGE: Final = 200  # memories
-_TURN: Final = 8  # memories whose words are found in one turn of the loop
 _PAGE: Final = bounded(
     f"SELECT {COLUMNS} FROM memories WHERE {{after}} AND {LIVE}", "user_id, id", str(PAGE)
 )
@@ -137,16 +138,16 @@ async def _named(connection: Connection, statement: str, names: Sequence[Named])
 
 
 async def _lines(memories: Sequence[Memory]) -> list[Mapping[str, Any]]:
-    lines = []
-    for one in memories:
-        lines.append(_line(one))
-        if len(lines) % _TURN == 0:
-            await asyncio.sleep(0)
+    lines, turn = [], Turn()
+    found = await analysed(*(one.content for one in memories))
+    for memory, document in zip(memories, found, strict=True):
+        lines.append(_line(memory, document))
+        await turn.step()
     return lines
 
 
-def _line(memory: Memory) -> Mapping[str, Any]:
-    derived = written(memory)
+def _line(memory: Memory, found: Document) -> Mapping[str, Any]:
+    derived = written(memory, found)
     line = {name: getattr(memory, name) for name in _FIELDS if name not in derived}
     derived |= {"twin": memory.twin.hex(), "metadata": dict(memory.metadata)}
     return {**line, **derived}

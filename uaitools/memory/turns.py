@@ -14,10 +14,26 @@ from typing import Final
 SLICE: Final = 0.002  # seconds; a request of a few turns is then delayed by less than 10 ms
 
 
+class Turn:
+    """What one holds the loop for; whoever asks between its steps passes it on after SLICE."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = monotonic() + SLICE
+
+    def __repr__(self) -> str:
+        return f"<Turn left={self._until - monotonic():.4f}>"
+
+    async def step(self) -> None:
+        """Others have the loop for a turn, if this one is over."""
+        if monotonic() > self._until:
+            await asyncio.sleep(0)
+            self._until = monotonic() + SLICE
+
+
 async def in_turns(steps: Iterable[object]) -> None:
     """Go through all steps; others have the loop for a turn after every SLICE seconds."""
-    until = monotonic() + SLICE
+    turn = Turn()
     for _ in steps:
-        if monotonic() > until:
-            await asyncio.sleep(0)
-            until = monotonic() + SLICE
+        await turn.step()
