@@ -11,6 +11,7 @@ from uaitools.memory.store.outbox import Backlog, Outbox
 from uaitools.rounds import Rounds
 
 EVERY: Final = 5.0  # seconds
+LATE: Final = 5.0  # seconds that a memory is marked, after which it is told that it is not found
 
 _log = log.get_logger(__name__)
 
@@ -42,6 +43,13 @@ class IndexWatch(Rounds):
     def lacks(self) -> bool:
         """Whether there are memories that it will not have soon."""
         return self.foreign or self.filling
+
+    async def lacks_of(self, user: str) -> bool:
+        """Whether there are such of a user, or some that it should have by now.
+
+        Only asked of the database while anybody has such. Raises Busy and ServiceError.
+        """
+        return self.lacks or (self.backlog.age > LATE and await self._outbox.late(user, LATE))
 
     async def look(self) -> None:
         """Look once. Raises ServiceError where the database is away."""

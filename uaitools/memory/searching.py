@@ -108,7 +108,7 @@ class Searching:
             try:
                 async with asyncio.timeout(PATIENCE):
                     by_meaning = await self._meant(user, parsed, asked, depth, by_words)
-                if self._watch.lacks:
+                if await self._watch.lacks_of(user):
                     degraded = ["vector"]
             except (EmbedderAway, IndexAway, TimeoutError) as error:
                 reason = str(error) or f"nothing came in {PATIENCE:g} s"

@@ -16,6 +16,7 @@ from uaitools.memory.config import MemoryConfig
 from uaitools.memory.model import Draft
 from uaitools.memory.searching import SearchRequest
 from uaitools.memory.service import MIGRATIONS, MemoryService
+from uaitools.memory.store.scope import Scopes
 
 
 async def test_an_index_that_is_away_is_caught_up_with(postgres: PostgresServer) -> None:
@@ -130,3 +131,20 @@ async def test_what_an_older_version_has_analysed_is_found_after_a_start(
                     )
             finally:
                 await service.stop()
+
+
+async def test_who_has_memories_that_the_index_should_have_is_told(memory: Served) -> None:
+    """And nobody else is."""
+    await memory.remember("I like tea")
+    await memory.remember("I like tea", user="bob")
+    await memory.followed()
+    async with Scopes(memory.service.pool).of("ann") as connection:
+        await connection.execute(
+            "INSERT INTO outbox (user_id, memory_id, since, due)"
+            " VALUES ('ann', gen_random_uuid(), now() - interval '1 min', now() + interval '1 h')"
+        )
+    await memory.service.index_watch.look()
+    for user, degraded in (("ann", ["vector"]), ("bob", [])):
+        asked = {"user_id": user, "query": "tea"}
+        answer = await memory.ask("POST", "/memories/search", asked)
+        assert (answer.body["degraded"], len(answer.body["results"])) == (degraded, 1)

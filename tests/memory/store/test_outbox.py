@@ -136,3 +136,28 @@ async def test_memories_without_a_vector_of_a_model_are_marked_a_few_at_a_time(
         await make(scopes, f"fact {number}")
     await outbox.done(await outbox.claim(10))
     assert [await outbox.mark_others("static/x/1", 3) for _ in range(3)] == [3, 2, 0]
+
+
+async def test_who_has_marked_few_is_followed_before_who_has_marked_many(scopes: Scopes) -> None:
+    """Whether by an import or one by one: the turns of a user are apart."""
+    outbox = Outbox(scopes)
+    await outbox.mark([("ann", uuid4()) for _ in range(500)])
+    for number in range(20):
+        await make(scopes, f"fact {number}")
+    await outbox.mark([("bob", uuid4()) for _ in range(3)])
+    claims = await outbox.claim(10)
+    assert [one.user_id for one in claims].count("bob") == 3
+    assert len(claims) == 10
+
+
+async def test_two_who_have_marked_many_take_turns(scopes: Scopes) -> None:
+    outbox = Outbox(scopes)
+    await outbox.mark([(user, uuid4()) for user in ("ann", "bob") for _ in range(100)])
+    users = [one.user_id for one in await outbox.claim(20)]
+    assert (users.count("ann"), users.count("bob")) == (10, 10)
+
+
+async def test_a_users_own_are_followed_in_their_order(scopes: Scopes) -> None:
+    outbox = Outbox(scopes)
+    names = [await make(scopes, f"fact {number}") for number in range(5)]
+    assert {one.memory_id for one in await outbox.claim(3)} == set(names[:3])

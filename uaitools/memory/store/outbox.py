@@ -17,11 +17,13 @@ from uuid import UUID
 
 from uaitools.memory.model import Named
 from uaitools.memory.store.scope import Scopes
-from uaitools.memory.store.statements import AGAIN, NAMED, claiming, count_of, pairs
+from uaitools.memory.store.statements import AGAIN, NAMED, claiming, count_of, marked, pairs
 
 LEASE: Final = 60.0  # seconds
 
-_CLAIM: Final = claiming("outbox", "user_id, memory_id", "memory_id, user_id, marks, attempts, due")
+_CLAIM: Final = claiming(
+    "outbox", "user_id, memory_id", "memory_id, user_id, marks, attempts, due", order="turn"
+)
 # A claim is known by its end. newest: nobody has marked the memory since.
 _BACK: Final = """
     WITH claimed AS (
@@ -61,16 +63,11 @@ _FAILED: Final = _BACK.format(
     """,
     AGAIN,
 )
-_MARK: Final = f"""
-    INSERT INTO outbox (user_id, memory_id)
-    SELECT user_id, id FROM {NAMED} ORDER BY user_id, id
-    ON CONFLICT (user_id, memory_id) DO UPDATE SET {AGAIN}
-"""
+_MARK: Final = marked(NAMED)
 # What another embedder made, or none yet, and is not marked. Asked row by row: a join that was
 # planned before the tables were analysed took four minutes for 100,000 memories.
-_OTHERS: Final = """
-    INSERT INTO outbox (user_id, memory_id)
-    SELECT * FROM (
+_OTHERS: Final = marked("""
+    (
         SELECT user_id, id FROM memories
         WHERE $1 IS DISTINCT FROM (
                 SELECT model FROM embeddings
@@ -80,8 +77,12 @@ _OTHERS: Final = """
                 SELECT marks FROM outbox WHERE outbox.user_id = memories.user_id AND memory_id = id
             ) IS NULL
         LIMIT $2
-    ) AS others ORDER BY user_id, id
-    ON CONFLICT DO NOTHING
+    ) AS others
+""")
+_LATE: Final = """
+    SELECT EXISTS (
+        SELECT FROM outbox WHERE user_id = $1 AND since < now() - make_interval(secs => $2)
+    )
 """
 
 
@@ -116,7 +117,7 @@ class Outbox:
         return f"<Outbox {self._scopes!r}>"
 
     async def claim(self, most: int, lease: float = LEASE) -> list[Claim]:
-        """Claim marked memories that nobody works on, the oldest ones first."""
+        """Claim marked memories that nobody works on, by their turns."""
         async with self._scopes.everyone() as connection:
             rows = await connection.fetch(_CLAIM, most, lease)
         return [Claim(**dict(row)) for row in rows]
@@ -140,6 +141,12 @@ class Outbox:
         """Mark some memories that have no vector of a model; how many."""
         async with self._scopes.everyone() as connection:
             return count_of(await connection.execute(_OTHERS, model, most))
+
+    async def late(self, user: str, age: float) -> bool:
+        """Whether any of a user's has been marked for more than so many seconds."""
+        async with self._scopes.of(user) as connection:
+            found: bool = await connection.fetchval(_LATE, user, age)
+        return found
 
     async def backlog(self) -> Backlog:
         """How far the index is behind."""

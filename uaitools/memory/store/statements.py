@@ -31,14 +31,22 @@ _CLAIM: Final = """
         SELECT {key} FROM {queue}
         WHERE due <= clock_timestamp()
             OR owner <> ALL (ARRAY(SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL))
-        ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
+        ORDER BY {order} LIMIT $1 FOR UPDATE SKIP LOCKED
     )
     RETURNING {told}
 """
 # Rows are locked in one order by all who lock several, or they would wait for each other: those of
 # memories by their users and ids, then what hangs on them, then marks by the same.
+#
+# A user's turns come after those that the user has, each a second after the other: who marks many,
+# by an import or else, has others before most of them. A turn orders, and nobody waits for it.
 _MARK: Final = f"""
-    INSERT INTO outbox (user_id, memory_id) SELECT user_id, id FROM {{0}} ORDER BY user_id, id
+    INSERT INTO outbox (user_id, memory_id, turn)
+    SELECT user_id, id, greatest(
+            clock_timestamp(),
+            interval '1 s' + (SELECT max(turn) FROM outbox WHERE outbox.user_id = marked.user_id)
+        ) + interval '1 s' * (row_number() OVER (PARTITION BY user_id ORDER BY id) - 1)
+    FROM (SELECT user_id, id FROM {{0}}) AS marked ORDER BY user_id, id
     ON CONFLICT (user_id, memory_id) DO UPDATE SET {AGAIN}
 """
 _GO: Final = """
@@ -54,16 +62,16 @@ _GRAVES: Final = """
 _COUNT: Final = "count(*)"
 
 
-def claiming(queue: str, key: str, told: str) -> str:
-    """A statement that claims the $1 oldest rows of a queue for $2 seconds. told: of each.
+def claiming(queue: str, key: str, told: str, order: str = "due") -> str:
+    """A statement that claims the $1 first rows of a queue for $2 seconds. told: of each.
 
     What is due is claimed, and at once what sessions have that are there no more.
     """
-    return _CLAIM.format(queue=queue, key=key, told=told)
+    return _CLAIM.format(queue=queue, key=key, told=told, order=order)
 
 
 def marked(rows: str) -> str:
-    """A statement that has the index follow `rows`: a CTE with user_id and id."""
+    """A statement that has the index follow `rows`, which have user_id and id: see FROM."""
     return _MARK.format(rows)
 
 

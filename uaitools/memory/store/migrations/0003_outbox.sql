@@ -5,6 +5,8 @@
 -- more, others take it up at once.
 -- marks: how often it was marked. What is marked while somebody works on it stays with them until
 -- they are done, and is looked at again then: two never work on one memory.
+-- turn: whose is the earliest is worked on first. A user's turns are a second apart, so that who has
+-- many waits for who has few: see uaitools.memory.store.statements.
 
 CREATE TABLE outbox (
     user_id   text COLLATE "C" NOT NULL,
@@ -12,12 +14,14 @@ CREATE TABLE outbox (
     marks     bigint NOT NULL DEFAULT 1,
     since     timestamptz NOT NULL DEFAULT now(),
     due       timestamptz NOT NULL DEFAULT now(),
+    turn      timestamptz NOT NULL DEFAULT now(),
     attempts  integer NOT NULL DEFAULT 0,
     owner     integer,
     PRIMARY KEY (user_id, memory_id)
 );
 SELECT keep_users_apart('outbox');
-CREATE INDEX outbox_due ON outbox (due);
+CREATE INDEX outbox_turn ON outbox (turn);
+CREATE INDEX outbox_turn_of_user ON outbox (user_id, turn);
 
 -- What the index is, and whose vectors are in it: one row, see uaitools.memory.store.indexing.
 CREATE TABLE indexing (
