@@ -67,6 +67,9 @@ async def test_a_request_that_is_sent_again_gets_what_it_got(memory: Served) -> 
         ("metadata", {"a": "\0"}),
         ("metadata", {"a" * 20_000: 1}),
         ("metadata", {"a": 1 << 63}),
+        ("metadata", {"a": [5e-324] * 60}),  # which PostgreSQL writes with 326 characters each
+        ("metadata", {"a": [1e300] * 60}),
+        ("metadata", {"a": [1 << 62] * 1000}),
         ("metadata", {"a": [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}),
         ("expires_at", "2026-01-01"),
         ("expires_at", "2026-01-01T00:00:00"),

@@ -8,7 +8,8 @@ import io
 import orjson
 
 from tests.memory.api.served import Served
-from uaitools.memory.store.pages import ROOM
+from uaitools.memory.store.pages import ROOM, bounded
+from uaitools.memory.store.scope import Scopes
 from uaitools.rest import Answer
 
 COUNT = 40
@@ -107,3 +108,24 @@ async def test_an_answer_that_was_sent_is_held_by_nobody(memory: Served) -> None
     held = [one for one in gc.get_objects() if isinstance(one, Answer)]
     assert held  # by the connection to the application
     assert not any(one.body for one in held)
+
+
+async def test_what_a_page_is_measured_by_is_what_its_texts_have(memory: Served) -> None:
+    """It stands in a column: nobody reads the texts that a page has no room for."""
+    metadata = {"a": [5e-324] * 40, "b": "é" * 100}
+    made = await memory.remember("é" * 1000, tags=["é", "b c"], metadata=metadata)
+    path = f"/memories/{made['id']}?user_id=ann"
+    assert (await memory.ask("PATCH", path, {"tags": ["d"]})).status == 200
+    said = {"role": "user", "content": "é" * 50, "metadata": metadata}
+    body = {"user_id": "ann", "messages": [said]}
+    assert (await memory.ask("POST", "/sessions/s/messages", body)).status == 201
+    sent = {
+        "memories": "octet_length(content || metadata::text || tags::text)",
+        "versions": "octet_length(document::text)",
+        "messages": "octet_length(content || metadata::text || '{}')",
+    }
+    async with Scopes(memory.service.pool).of("ann") as connection:
+        for table, size in sent.items():
+            [row] = await connection.fetch(f"SELECT bytes, {size} AS size FROM {table}")
+            assert row["bytes"] == row["size"] > 13_000
+    assert "octet_length" not in bounded("SELECT", "id", "1")

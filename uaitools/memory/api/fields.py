@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, FailFast, Field, WithJsonSch
 from uaitools.fields import WHOLE
 
 CONTENT: Final = 65_536  # characters
-METADATA: Final = 16 * 1024  # characters of its texts and names, and one for each of all values
+# Characters of its texts and names, of numbers as PostgreSQL writes them, and one for each value.
+METADATA: Final = 16 * 1024
 DEPTH: Final = 16  # of metadata
 TAGS: Final = 64
 SESSION: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:@~-]{0,255}$"  # it stands in paths as it is
@@ -58,7 +60,7 @@ def _metadata(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _weigh(value: Any, depth: int, room: int) -> int:
-    """What is left of so many characters, one for each value and name beside those of texts.
+    """What is left of so many characters, one for each value and name beside its own.
 
     Raises ValueError for what is more, and for what PostgreSQL cannot keep.
     """
@@ -89,6 +91,10 @@ def _checked(value: Any) -> int:
             raise ValueError("has a whole number of over 64 bits; send it as a text")
         case float() if not math.isfinite(value):
             raise ValueError("has a number that is none")
+        case float():
+            return len(f"{Decimal(repr(value)):f}")  # 5e-324 has 326
+        case int() if not isinstance(value, bool):
+            return len(str(value))
     return 0
 
 

@@ -15,7 +15,7 @@ from uaitools.memory.model import Memory
 from uaitools.memory.store.analysed import analysed
 from uaitools.memory.store.changing import VERSIONS, changed
 from uaitools.memory.store.conditions import LIVE, conditions
-from uaitools.memory.store.pages import SIZE, bounded
+from uaitools.memory.store.pages import bounded
 from uaitools.memory.store.rows import COLUMNS, memory_of
 from uaitools.memory.store.scope import Scopes
 from uaitools.memory.store.sql import Parameters
@@ -27,11 +27,10 @@ _GET: Final = f"SELECT {COLUMNS} FROM memories WHERE {_MINE}"
 _BURY: Final = buried(_MINE)
 _VERSION: Final = ("version", "changed", "at", "document")
 _HISTORY: Final = bounded(
-    f"SELECT {', '.join(_VERSION)} FROM versions WHERE user_id = $1 AND memory_id = $2"
+    f"SELECT {', '.join(_VERSION)}, bytes FROM versions WHERE user_id = $1 AND memory_id = $2"
     " AND ($3::bigint IS NULL OR version < $3)",
     "version DESC",
     "$4",
-    "octet_length(document::text)",
 )
 _EXPIRED: Final = removed(f"""
     (user_id, id) IN (
@@ -114,7 +113,7 @@ class Memories:
         where += f" AND id = ANY({parameters.add(names, 'uuid[]')})"
         async with self._scopes.of(user) as connection:
             rows = await connection.fetch(
-                f"SELECT id, created_at, {SIZE} AS bytes FROM memories WHERE {where}",
+                f"SELECT id, created_at, bytes FROM memories WHERE {where}",
                 *parameters.values,
             )
         return {row["id"]: Sized(row["created_at"], row["bytes"]) for row in rows}
@@ -138,7 +137,7 @@ class Memories:
             moment = parameters.add(after.created_at, "timestamptz")
             where += f" AND (created_at, id) < ({moment}, {parameters.add(after.id, 'uuid')})"
         most = parameters.add(limit + 1, "bigint")
-        rows_of = f"SELECT {COLUMNS} FROM memories WHERE {where}"
+        rows_of = f"SELECT {COLUMNS}, bytes FROM memories WHERE {where}"
         async with self._scopes.of(user) as connection:
             rows = await connection.fetch(
                 bounded(rows_of, "created_at DESC, id DESC", most), *parameters.values

@@ -64,11 +64,10 @@ _ADD: Final = f"""
 _KNOWN: Final = f"SELECT {_MESSAGE} FROM messages WHERE user_id = $1 AND id = ANY($2::uuid[])"
 _ENDED: Final = f"SELECT EXISTS (SELECT FROM {NAMED} WHERE {BURIED})"
 _PAGE: Final = bounded(
-    f"SELECT {_MESSAGE} FROM messages"
+    f"SELECT {_MESSAGE}, bytes FROM messages"
     " WHERE user_id = $1 AND session_id = $2 AND ($3::bigint IS NULL OR number < $3)",
     "number DESC",
     "$4",
-    "octet_length(content) + octet_length(metadata::text)",
 )
 _NEWEST: Final = f"""
     SELECT {_MESSAGE} FROM (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 200  # memories
 _PAGE: Final = bounded(
-    f"SELECT {COLUMNS} FROM memories WHERE {{after}} AND {LIVE}", "user_id, id", str(PAGE)
+    f"SELECT {COLUMNS}, bytes FROM memories WHERE {{after}} AND {LIVE}", "user_id, id", str(PAGE)
 )
 # As the rows are written; what JSON has no type for comes as text.
 _FIELDS: Final = {

@@ -5,6 +5,12 @@
 --
 -- An id is one of its user's: two users may have the same, and neither learns of the other's.
 
+-- Bytes of a memory's texts as they are sent. The text form of text[] is immutable, unlike that of
+-- arrays of anything else.
+CREATE FUNCTION bytes_of(content text, tags text[], metadata jsonb) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN octet_length(content) + octet_length(tags::text) + octet_length(metadata::text);
+
 CREATE TABLE memories (
     user_id      text COLLATE "C" NOT NULL,
     id           uuid NOT NULL,
@@ -32,6 +38,8 @@ CREATE TABLE memories (
     words        tsvector NOT NULL,
     length       integer NOT NULL,
     analysis     smallint NOT NULL,
+    -- What a page is measured by, which then reads no text of what it has no room for.
+    bytes        integer NOT NULL GENERATED ALWAYS AS (bytes_of(content, tags, metadata)) STORED,
     PRIMARY KEY (user_id, id)
 ) WITH (fillfactor = 90);  -- counting accesses rewrites rows in their place
 SELECT keep_users_apart('memories');
@@ -54,6 +62,7 @@ CREATE TABLE versions (
     changed   text NOT NULL,
     at        timestamptz NOT NULL,
     document  jsonb NOT NULL,
+    bytes     integer NOT NULL GENERATED ALWAYS AS (octet_length(document::text)) STORED,
     PRIMARY KEY (user_id, memory_id, version),
     FOREIGN KEY (user_id, memory_id) REFERENCES memories ON DELETE CASCADE
 );

@@ -22,6 +22,7 @@ CREATE TABLE messages (
     content    text NOT NULL,
     metadata   jsonb NOT NULL,
     created_at timestamptz NOT NULL,
+    bytes      integer NOT NULL GENERATED ALWAYS AS (bytes_of(content, '{}', metadata)) STORED,
     PRIMARY KEY (user_id, session_id, number),
     UNIQUE (user_id, id),
     FOREIGN KEY (user_id, session_id) REFERENCES sessions ON DELETE CASCADE
