@@ -372,3 +372,17 @@ def test_kept_scopes_are_those_asked_for_last_and_never_too_large(
             assert scopes.forget(user) is kept.pop(user, None)
         assert scopes.size == sum(one.size for one in kept.values()) <= scopes.most
         assert len(scopes) == len(kept)
+
+
+async def test_who_is_read_at_each_search_leaves_others_their_readers() -> None:
+    source = DictSource()
+    source.put(entry(1, unit(1)), entry(2, unit(2), user="bob"))
+    index = index_of(source, room=1)  # nobody fits
+    assert len(await index.search("ann", unit(1), 10)) == 1
+    source.gate.clear()
+    theirs = [search(index) for _ in range(5)]
+    await eventually(lambda: source.open > 0)
+    other = search(index, "bob")
+    await eventually(lambda: "bob" in source.loads)
+    source.gate.set()
+    assert [len(hits) for hits in await asyncio.gather(*theirs, other)] == [1] * 6

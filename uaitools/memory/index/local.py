@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -19,10 +19,12 @@ from uaitools.memory.index.entries import FLOAT, checked
 from uaitools.memory.index.port import Entry, Held, Hit, Slice, Vector
 from uaitools.memory.index.scope import OVERHEAD, ROW, Scope, rows_of_block
 from uaitools.memory.index.scopes import Scopes
+from uaitools.memory.shares import Shares
 from uaitools.tasks import spawn
 
 _NOTED: Final = 4096  # users of whom it is remembered that they do not fit
 _READERS: Final = 4  # read at once: each may take `room` bytes until it is kept, and a connection
+_SHARE: Final = _READERS // 2  # of them that one user has
 
 
 class VectorSource(Protocol):
@@ -57,6 +59,7 @@ class LocalIndex:
         self._loads: dict[str, asyncio.Task[Scope | None]] = {}
         self._readings: dict[str, list[Changes]] = {}
         self._readers = asyncio.Semaphore(_READERS)
+        self._shares = Shares(_SHARE)
 
     def __repr__(self) -> str:
         return f"<LocalIndex {self._scopes!r} loads={len(self._loads)} large={len(self._large)}>"
@@ -161,7 +164,7 @@ class LocalIndex:
     async def _load(self, user: str) -> Scope | None:
         scope = Scope(self._dimension)
         try:
-            async with self._readers, aclosing(self._slices(user)) as slices:
+            async with self._reader(user), aclosing(self._slices(user)) as slices:
                 with self._reading(user) as changes:
                     async for some in slices:
                         scope.extend(some)
@@ -182,7 +185,7 @@ class LocalIndex:
         wanted = None if among is None else frozenset(among)
         best: list[Hit] = []
         size = OVERHEAD
-        async with self._readers, aclosing(self._slices(user)) as slices:
+        async with self._reader(user), aclosing(self._slices(user)) as slices:
             with self._reading(user) as changes:
                 async for some in slices:
                     size += len(some.ids) * ROW + len(some.vectors)
@@ -196,6 +199,12 @@ class LocalIndex:
     def _slices(self, user: str) -> AsyncGenerator[Slice, None]:
         """The vectors of a user, a block at a time."""
         return self._source.load(user, self._dimension, rows_of_block(self._dimension))
+
+    @asynccontextmanager
+    async def _reader(self, user: str) -> AsyncIterator[None]:
+        """One of those who read at once; a user leaves some to the others. Raises Busy."""
+        async with self._shares.of(user), self._readers:
+            yield
 
     @contextmanager
     def _reading(self, user: str) -> Iterator[Changes]:
