@@ -42,11 +42,14 @@ _CLAIM: Final = """
 # by an import or else, has others before most of them. A turn orders, and nobody waits for it.
 _MARK: Final = f"""
     INSERT INTO outbox (user_id, memory_id, turn)
-    SELECT user_id, id, greatest(
-            clock_timestamp(),
-            interval '1 s' + (SELECT max(turn) FROM outbox WHERE outbox.user_id = marked.user_id)
-        ) + interval '1 s' * (row_number() OVER (PARTITION BY user_id ORDER BY id) - 1)
-    FROM (SELECT user_id, id FROM {{0}}) AS marked ORDER BY user_id, id
+    SELECT user_id, id, interval '1 s' * (place - 1)
+        + greatest(clock_timestamp(), interval '1 s' + max(
+            CASE place WHEN 1 THEN (SELECT max(turn) FROM outbox WHERE user_id = marked.user_id) END
+        ) OVER (PARTITION BY user_id))
+    FROM (
+        SELECT user_id, id, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place
+        FROM {{0}}
+    ) AS marked ORDER BY user_id, id
     ON CONFLICT (user_id, memory_id) DO UPDATE SET {AGAIN}
 """
 _GO: Final = """
