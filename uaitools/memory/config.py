@@ -20,6 +20,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[float, Field(ge=0.001, le=36_500)]
 
 
+_STILL = 5.0  # seconds beyond `limit`: a loop that is late must not lose what it has begun
+
+
 class PoolConfig(Model):
     """The `[memory.pool]` table: connections to PostgreSQL.
 
@@ -41,7 +44,13 @@ class PoolConfig(Model):
     @property
     def settings(self) -> PoolSettings:
         """As the pool uses it."""
-        return PoolSettings(size=self.size, idle=self.idle, lifetime=self.lifetime, wait=self.wait)
+        return PoolSettings(
+            size=self.size,
+            idle=self.idle,
+            lifetime=self.lifetime,
+            wait=self.wait,
+            still=self.limit + _STILL,
+        )
 
 
 class ForgetConfig(Model):

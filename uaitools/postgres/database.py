@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from uaitools.postgres.access import Connection
 
 _SUPERUSER: Final = "postgres"  # of embedded clusters
+# A client whose machine is gone is found out within a minute, not after hours, and what it holds
+# is free again.
+_KEEPALIVE: Final = {
+    "tcp_keepalives_idle": "30s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60s",
+}
 
 
 class Database:
@@ -118,7 +126,7 @@ def _local(server: Server, user: str, database: str) -> Access:
 
 
 def _settings(name: str) -> dict[str, str]:
-    return {"search_path": f"{name}, public", "timezone": "UTC"}
+    return {"search_path": f"{name}, public", "timezone": "UTC", **_KEEPALIVE}
 
 
 @asynccontextmanager

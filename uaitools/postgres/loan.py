@@ -22,6 +22,7 @@ LOST: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,  # asyncpg's for a query behind the server's farewell
 )
 _GRACE: Final = 2.0  # seconds for the server to end a query that was cancelled

@@ -58,8 +58,10 @@ class PoolSettings:
     once: servers and what stands before them forget, and grow with what a session has seen.
     idle_time: after which one that nobody uses is closed. health: one that was idle for longer is
     asked before it is used: a firewall may have dropped it without a word. wait: how long a caller
-    waits for a connection; waiting: how many may. limit: for how long one is lent. grace: how long
-    a stop waits for who has one.
+    waits for a connection; waiting: how many may. limit: for how long one is lent. still: for how
+    long a transaction may have no statement under way before the server ends it, because a process
+    that was stopped keeps others waiting with its locks; None for as long as a connection is lent.
+    grace: how long a stop waits for who has one.
     """
 
     size: int = 25
@@ -70,6 +72,7 @@ class PoolSettings:
     wait: float = 5.0
     waiting: int = 1000
     limit: float = 60.0
+    still: float | None = None
     grace: float = 5.0
 
     def __post_init__(self) -> None:
@@ -104,7 +107,11 @@ class Pool:
         self.name = name
         self.waits = self.opened = self.refused = 0
         self.failing = ""  # what the last attempt to open a connection failed with
-        self._access = access.told({"application_name": f"uaitools {name}", **server_settings})
+        still = round(1000 * (settings.still or settings.limit))
+        own = {"idle_in_transaction_session_timeout": f"{still}ms"}
+        self._access = access.told(
+            {"application_name": f"uaitools {name}", **own, **server_settings}
+        )
         self._settings = settings
         self._init = init
         self._clock = clock
