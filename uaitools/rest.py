@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from uaitools.auth.middleware import PRINCIPAL, Access, access
 from uaitools.auth.principal import require
 from uaitools.errors import ServiceError, invalid
+from uaitools.unpacking import unpacked
 
 if TYPE_CHECKING:
     from uaitools.openapi import Described
@@ -118,7 +119,7 @@ def answer(
 
 async def body(request: web.Request, model: type[M], service: str) -> M:
     """The body as `model`. Raises ServiceError 415, 400 or 422."""
-    return parse(await request.read(), request.content_type, model, service)
+    return parse(await unpacked(request, service), request.content_type, model, service)
 
 
 def parse(data: bytes, content_type: str, model: type[M], service: str) -> M:

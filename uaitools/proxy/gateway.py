@@ -145,8 +145,9 @@ class Gateway:
             # Our own limits hold, and stand in front of these.
             max_line_size=2 * HEAD_LIMIT,
             max_field_size=2 * HEAD_LIMIT,
-            # Our own paths read no bodies; a mounted application may expect them unpacked.
-            auto_decompress=app is not None,
+            # Our own paths read no bodies, and components unpack them by uaitools.unpacking; other
+            # applications may expect them unpacked.
+            auto_decompress=app is not None and not isinstance(app, Mounted),
         )
         self._native = Service(self.name, _NATIVE_POLICY, monotonic())
         own = self._mounted.direct if self._mounted is not None else {}

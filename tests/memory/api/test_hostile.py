@@ -6,13 +6,14 @@ import asyncio
 import gzip
 import zlib
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import orjson
 import pytest
 
 from tests.memory.api.served import Served
 
+MADE = dict.fromkeys(("created_at", "updated_at"), "2024-01-01T00:00:00Z")
 MARKS = "\u0315" * 30_000 + "\u0300" * 30_000
 
 
@@ -174,3 +175,36 @@ async def test_an_export_that_was_compressed_comes_in_again(memory: Served) -> N
     url = f"{memory.url}/memories/import?user_id=ann"
     async with memory.session.post(url, data=gzip.compress(exported), headers=headers) as got:
         assert (await got.json())["deleted"] == 50
+
+
+@pytest.mark.parametrize("cut", [1, 9, 200])
+async def test_a_compressed_import_that_was_cut_short_is_not_taken_for_a_whole_one(
+    memory: Served, cut: int
+) -> None:
+    lines = b"".join(
+        orjson.dumps({"id": str(uuid4()), "content": f"I like {uuid4()}", **MADE}) + b"\n"
+        for _ in range(300)
+    )
+    headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+    url = f"{memory.url}/memories/import?user_id=ann"
+    packed = gzip.compress(lines)
+    async with memory.session.post(url, data=packed[:-cut], headers=headers) as got:
+        told = await got.json()
+        assert got.status == 400
+        assert "ends before" in told["message"]
+        assert "were imported until then" in told["message"]
+    members = packed + gzip.compress(b"{}\n")  # which may follow one another
+    async with memory.session.post(url, data=members, headers=headers) as got:
+        told = await got.json()
+        assert (got.status, told["imported"] + told["present"], told["lines"]) == (200, 300, 301)
+
+
+async def test_a_body_that_cannot_be_read_is_no_defect_of_ours(
+    memory: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    whole = gzip.compress(orjson.dumps({"user_id": "ann", "content": "tea " * 20_000}))
+    for data in (b"not gzip", whole[:-9], whole[:20] + b"x" * 100_000, whole + b"behind it"):
+        async with memory.session.post(f"{memory.url}/memories", data=data, headers=headers) as got:
+            assert (got.status, (await got.json())["code"]) == (400, 400)
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []

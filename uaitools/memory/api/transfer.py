@@ -19,6 +19,7 @@ from uaitools.memory.store.pages import ROOM
 from uaitools.memory.store.transfer import PAGE, Taken
 from uaitools.memory.turns import Turn
 from uaitools.rest import query
+from uaitools.unpacking import pieces
 
 if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
@@ -27,6 +28,7 @@ NDJSON: Final = "application/x-ndjson"
 LONGEST: Final = 1 << 20  # bytes of a line: 64 Ki characters take up to 384 KiB
 RATIO: Final = 100  # of a body to what was sent of it; exports have some 10
 _TOLD: Final = 100  # lines that are no memories
+_BROKEN: Final = (400, 413)  # statuses of a body that cannot be read to its end
 
 
 class TransferHandlers:
@@ -64,8 +66,14 @@ class TransferHandlers:
             raise ServiceError(415, f"send a memory a line, as {NDJSON}", SERVICE)
         reading = _Reading(user)
         taken = Taken()
-        async for memories in reading.pages(request):
-            await self._service.take(user, memories, taken)
+        try:
+            async for memories in reading.pages(request):
+                await self._service.take(user, memories, taken)
+        except ServiceError as error:
+            if error.code not in _BROKEN:
+                raise
+            message = f"{error.message}; {taken.imported} memories were imported until then"
+            raise ServiceError(error.code, message, SERVICE) from error
         said = {"lines": reading.lines, "refused": reading.refused, "problems": reading.problems}
         return encoded({**asdict(taken), **said})
 
@@ -79,7 +87,7 @@ class _Reading:
         self._user = user
 
     async def pages(self, request: web.Request) -> AsyncIterator[list[Memory]]:
-        """The memories of the lines, some at a time. Raises ServiceError (413)."""
+        """The memories of the lines, some at a time. Raises ServiceError (400, 413)."""
         page: list[Memory] = []
         size, turn = 0, Turn()
         async for line in _lines(request):
@@ -121,13 +129,13 @@ _NAMES: Final = tuple(requests.ImportedMemory.model_fields)
 async def _lines(request: web.Request) -> AsyncIterator[bytes]:
     """Lines that are not blank. Raises ServiceError (413) for one that is too long.
 
-    So it does for a body that has been deflated as only blanks and bombs can be.
+    So it does for a body that has been deflated as only blanks and bombs can be; 400 for one that
+    cannot be inflated to its end.
     """
     rest, size = b"", 0
-    async for data in request.content.iter_any():
+    async for data in pieces(request, SERVICE):
         size += len(data)
-        deflated = request.content.total_compressed_bytes
-        if deflated is not None and size > ROOM + RATIO * deflated:
+        if size > ROOM + RATIO * request.content.total_bytes:
             message = f"the body has over {RATIO} bytes for each that was sent; do not compress it"
             raise ServiceError(413, message, SERVICE)
         *lines, rest = (rest + data).split(b"\n")

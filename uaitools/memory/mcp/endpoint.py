@@ -16,9 +16,11 @@ from aiohttp import hdrs, web
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from multidict import CIMultiDict
 
+from uaitools.memory.errors import SERVICE
 from uaitools.memory.mcp.server import Context, mcp_server
 from uaitools.rest import Answer
 from uaitools.tasks import spawn
+from uaitools.unpacking import unpacked
 
 if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
@@ -79,11 +81,14 @@ def _whose(context: Context) -> str:
 
 
 async def _answered(app: Application, request: web.Request, extra: Message) -> web.Response:
-    """The answer of an ASGI application, which is whole. Raises web.HTTPRequestEntityTooLarge.
+    """The answer of an ASGI application, which is whole.
+
+    Raises web.HTTPRequestEntityTooLarge, and ServiceError for a body that cannot be read.
 
     extra: added to the scope. A client that goes away is told by cancelling the handler.
     """
-    coming = [{"type": "http.request", "body": await request.read(), "more_body": False}]
+    sent = await unpacked(request, SERVICE)
+    coming = [{"type": "http.request", "body": sent, "more_body": False}]
     head: Message = {}
     body = bytearray()
 

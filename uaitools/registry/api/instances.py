@@ -16,6 +16,7 @@ from uaitools.registry.errors import SERVICE, Unknown
 from uaitools.registry.events import Beat
 from uaitools.registry.registry import Registry
 from uaitools.rest import body, parse, query
+from uaitools.unpacking import unpacked
 
 SERVICES: Final = "/v1/services"
 ONE: Final = f"{SERVICES}/{{id}}"
@@ -80,7 +81,7 @@ class Instances:
     async def register_here(self, request: web.Request) -> bytes:
         """The same, where no gateway hands it to `register`."""
         return await self.register(
-            DirectRequest(request.path, request.content_type, await request.read())
+            DirectRequest(request.path, request.content_type, await unpacked(request, SERVICE))
         )
 
     async def deregister(self, request: web.Request) -> None:
