@@ -57,3 +57,20 @@ async def test_a_session_that_says_nothing_is_given_up_for_another(
             os.kill(pid, signal.SIGCONT)
     finally:
         await probe.stop()
+
+
+async def test_a_database_that_takes_no_writes_is_not_well(
+    postgres: PostgresServer, database: Database
+) -> None:
+    name = database.service.arguments["database"]
+    admin = await postgres.connect()
+    probe = Probe(database.service, name="memory", every=0.01)
+    try:
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await probe.start()
+        await eventually(lambda: probe.failing)
+        await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await eventually(lambda: not probe.failing)
+    finally:
+        await probe.stop()
+        await admin.close()

@@ -26,6 +26,9 @@ LOST: Final = (
     asyncpg.InternalClientError,  # asyncpg's for a query behind the server's farewell
 )
 _GRACE: Final = 2.0  # seconds for the server to end a query that was cancelled
+# What it fails with when the server is there and cannot do it: a standby, or one that was told to
+# take no writes, and one without room. Another connection may lead to one that can.
+UNABLE: Final = (asyncpg.ReadOnlySQLTransactionError, asyncpg.InsufficientResourcesError)
 # These may be of something else, unless the connection has ended.
 _PERHAPS: Final = (asyncpg.InterfaceError, OSError)
 

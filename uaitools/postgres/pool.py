@@ -24,7 +24,7 @@ from uaitools.log import get_logger
 from uaitools.metrics import Family, Sample
 from uaitools.postgres.access import Access, json_codecs
 from uaitools.postgres.errors import DatabaseAway, PoolExhausted
-from uaitools.postgres.loan import Loan
+from uaitools.postgres.loan import UNABLE, Loan
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -157,14 +157,18 @@ class Pool:
     async def acquire(self, limit: float | None = None) -> AsyncIterator[Connection]:
         """Lend a connection. Raises DatabaseAway and PoolExhausted.
 
-        A query that fails because the database went away raises DatabaseAway from the block, and
-        one that is not done when the time is over TooSlow. limit: seconds, unless the settings'.
+        A query that fails because the database went away, takes no writes or has no room raises
+        DatabaseAway from the block, and one that is not done when the time is over TooSlow. limit:
+        seconds, unless the settings'.
         """
         loan = await self._obtain()
         self._loans.add(loan)
         try:
             async with loan.limited(limit or self._settings.limit, self.name):
                 yield loan.connection
+        except UNABLE as error:
+            loan.connection.terminate()
+            raise DatabaseAway(self.name, "takes no writes, or has no room for this") from error
         except Exception as error:
             if not loan.lost(error):
                 raise

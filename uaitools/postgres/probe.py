@@ -1,4 +1,4 @@
-"""Whether a database answers, asked now and then on a connection of its own.
+"""Whether a database answers and takes writes, asked now and then on a connection of its own.
 
 A server that stands still, or a network that drops everything, ends no connection: only who asks,
 and stops waiting, finds out. A pool's connections tell nothing of it, since whoever has them all
@@ -37,7 +37,7 @@ _log = get_logger(__name__)
 
 
 class Probe:
-    """Asks until it is stopped. failing: why the last question had no answer, '' if it had one."""
+    """Asks until it is stopped. failing: why the last question had no good answer, '' if it had."""
 
     def __init__(
         self, access: Access, *, name: str, every: float = _EVERY, patience: float = _PATIENCE
@@ -80,7 +80,9 @@ class Probe:
             async with fair_timeout(self._patience):
                 if self._connection is None:
                     self._connection = await self._access.connect()
-                await self._connection.execute("SELECT 1")
+                # Also on for a standby, and failing over may make one of what was none.
+                if await self._connection.fetchval("SHOW transaction_read_only") == "on":
+                    raise asyncpg.ReadOnlySQLTransactionError("it takes no writes")
         except _FAILURES as error:
             self._drop()
             reason = f"{type(error).__name__}: {error}".rstrip(": ")

@@ -273,3 +273,19 @@ async def test_a_stop_waits_for_who_has_a_connection(database: Database) -> None
             assert await connection.fetchval("SELECT 7") == 7
             assert not stopping.done()
         await stopping
+
+
+@pytest.mark.parametrize("code", ["25006", "53100", "53200"])
+async def test_a_server_that_cannot_write_is_away_and_its_connection_is_not_kept(
+    database: Database, code: str
+) -> None:
+    async def fail() -> None:
+        async with pool.acquire() as connection:
+            await connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
+
+    async with pool_of(database) as pool:
+        pid = await pid_of(pool)
+        with pytest.raises(DatabaseAway) as raised:
+            await fail()
+        assert (raised.value.code, raised.value.retry_after) == (503, 1)
+        assert await pid_of(pool) != pid
