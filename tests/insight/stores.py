@@ -15,7 +15,7 @@ from uaitools.insight.importing.files import ranking_files
 from uaitools.insight.importing.rankings import SOURCE, Imported, import_rankings
 from uaitools.insight.rankings.reading import COLUMNS
 from uaitools.insight.store.opening import MIGRATIONS, Store, pool_of
-from uaitools.postgres.pool import PoolSettings
+from uaitools.postgres.pool_settings import PoolSettings
 
 
 @dataclass(frozen=True)

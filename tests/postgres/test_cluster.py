@@ -23,7 +23,8 @@ from uaitools.postgres.embedded.cluster import Cluster
 from uaitools.postgres.embedded.locks import is_free
 from uaitools.postgres.embedded.server import Server, remove, stop, told_by
 from uaitools.postgres.errors import ClusterError, DatabaseAway
-from uaitools.postgres.pool import Pool, PoolSettings
+from uaitools.postgres.pool import Pool
+from uaitools.postgres.pool_settings import PoolSettings
 from uaitools.tasks import spawn
 
 QUICK = {"fsync": "off"}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from uuid import uuid4
 
 from tests.peers.gateways import eventually
 from tests.peers.postgres import PostgresServer
 from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database
+from uaitools.postgres.pool import Pool
 from uaitools.postgres.probe import Probe
 
 OURS = (
@@ -74,3 +76,27 @@ async def test_a_database_that_takes_no_writes_is_not_well(
     finally:
         await probe.stop()
         await admin.close()
+
+
+async def test_a_server_without_room_for_the_probe_is_well_while_the_pool_has_connections(
+    postgres: PostgresServer, database: Database
+) -> None:
+    admin = await postgres.connect()
+    role = f"few_{uuid4().hex}"
+    await admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
+    await admin.close()
+    access = Access({**database.service.arguments, "user": role})
+    pool = Pool(access, name="memory")
+    probe = Probe(access, pool, name="memory", every=0.01)
+    alone = Probe(access, name="memory", every=0.01)
+    try:
+        async with pool.acquire():
+            await alone.start()
+            await eventually(lambda: alone.failing)
+            probe.failing = "before"
+            await probe.start()
+            await eventually(lambda: not probe.failing)
+    finally:
+        await probe.stop()
+        await alone.stop()
+        await pool.stop()

@@ -13,7 +13,7 @@ from uaitools.config import Address, ListenAddress, Model
 from uaitools.cors import CorsSettings
 from uaitools.insight.analysis.config import AnalysisConfig
 from uaitools.limits.config import LimitSettings
-from uaitools.postgres.pool import PoolSettings
+from uaitools.postgres.pool_settings import PoolSettings
 from uaitools.proxy import AccessLogSettings
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]

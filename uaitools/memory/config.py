@@ -14,7 +14,7 @@ from uaitools.memory.embed.config import EmbedSettings
 from uaitools.memory.index.config import IndexConfig
 from uaitools.memory.policy import Policy
 from uaitools.memory.wanted import Wanted
-from uaitools.postgres.pool import PoolSettings
+from uaitools.postgres.pool_settings import PoolSettings
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[float, Field(ge=0.001, le=36_500)]

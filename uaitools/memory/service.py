@@ -260,7 +260,7 @@ class MemoryService:
         """What goes on beside requests."""
         config, index, differences = self._config, self.index, Differences(scopes)
         self.notices = Notices(access, self.pool, name=SERVICE)
-        self.probe = Probe(access, name=SERVICE)
+        self.probe = Probe(access, self.pool, name=SERVICE)
         others = Others(self.notices, index)
         debts = Debts(scopes)
         self.paying = Paying(debts, self.copies, self.notices)

@@ -2,7 +2,8 @@
 
 Who needs a connection takes the idle one that was used last, opens one where there is room, or
 waits in turn. Since a connection that comes back goes to who waits first, nobody waits while one
-is idle or may be opened, and nobody is overtaken.
+is idle or may be opened, and nobody is overtaken. A server that has no room for another connection
+lets wait for those that there are; whether it has room again is tried now and then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ from uaitools.metrics import Family, Sample
 from uaitools.postgres.access import Access, json_codecs
 from uaitools.postgres.errors import DatabaseAway, PoolExhausted
 from uaitools.postgres.loan import UNABLE, Loan
+from uaitools.postgres.pool_settings import DEFAULTS, PoolSettings
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -49,38 +50,8 @@ _FAILURES: Final = (
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """How many connections there are, and for how long; times in seconds.
-
-    size: the most that are open at once. idle: the most that are kept while nobody uses them.
-    lifetime: after which one is replaced, up to a tenth sooner so that they do not all end at
-    once: servers and what stands before them forget, and grow with what a session has seen.
-    idle_time: after which one that nobody uses is closed. health: one that was idle for longer is
-    asked before it is used: a firewall may have dropped it without a word. wait: how long a caller
-    waits for a connection; waiting: how many may. limit: for how long one is lent. still: for how
-    long a transaction may have no statement under way before the server ends it, because a process
-    that was stopped keeps others waiting with its locks; None for as long as a connection is lent.
-    grace: how long a stop waits for who has one.
-    """
-
-    size: int = 25
-    idle: int = 25
-    lifetime: float = 300.0
-    idle_time: float = 120.0
-    health: float = 60.0
-    wait: float = 5.0
-    waiting: int = 1000
-    limit: float = 60.0
-    still: float | None = None
-    grace: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.size < 1 or self.idle < 0 or self.waiting < 0:
-            raise ValueError("a pool has at least one connection, and no negative numbers")
-
-
-DEFAULTS: Final = PoolSettings()
+class _Full(DatabaseAway):
+    """The server has all the connections that it takes."""
 
 
 class Pool:
@@ -115,6 +86,7 @@ class Pool:
         self._settings = settings
         self._init = init
         self._clock = clock
+        self._most = settings.size  # slots, less what the server had no room for
         self._slots = 0  # taken: of connections that are idle, on loan or being opened
         self._idle: deque[Loan] = deque()  # the one used last at the right
         self._loans: set[Loan] = set()
@@ -129,6 +101,11 @@ class Pool:
             f"<Pool {self.name} size={self._slots}/{self._settings.size}"
             f" idle={len(self._idle)} waiting={len(self._waiting)}>"
         )
+
+    @property
+    def open(self) -> int:
+        """Connections that are open or opened."""
+        return self._slots
 
     async def start(self) -> None:
         """Retire old connections from now on. None is opened before somebody needs it."""
@@ -178,7 +155,10 @@ class Pool:
             self._take_back(loan)
 
     def retire(self) -> None:
-        """Close idle connections that are too old, were idle for too long, or have ended."""
+        """Close idle connections that are too old, were idle for too long, or have ended.
+
+        Whether a server that was full has room again is tried from now on.
+        """
         now = self._clock()
         idle, self._idle = self._idle, deque()
         for loan in idle:
@@ -186,6 +166,8 @@ class Pool:
                 self._drop(loan)
             else:
                 self._idle.append(loan)
+        self._most = self._settings.size
+        self._invite()
 
     def samples(self) -> Iterator[Sample]:
         """What the pool counts."""
@@ -206,13 +188,19 @@ class Pool:
         loan = self._youngest()
         if loan is not None and self._is_fresh(loan):
             return loan  # nearly always, and without a timer
-        opening = False
+        opening = again = False
         try:
             async with fair_timeout(self._settings.wait):
-                if loan is None:
-                    loan = await self._turn()
-                opening = True
-                return await self._checked(loan)
+                while True:
+                    if loan is None:
+                        loan = await self._turn(first=again)
+                    opening = True
+                    try:
+                        return await self._checked(loan)
+                    except _Full:
+                        if not self._slots:
+                            raise
+                    opening, again, loan = False, True, self._youngest()
         except TimeoutError as error:
             self.refused += 1
             if opening:
@@ -234,16 +222,22 @@ class Pool:
             self._drop(loan)
         return None
 
-    async def _turn(self) -> Loan | None:
-        """A connection, or a slot to open one in. Raises PoolExhausted when too many wait."""
-        if self._slots < self._settings.size:
+    async def _turn(self, *, first: bool) -> Loan | None:
+        """A connection, or a slot to open one in. Raises PoolExhausted when too many wait.
+
+        first: before all who wait, as one who had a slot in vain.
+        """
+        if self._slots < self._most and not self._waiting:
             self._slots += 1
             return None
         if len(self._waiting) >= self._settings.waiting:
             raise PoolExhausted(self.name)
         self.waits += 1
         turn: asyncio.Future[Loan | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if first:
+            self._waiting.appendleft(turn)
+        else:
+            self._waiting.append(turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -259,12 +253,32 @@ class Pool:
         try:
             if loan is not None and (self._is_fresh(loan) or await self._answers(loan)):
                 return loan
-            return await self._open()
+            opened = await self._open()
+        except _Full:
+            self._shrink()
+            raise
         except BaseException:
             if loan is not None:
                 loan.connection.terminate()
             self._pass_on(None)
             raise
+        self._invite()
+        return opened
+
+    def _shrink(self) -> None:
+        """Have a slot less, in which nothing can be opened; who waits has one of the others."""
+        self._slots -= 1
+        self._most = self._slots or self._settings.size
+        if not self._slots:
+            self._empty.set()
+            while turn := self._next():
+                turn.set_exception(DatabaseAway(self.name, "has no room for a connection"))
+
+    def _invite(self) -> None:
+        """Have who waits first open a connection, where the server may have room again."""
+        if self._slots < self._most and (turn := self._next()):
+            self._slots += 1
+            turn.set_result(None)
 
     async def _answers(self, loan: Loan) -> bool:
         try:
@@ -287,6 +301,8 @@ class Pool:
             if not self.failing:
                 _log.warning("no connection", pool=self.name, reason=str(error))
             self.failing = type(error).__name__
+            if isinstance(error, asyncpg.TooManyConnectionsError):
+                raise _Full(self.name, "has no room for a connection") from error
             raise DatabaseAway(self.name, "cannot be reached") from error
         self.failing = ""
         self.opened += 1

@@ -17,6 +17,7 @@ from uaitools.fair_timeout import fair_timeout
 from uaitools.log import get_logger
 from uaitools.metrics import Family, Sample
 from uaitools.postgres.access import Access
+from uaitools.postgres.pool import Pool
 from uaitools.tasks import spawn
 
 if TYPE_CHECKING:
@@ -37,13 +38,24 @@ _log = get_logger(__name__)
 
 
 class Probe:
-    """Asks until it is stopped. failing: why the last question had no good answer, '' if it had."""
+    """Asks until it is stopped. failing: why the last question had no good answer, '' if it had.
+
+    pool: with which the service does its work: while it has connections, a server that has no room
+    for this one is well.
+    """
 
     def __init__(
-        self, access: Access, *, name: str, every: float = _EVERY, patience: float = _PATIENCE
+        self,
+        access: Access,
+        pool: Pool | None = None,
+        *,
+        name: str,
+        every: float = _EVERY,
+        patience: float = _PATIENCE,
     ) -> None:
         self.failing = ""
         self._access = access.told({"application_name": f"uaitools {name} probe"})
+        self._pool = pool
         self._name = name
         self._every = every
         self._patience = patience
@@ -85,6 +97,10 @@ class Probe:
                     raise asyncpg.ReadOnlySQLTransactionError("it takes no writes")
         except _FAILURES as error:
             self._drop()
+            full = isinstance(error, asyncpg.TooManyConnectionsError)
+            if full and self._pool is not None and self._pool.open:
+                self.failing = ""
+                return
             reason = f"{type(error).__name__}: {error}".rstrip(": ")
             if not self.failing:
                 _log.error("the database does not answer", name=self._name, reason=reason)

@@ -8,7 +8,8 @@ from typing import Any
 
 from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database
-from uaitools.postgres.pool import Pool, PoolSettings
+from uaitools.postgres.pool import Pool
+from uaitools.postgres.pool_settings import PoolSettings
 
 
 class Clock:

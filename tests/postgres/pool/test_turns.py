@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.peers.gateways import eventually
 from tests.postgres.pool.pools import Clock, counts, pid_of, pool_of
 from uaitools.metrics import Snapshot
+from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database
 from uaitools.postgres.errors import DatabaseAway, PoolExhausted
-from uaitools.postgres.pool import PoolSettings
+from uaitools.postgres.pool_settings import PoolSettings
 from uaitools.tasks import spawn
 
 
@@ -193,4 +195,62 @@ async def test_whatever_happens_to_users_and_sessions_the_pool_keeps_its_bounds(
         assert most == 4
         await eventually(lambda: counts(pool)["connections"] == counts(pool)["connections_idle"])
         assert counts(pool)["waiting"] == 0
+        assert await pid_of(pool)
+
+
+async def limited_access(admin: Any, database: Database, most: int) -> Access:
+    """As a role of which the server takes so many connections; superusers have no limit."""
+    role = f"few_{uuid4().hex}"
+    await admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT {most}")
+    return Access({**database.service.arguments, "user": role})
+
+
+async def test_where_the_server_has_no_more_room_those_that_there_are_have_turns(
+    database: Database, admin: Any
+) -> None:
+    async def use(number: int) -> None:
+        async with pool.acquire() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+            done.append(number)
+
+    done: list[int] = []
+    access = await limited_access(admin, database, 2)
+    async with pool_of(access, size=9) as pool:
+        async with pool.acquire(), pool.acquire():
+            users = [spawn(use(number), name=f"user {number}") for number in range(20)]
+            await eventually(lambda: counts(pool)["waiting"] == 20)
+            assert done == []
+        await asyncio.gather(*users)
+        assert sorted(done) == list(range(20))
+        assert counts(pool)["connections"] == 2
+
+
+async def test_a_server_that_has_room_again_is_made_use_of(database: Database, admin: Any) -> None:
+    async def use() -> None:
+        async with pool.acquire():
+            await enough.wait()
+
+    enough = asyncio.Event()
+    access = await limited_access(admin, database, 1)
+    async with pool_of(access, size=3) as pool:
+        users = [spawn(use(), name="user 0")]
+        await eventually(lambda: counts(pool)["opened_total"] == 1)
+        users += [spawn(use(), name=f"user {number}") for number in (1, 2)]
+        await eventually(lambda: counts(pool)["waiting"] == 2)
+        await admin.execute(f"ALTER ROLE {access.arguments['user']} CONNECTION LIMIT 3")
+        pool.retire()
+        await eventually(lambda: counts(pool)["opened_total"] == 3)
+        enough.set()
+        await asyncio.gather(*users)
+
+
+async def test_a_server_that_has_no_room_at_all_keeps_nobody_waiting(
+    database: Database, admin: Any
+) -> None:
+    access = await limited_access(admin, database, 0)
+    async with pool_of(access, size=3) as pool:
+        told = await asyncio.gather(*(pid_of(pool) for _ in range(9)), return_exceptions=True)
+        assert {type(one) for one in told} <= {DatabaseAway, *DatabaseAway.__subclasses__()}
+        assert counts(pool)["connections"] == counts(pool)["waiting"] == 0
+        await admin.execute(f"ALTER ROLE {access.arguments['user']} CONNECTION LIMIT 3")
         assert await pid_of(pool)

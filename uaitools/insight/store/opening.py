@@ -14,7 +14,8 @@ from uaitools.insight.errors import SERVICE
 from uaitools.log import get_logger
 from uaitools.postgres.access import Access
 from uaitools.postgres.database import Database, open_database
-from uaitools.postgres.pool import Pool, PoolSettings
+from uaitools.postgres.pool import Pool
+from uaitools.postgres.pool_settings import PoolSettings
 
 _log = get_logger(__name__)
 MIGRATIONS: Final = "uaitools.insight.store.migrations"
