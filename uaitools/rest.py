@@ -151,13 +151,15 @@ def needed(model: type[BaseModel]) -> bool:
 def query(request: web.Request, model: type[M]) -> M:
     """The query as `model`: what may come several times is a tuple there.
 
-    Raises ValidationError (422), also for what `model` does not know.
+    Raises ValidationError (422), also for what `model` does not know, and for what comes twice: who
+    reads it before us may take the other one.
     """
     values: dict[str, Any] = {}
     for name in request.query:
         found = model.model_fields.get(name)
         several = found is not None and get_origin(found.annotation) is tuple
-        values[name] = request.query.getall(name) if several else request.query[name]
+        all_of = request.query.getall(name)
+        values[name] = all_of if several or len(all_of) > 1 else all_of[0]
     return model.model_validate(values)
 
 

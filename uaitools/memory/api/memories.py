@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from uaitools.memory.service import MemoryService
 
 KEY: Final = r"^[!-~]{1,255}$"  # of Idempotency-Key
-VERSION: Final = r'^"[1-9][0-9]{0,17}"$'  # of If-Match: what ETag said
+VERSION: Final = r'^"[1-9][0-9]{0,18}"$'  # of If-Match: what ETag said
 _KEY: Final = re.compile(KEY)
 _VERSION: Final = re.compile(VERSION)
 _OF_ALL: Final = (DatabaseAway, PoolExhausted, TooSlow, Busy)
