@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from uaitools.errors import ServiceError
-from uaitools.tasks import PoolClosed, QueueFull, WorkerPool, spawn
+from uaitools.tasks import PoolClosed, QueueFull, WorkerPool, spawn, to_its_end
 
 
 class Job:
@@ -300,3 +300,26 @@ async def test_a_job_that_fails_after_its_submitter_has_gone_is_logged() -> None
 async def test_a_pool_without_workers_is_refused(workers: int, queue: int) -> None:
     with pytest.raises(ValueError, match="at least one worker"):
         WorkerPool(workers, queue, name="pool")
+
+
+@pytest.mark.parametrize("failure", [None, LookupError("lost")])
+async def test_who_waits_for_what_cannot_be_cut_short_is_cancelled_when_it_is_done(
+    failure: Exception | None,
+) -> None:
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    waiting = spawn(to_its_end(future), name="waiting")
+    for _ in range(3):
+        await turns()
+        waiting.cancel()
+    await turns()
+    assert not waiting.done()
+    if failure is None:
+        future.set_result("done")
+    else:
+        future.set_exception(failure)
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await waiting
+    assert raised.value.__cause__ is failure
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.set_result, "done")
+    assert await to_its_end(future) == "done"

@@ -55,6 +55,22 @@ def _report(task: asyncio.Task[Any]) -> None:
         _log.error("task failed", task=task.get_name(), exc_info=task.exception())
 
 
+async def to_its_end(future: asyncio.Future[T]) -> T:
+    """What a thread does, which cannot be cut short.
+
+    Who is cancelled, however often, is so when it is done: what the thread uses may go then.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait((future,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return future.result()
+    raise cancelled from future.exception()
+
+
 class QueueFull(ServiceError):
     """The pool runs and queues as many jobs as it may; the client may try again (503)."""
 

@@ -261,6 +261,28 @@ async def test_a_start_that_is_cancelled_leaves_no_server(place: Path, after: fl
     assert has_ended(place)
 
 
+async def cancelled_again_and_again(task: asyncio.Task[Any]) -> bool:
+    """Whether it was, once it is done."""
+    await asyncio.sleep(0)  # it begins
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=0.01)
+    return task.cancelled()
+
+
+async def test_who_is_cancelled_again_and_again_returns_when_the_server_has_ended(
+    place: Path,
+) -> None:
+    database = await open_database(None, place, "memory")
+    assert await cancelled_again_and_again(spawn(database.close(), name="closing"))
+    shutil.rmtree(place)  # nobody writes there any more
+    opening = spawn(open_database(None, place, "memory"), name="opening")
+    await eventually((place / "postgres").exists)
+    assert await cancelled_again_and_again(opening)
+    assert has_ended(place)
+    shutil.rmtree(place)
+
+
 async def test_a_socket_whose_directory_was_tidied_away_comes_back_there(place: Path) -> None:
     cluster = Cluster(place)
     server = cluster.enter()
@@ -332,12 +354,15 @@ def test_a_server_in_another_container_is_not_disturbed(place: Path) -> None:
     assert cluster.leave()
 
 
+def test_whether_a_lock_is_free_can_be_seen_without_making_it(tmp_path: Path) -> None:
+    assert is_free(tmp_path / "use.lock")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_locks_are_free_when_their_holder_was_killed(place: Path) -> None:
     with cluster_program(place) as program:
         program.entered()
         lock = place / "postgres/use.lock"
-        cluster = Cluster(place)
-        cluster._prepare()  # noqa: SLF001
-        assert not is_free(lock, cluster._identity)  # noqa: SLF001
+        assert not is_free(lock)
         program.kill()
-        assert is_free(lock, cluster._identity)  # noqa: SLF001
+        assert is_free(lock)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,10 @@ async def test_an_embedder_that_is_away_gives_no_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_signal_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals, times: int
+) -> None:
     many = [{**SET[4], "id": f"q{number}"} for number in range(5000)]  # it takes a while
     file = file_of(tmp_path, *SET[:4], *many)
     process = await asyncio.create_subprocess_exec(
@@ -164,7 +168,10 @@ async def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Sig
         if b"embedded PostgreSQL started" in line:
             break
     server = server_of(tmp_path)
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
+        with suppress(TimeoutError):  # or it has ended
+            await asyncio.wait_for(process.wait(), 0.1)
     said, complaint = await process.communicate()
     assert (process.returncode, said) == (130, b"")
     assert b"Traceback" not in complaint

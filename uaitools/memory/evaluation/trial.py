@@ -7,8 +7,9 @@ words of other memories count.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from uaitools.memory.model import Memory, twin_of
 from uaitools.memory.searching import SearchRequest
 from uaitools.memory.service import MemoryService
 from uaitools.memory.store.transfer import PAGE, Taken
+from uaitools.tasks import to_its_end
 
 _COLLECTION: Final = "UaitoolsEvaluation"  # in Weaviate; that of the service is left alone
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)  # of what has no time of its own
@@ -58,7 +60,7 @@ async def trial(config: MemoryConfig, labelled: Labelled, k: int) -> Trial:
 async def _service(config: MemoryConfig) -> AsyncIterator[MemoryService]:
     index = config.index.model_copy(update={"weaviate_collection": _COLLECTION})
     config = config.model_copy(update={"index": index, "forget": ()})
-    with _directory() as directory:
+    async with _directory() as directory:
         service = MemoryService(config, directory)
         await service.start()
         try:
@@ -70,12 +72,20 @@ async def _service(config: MemoryConfig) -> AsyncIterator[MemoryService]:
             await service.stop()
 
 
-@contextmanager
-def _directory() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="uaitools-eval-") as name:
-        directory = Path(name)
-        directory.chmod(0o755)  # the server's user has to pass where root runs this
-        yield directory
+@asynccontextmanager
+async def _directory() -> AsyncIterator[Path]:
+    made = _made()
+    try:
+        yield Path(made.name)
+    finally:
+        # In a thread, where a second Ctrl-C does not end it: it may take seconds.
+        await to_its_end(asyncio.get_running_loop().run_in_executor(None, made.cleanup))
+
+
+def _made() -> TemporaryDirectory[str]:
+    made = TemporaryDirectory(prefix="uaitools-eval-")
+    Path(made.name).chmod(0o755)  # the server's user has to pass where root runs this
+    return made
 
 
 class _Asking:

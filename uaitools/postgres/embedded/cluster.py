@@ -106,7 +106,7 @@ class Cluster:
         with alone(self._lock("start"), self._identity, _PATIENCE):
             os.close(self._using)
             self._using, self._server = -1, None
-            if not is_free(self._lock("use"), self._identity):
+            if not is_free(self._lock("use")):
                 return False
             server = self._running()
             if server is not None:
@@ -118,7 +118,7 @@ class Cluster:
         return self._folder / f"{name}.lock"
 
     def _has_ended(self) -> bool:
-        return is_free(self._lock("server"), self._identity)
+        return is_free(self._lock("server"))
 
     def _prepare(self) -> None:
         """Make the directories that are missing, and see who runs the server."""

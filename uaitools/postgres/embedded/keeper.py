@@ -6,14 +6,13 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from uaitools.log import get_logger
 from uaitools.postgres.embedded.cluster import Cluster
 from uaitools.postgres.embedded.server import Server
 from uaitools.postgres.errors import ClusterError
-from uaitools.tasks import spawn
+from uaitools.tasks import spawn, to_its_end
 
 _log = get_logger(__name__)
 _PAUSE: Final = 1.0  # seconds between two attempts, and looks where the kernel does not tell
@@ -35,17 +34,10 @@ class Keeper:
 
     async def start(self) -> Server:
         """Enter the cluster. Raises ClusterError."""
-        entering = self._run(self._cluster.enter)
         try:
-            server = await asyncio.shield(entering)
-        except asyncio.CancelledError:
-            with suppress(ClusterError):  # it cannot be cut short; then it has to be undone
-                await entering
-                await self._run(self._cluster.leave)
-            self._thread.shutdown()
-            raise
-        except ClusterError:
-            self._thread.shutdown()
+            server = await to_its_end(self._run(self._cluster.enter))
+        except BaseException:
+            await self.stop()  # who is cancelled may have entered
             raise
         self._watches = [
             spawn(self._keep(server), name="embedded postgres"),
@@ -58,7 +50,7 @@ class Keeper:
         while self._watches:
             self._watches.pop().cancel()
         try:
-            await asyncio.shield(self._run(self._cluster.leave))
+            await to_its_end(self._run(self._cluster.leave))
         except (ClusterError, OSError) as error:
             _log.error("embedded PostgreSQL was not stopped", reason=str(error))
         finally:

@@ -19,15 +19,15 @@ from uaitools.postgres.embedded.identity import Identity
 from uaitools.postgres.errors import ClusterError
 
 _EVERY: Final = 0.005  # seconds
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def opened(path: Path, identity: Identity) -> int:
     """A descriptor of a lock file, which is made if it is not there."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        found = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        found = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return os.open(path, flags)
+        return os.open(path, _FLAGS)
     if not identity.own:
         os.fchown(found, identity.uid, identity.gid)
     return found
@@ -42,9 +42,12 @@ def locks(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def is_free(path: Path, identity: Identity) -> bool:
-    """Whether nobody has locked a file."""
-    descriptor = opened(path, identity)
+def is_free(path: Path) -> bool:
+    """Whether nobody has locked a file, which need not be there."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        return True
     try:
         return locks(descriptor)
     finally:
