@@ -70,6 +70,7 @@ PURE_IN_AUTH = (
     "service_token.py",
 )
 PURE_IN_CACHE = ("entries.py", "lifetime.py", "owed.py", "port.py", "script.py")
+PURE_IN_POSTGRES = ("settings.py",)
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE_IN_INSIGHT = (
     "analysis/bots.py",
@@ -235,6 +236,7 @@ PURE = [
     *(ROOT / "insight" / file for file in PURE_IN_INSIGHT),
     *(ROOT / "limits" / file for file in PURE_IN_LIMITS),
     *(ROOT / "memory" / file for file in PURE_IN_MEMORY),
+    *(ROOT / "postgres" / file for file in PURE_IN_POSTGRES),
     *(ROOT / "proxy" / file for file in PURE_IN_PROXY),
     *(ROOT / "registry" / file for file in PURE_IN_REGISTRY),
 ]

@@ -107,12 +107,13 @@ def _migrate(settings: Settings) -> int:
 
 def _assist(options: Namespace, settings: Settings) -> int:
     async def assist() -> None:
+        service = _service(settings, guest=True)
         try:
             from uaitools.memory.mcp.stdio import StdioServer, claimed  # noqa: PLC0415
         except ImportError as error:
             raise McpMissing from error
         pipes = claimed()  # before anything is written
-        server = StdioServer(_service(settings, guest=True), options.user, pipes)
+        server = StdioServer(service, options.user, pipes)
         await run([server], ended=server.ended)
 
     return run_command(assist)
