@@ -13,10 +13,11 @@ from uaitools.memory.context.assemble import Context, assemble
 from uaitools.memory.context.config import ContextConfig
 from uaitools.memory.context.line import Recalled, Turn
 from uaitools.memory.context.tokens import Estimate, ModelTokeniser, Tokeniser
+from uaitools.memory.errors import Unknown
 from uaitools.memory.model import Memory
 from uaitools.memory.searching import Searching, SearchRequest
 from uaitools.memory.shares import Shares
-from uaitools.memory.store.sessions import Message, Session, Sessions
+from uaitools.memory.store.sessions import Message, Sessions
 
 QUERY: Final = 4096  # characters of what is looked for
 _TURNS: Final = 1000  # messages that are looked at, the newest ones
@@ -28,16 +29,16 @@ _AT_ONCE: Final = 2  # assembled: each may take a core for half a second
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A context. query: what memories were looked for. memories: those that are in it.
+    """A context. query: what memories were looked for.
 
-    messages: ids by the numbers that turns and digests have for a source; a memory has its id.
+    memories, messages: ids by the numbers that lines have for a source, of memories those that are
+    in it: a number costs a token or two, an id more than most memories.
     left_out: messages that are not in it verbatim. degraded: what could not be searched.
     """
 
-    session: Session
     context: Context
     query: str
-    memories: Sequence[Memory]
+    memories: Mapping[str, UUID]
     messages: Mapping[str, UUID]
     left_out: int
     degraded: Sequence[str]
@@ -66,32 +67,37 @@ class Contexts:
         """What of a session, and of what is remembered of its user, fits so many tokens.
 
         query: what memories and the digest are to be about; the newest message of the user's
-        unless given. Raises Unknown, Busy, and ServiceError without a database.
+        unless given. With one there need not be a session yet: it is what is said first in it.
+        Raises Unknown, Busy, and ServiceError without a database.
         """
         async with self._of_users.of(user):  # before anything is held of it
             return await self._context(user, session, budget, query)
 
     async def _context(self, user: str, session: str, budget: int, query: str | None) -> Assembled:
-        found = await self._sessions.get(user, session)
+        try:
+            spoken = (await self._sessions.get(user, session)).messages
+        except Unknown:
+            if query is None:
+                raise
+            spoken = 0
         first, each = _CHARACTERS
         said = await self._sessions.newest(user, session, _TURNS, first + each * budget)
         asked = (query or _question(said))[:QUERY]
         memories, degraded = await self._recalled(user, asked, budget)
         turns = [Turn(str(one.number), one.role, one.content) for one in said]
-        recalled = [Recalled(str(one.id), one.content) for one in memories]
+        recalled = [Recalled(str(place), one.content) for place, one in enumerate(memories, 1)]
         async with self._working:  # a thread: others have their turns on the loop meanwhile
             context = await asyncio.to_thread(
                 assemble, turns, recalled, budget, self._tokeniser, query=asked, shares=self._shares
             )
         self.made += 1
-        kept = {line.source for line in context.lines}
+        kept = [line.source for line in context.lines if line.kind == "memory"]
         return Assembled(
-            found,
             context,
             asked,
-            [one for one in memories if str(one.id) in kept],
+            {source: memories[int(source) - 1].id for source in kept},
             {str(one.number): one.id for one in said},
-            context.left_out + max(0, found.messages - len(said)),
+            context.left_out + max(0, spoken - len(said)),
             degraded,
         )
 

@@ -195,7 +195,7 @@ class MemoryService:
         """See Contexts.context."""
         made = await self.contexts.context(user, session, budget, query)
         if touch:
-            self.touches.add(user, (one.id for one in made.memories))
+            self.touches.add(user, made.memories.values())
         return made
 
     async def end_session(self, user: str, session: str, *, memories: bool = False) -> Removed:

@@ -219,6 +219,43 @@ async def test_a_context_has_memories_of_all_sessions_and_the_newest_turns(memor
     assert "Plays the violin" in asked["text"]
 
 
+async def test_memories_of_a_context_are_numbered_in_it_and_have_their_ids_beside_it(
+    memory: Served,
+) -> None:
+    await say(memory, "s", ("user", "Any tea?"))
+    made = {one["content"]: one["id"] for one in [
+        await memory.remember("I like green tea"),
+        await memory.remember("Any tea?"),  # as is said already: its number is left out
+        await memory.remember("Tea in the evening keeps me awake"),
+    ]}  # fmt: skip
+    got = await context(memory, "s", budget=500)
+    remembered = [one for one in got["lines"] if one["kind"] == "memory"]
+    assert {one["text"]: one["source"] for one in remembered} == {
+        text: name for text, name in made.items() if text != "Any tea?"
+    }
+    assert got["text"].splitlines()[:-1] == [
+        f"[memory {one['number']}] {one['text']}" for one in remembered
+    ]
+    assert [one["number"] for one in remembered] == [2, 3]
+    await memory.service.touches.flush()
+    for text, name in made.items():
+        read = await memory.ask("GET", f"/memories/{name}?user_id=ann&touch=false")
+        assert read.body["access_count"] == (text != "Any tea?")
+
+
+async def test_before_anything_is_said_a_context_has_the_memories_that_a_query_finds(
+    memory: Served,
+) -> None:
+    fact = await memory.remember("Plays the violin")
+    got = await context(memory, "new", query="violin")
+    assert got["text"] == "[memory 1] Plays the violin"
+    assert (got["lines"][0]["source"], got["left_out"]) == (fact["id"], 0)
+    nothing = await memory.ask("GET", "/sessions/new/context?user_id=bob&query=violin")
+    assert (nothing.status, nothing.body["text"], nothing.body["lines"]) == (200, "", [])
+    for path in ("/sessions/new/context?user_id=ann", "/sessions/new?user_id=ann"):
+        assert (await memory.ask("GET", path)).status == 404
+
+
 async def test_a_context_is_never_over_its_budget(memory: Served) -> None:
     for number in range(30):
         await memory.remember(f"Fact {number}: the flat number {number} has a balcony.")

@@ -93,7 +93,7 @@ async def test_a_newer_fact_takes_the_place_of_the_older(memory: Served) -> None
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_conversation_is_read_within_a_budget(memory: Served, era: Era) -> None:
-    await memory.remember("I moved to Munich")
+    fact = await memory.remember("I moved to Munich")
     said = [{"role": "user", "content": f"Sentence {n} about Munich."} for n in range(100)]
     path = "/sessions/s-1/messages"
     assert (await memory.ask("POST", path, {"user_id": "ann", "messages": said})).status == 201
@@ -105,7 +105,8 @@ async def test_a_conversation_is_read_within_a_budget(memory: Served, era: Era) 
         assert 0 < excerpt["tokens"] <= 300
         assert 0 < excerpt["left_out"] < 100
         assert "Sentence 99 about Munich." in text_of(result)
-        assert "I moved to Munich" in text_of(result)
+        assert "[memory 1] I moved to Munich" in text_of(result)
+        assert excerpt["memories"] == {"1": fact["id"]}
         little = await client.call_tool("get_context", {"session_id": "s-1", "budget": 1})
         assert text_of(little) == "Nothing of it fits so few tokens."
     async with assistant(memory, era, "?user_id=bob") as client:

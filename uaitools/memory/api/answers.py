@@ -251,12 +251,12 @@ class RemovedSession(BaseModel):
 class ContextLine(BaseModel):
     """A line of a context. source: the id of the memory or the message it comes from.
 
-    number: of the message in its session, as `text` has it; None of a memory.
+    number: as `text` has it: of a message in its session, of a memory in this context.
     """
 
     kind: Literal["memory", "digest", "turn"]
     source: UUID
-    number: int | None
+    number: int
     role: str
     text: str
 

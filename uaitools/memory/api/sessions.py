@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from aiohttp import web
 
@@ -21,6 +19,7 @@ from uaitools.memory.store.sessions import Said
 from uaitools.rest import answer, body, query
 
 if TYPE_CHECKING:
+    from uaitools.memory.contexts import Assembled
     from uaitools.memory.service import MemoryService
 
 _ID: Final = re.compile(SESSION)
@@ -96,7 +95,7 @@ class SessionHandlers:
                 "text": made.context.text,
                 "tokens": made.context.tokens,
                 "budget": asked.budget,
-                "lines": [_line(line, made.messages) for line in made.context.lines],
+                "lines": [_line(line, made) for line in made.context.lines],
                 "left_out": made.left_out,
                 "query": made.query,
                 "degraded": made.degraded,
@@ -112,12 +111,12 @@ def _session(request: web.Request) -> str:
     return name
 
 
-def _line(line: Line, messages: Mapping[str, UUID]) -> dict[str, Any]:
-    said = messages.get(line.source)
+def _line(line: Line, made: Assembled) -> dict[str, Any]:
+    ids = made.memories if line.kind == "memory" else made.messages
     return {
         "kind": line.kind,
-        "source": line.source if said is None else said,
-        "number": None if said is None else int(line.source),
+        "source": ids[line.source],
+        "number": int(line.source),
         "role": line.role,
         "text": line.text,
     }

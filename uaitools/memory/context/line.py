@@ -47,7 +47,7 @@ class Line:
 
     @property
     def rendered(self) -> str:
-        """As a model reads it: `[memory ID] text`, `[digest ID] text` or `[turn ID role] text`.
+        """As a model reads it: `[memory 1] text`, `[digest 2] text` or `[turn 3 role] text`.
 
         Whatever follows a line break is indented, so that no text can pose as another line.
         """

@@ -86,9 +86,13 @@ class Conversations(BaseModel):
 
 
 class Excerpt(BaseModel):
-    """left_out: messages that are not in it word by word. degraded: see Found."""
+    """memories: ids by their numbers in `context`, where they would cost more than most memories.
+
+    left_out: messages that are not in it word by word. degraded: see Found.
+    """
 
     context: str
+    memories: dict[str, UUID]
     tokens: int
     left_out: int
     degraded: list[str]

@@ -102,9 +102,11 @@ class Tools:
         return Found(memories=hits, degraded=list(found.degraded), more=len(found.more))
 
     async def _context(self, user: str, asked: Context) -> Excerpt:
+        await self._service.sessions.get(user, asked.session_id)  # a wrong id is to be told here
         made = await self._service.context(user, asked.session_id, asked.budget, asked.query)
         return Excerpt(
             context=made.context.text,
+            memories=dict(made.memories),
             tokens=made.context.tokens,
             left_out=made.left_out,
             degraded=list(made.degraded),
