@@ -27,6 +27,7 @@ _ERRORS: Final = {
     403: "The credential does not allow it",
     404: "There is no such thing",
     409: "It has changed meanwhile",
+    412: "It is not the version that was named",
     413: "The body is too large",
     415: "The body is of another type",
     422: "A field is wrong",

@@ -28,6 +28,13 @@ class Changed(ServiceError):
         super().__init__(409, message, SERVICE)
 
 
+class Outdated(ServiceError):
+    """A memory has not the version that the caller names (412, RFC 9110 13.1.1)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(412, message, SERVICE)
+
+
 class BadRequest(ServiceError):
     """What was asked cannot be done whatever there is (422). field: of the body or the query."""
 

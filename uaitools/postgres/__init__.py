@@ -3,7 +3,7 @@
     database    `open_database`: what a component connects to, as owner and as service
     access      how to connect, and as whom
     pool        `Pool`: connections with a lifetime, health and turns; `loan`, one of them
-    settings    of a pool, for configurations
+    pool_settings  of a pool, for configurations
     probe       whether it answers at all
     which       what a database is called, and no other one
     notices     what processes tell each other, and whether it is heard
@@ -16,5 +16,5 @@
     await database.migrate("uaitools.memory.store.migrations")
     pool = Pool(database.service, name="memory")
 
-Needs asyncpg, but for `settings`; imported by components when they use it.
+Needs asyncpg, but for `pool_settings`; imported by components when they use it.
 """

@@ -118,9 +118,9 @@ async def test_a_change_may_take_fields_away_and_needs_the_version_it_names(
         {"b": 2},
     )
     stale = await memory.ask("PATCH", path, {"pinned": True}, If_Match='"1"')
-    assert stale.status == 409
+    assert stale.status == 412
     assert (await memory.ask("PATCH", path, {"pinned": True}, If_Match='"2"')).status == 200
-    assert (await memory.ask("PATCH", path, {"pinned": True}, If_Match="2")).status == 409
+    assert (await memory.ask("PATCH", path, {"pinned": True}, If_Match="2")).status == 412
     for wrong in ({}, {"content": None}, {"id": str(uuid4())}, {"user_id": "bob"}):
         assert (await memory.ask("PATCH", path, wrong)).status == 422
     history = await memory.ask("GET", path.replace("?", "/history?"))
@@ -169,6 +169,15 @@ async def test_several_are_made_or_refused_each_by_itself(memory: Served) -> Non
     assert [one["created"] for one in results] == [True, False, True, False]
     assert results[1]["error"]["code"] == 409
     assert results[3]["memory"] == results[0]["memory"]
+
+
+async def test_one_key_for_several_is_refused_with_what_to_do_instead(memory: Served) -> None:
+    memories = [{"user_id": "ann", "content": "I like tea"}]
+    body = {"memories": memories}
+    answer = await memory.ask("POST", "/memories/batch", body, Idempotency_Key="k")
+    assert (answer.status, answer.body["details"][0]["field"]) == (422, "Idempotency-Key")
+    assert "give each an external_id" in answer.body["details"][0]["message"]
+    assert (await memory.ask("GET", "/memories?user_id=ann")).body["memories"] == []
 
 
 async def test_a_token_reaches_its_users_memories_only(postgres: PostgresServer) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.memory.store.graves import grave
-from uaitools.memory.errors import Changed, Unknown
+from uaitools.memory.errors import Changed, Outdated, Unknown
 from uaitools.memory.model import Draft, Memory
 from uaitools.memory.store.changing import VERSIONS
 from uaitools.memory.store.creating import Creating
@@ -104,7 +104,7 @@ async def test_a_change_may_ask_for_the_version_that_it_has_read(scopes: Scopes)
     ]
     outcomes = await asyncio.gather(*changes, return_exceptions=True)
     assert sum(isinstance(one, Memory) for one in outcomes) == 1
-    assert sum(isinstance(one, Changed) for one in outcomes) == 7
+    assert sum(isinstance(one, Outdated) for one in outcomes) == 7
 
 
 async def test_a_change_makes_no_twins(scopes: Scopes) -> None:

@@ -16,7 +16,7 @@ from uaitools.filters import BadFilter
 from uaitools.memory.api import requests
 from uaitools.memory.api.callers import owner
 from uaitools.memory.api.cursors import cursor, place
-from uaitools.memory.errors import SERVICE, BadRequest, Busy, Changed, Unknown
+from uaitools.memory.errors import SERVICE, BadRequest, Busy, Outdated, Unknown
 from uaitools.memory.model import Draft
 from uaitools.memory.rendering import Rendered, document, encoded, rendered
 from uaitools.memory.store.creating import Created, Outcome
@@ -62,6 +62,11 @@ class MemoryHandlers:
         Raises what says that the next one would fare no better, and not after one wait for each:
         those that were made until then are known when all are sent again.
         """
+        if idempotency_key(request) is not None:
+            raise BadRequest(
+                "Idempotency-Key",
+                "is for one memory; give each an external_id, by which it is known when sent again",
+            )
         asked = await body(request, requests.NewMemories, SERVICE)
         drafts = [_draft(owner(request, one.user_id), one) for one in asked.memories]
         made = [await self._made(draft) for draft in drafts]
@@ -164,7 +169,7 @@ def _expected(request: web.Request) -> int | None:
     if text is None or text == "*":
         return None
     if _VERSION.fullmatch(text) is None:
-        raise Changed("If-Match is no version of the memory; it is the ETag that GET has said")
+        raise Outdated("If-Match is no version of the memory; it is the ETag that GET has said")
     return int(text[1:-1])
 
 

@@ -78,7 +78,7 @@ def _memories(memories: MemoryHandlers) -> Iterable[Resource]:
         ),
         Resource(
             "PATCH", _ONE, memories.change, "Change a memory",
-            answers.Memory, requests.Changes, query=requests.Whose, errors=(403, 404, 409),
+            answers.Memory, requests.Changes, query=requests.Whose, errors=(403, 404, 409, 412),
             headers={"If-Match": VERSION}, patterns=_IDS,
         ),
         Resource(

@@ -14,7 +14,7 @@ import orjson
 from asyncpg import UniqueViolationError
 
 from uaitools.memory.analysis.document import Document
-from uaitools.memory.errors import BadRequest, Changed, Unknown
+from uaitools.memory.errors import BadRequest, Changed, Outdated, Unknown
 from uaitools.memory.model import Memory
 from uaitools.memory.store.conditions import LIVE
 from uaitools.memory.store.expired import cleared
@@ -83,14 +83,15 @@ async def changed(
 
     found: of its content, where that is among them.
 
-    Raises Unknown, and Changed when it has another version or says what another one says.
+    Raises Unknown, Outdated when it has another version, and Changed when it says what another one
+    says.
     """
     row = await connection.fetchrow(_LOCK, user, name)
     if row is None:
         raise Unknown
     before = memory_of(row)
     if expected is not None and before.version != expected:
-        raise Changed(f"the memory has version {before.version} now; read it again")
+        raise Outdated(f"the memory has version {before.version} now; read it again")
     after = replace(before, **changes)
     if after == before:
         return before

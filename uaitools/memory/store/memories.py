@@ -151,7 +151,8 @@ class Memories:
     ) -> Memory:
         """Change fields of a memory, by their names in Draft. expected: the version it has.
 
-        Raises Unknown, and Changed when it has another version or says what another one says.
+        Raises Unknown, Outdated when it has another version, and Changed when it says what another
+        one says.
         """
         found = None
         if "content" in changes:
