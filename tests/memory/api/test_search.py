@@ -66,7 +66,8 @@ async def test_what_was_deleted_or_changed_is_found_no_more(memory: Served) -> N
 @pytest.mark.parametrize("mode", ["hybrid", "lexical", "vector"])
 async def test_filters_phrases_and_bounds_hold_in_every_mode(memory: Served, mode: str) -> None:
     await memory.remember("green tea for the morning", tags=["a"], metadata={"n": 1}, type="event")
-    await memory.remember("black tea for the night", tags=["b"], metadata={"n": 2})
+    await memory.remember("black tea for the night", tags=["b"], metadata={"n": 2},
+        external_id="e")  # fmt: skip
     await memory.followed()
 
     async def found(text: str = "tea", **asked: Any) -> set[str]:
@@ -77,6 +78,8 @@ async def test_filters_phrases_and_bounds_hold_in_every_mode(memory: Served, mod
     assert await found(filter={"tags": {"none": ["a"]}}) == {"black"}
     assert await found(filter={"metadata": {"gt": ["n", 1]}}) == {"black"}
     assert await found(filter={"type": ["event"]}) == {"green"}
+    assert await found(filter={"external_id": "e"}) == {"black"}
+    assert await found(filter={"external_id": "x"}) == set()
     assert await found(filter={"created_before": "2001-01-01T00:00:00Z"}) == set()
     assert await found('"tea for the night"') == {"black"}
     assert await found(min_score=1.0) == set()

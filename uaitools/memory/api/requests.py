@@ -151,6 +151,7 @@ class Filter(Asked):
     metadata: dict[str, Any] | None = None
     agent_id: Name | None = None
     session_id: SessionId | None = None
+    external_id: Name | None = None
     pinned: bool | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
