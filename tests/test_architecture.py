@@ -169,7 +169,6 @@ PURE_IN_MEMORY = (
     "analysis/stems.py",
     "analysis/words.py",
     "context/assemble.py",
-    "context/config.py",
     "context/digest.py",
     "context/line.py",
     "context/tokens.py",

@@ -142,6 +142,18 @@ def test_what_is_no_redis_is_refused(file: Path, url: str) -> None:
     assert "hush" not in str(found.value)
 
 
+@pytest.mark.parametrize("url", ["mysql://u:hush@a/b", "sqlite:///a", "host=a password=hush", "a"])
+def test_what_is_no_postgresql_is_refused(file: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="database_url: is postgresql://") as found:
+        settings("", file, {"DATABASE_URL": url})
+    assert "hush" not in str(found.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@a:5433/b", "postgres:///b?host=/run"])
+def test_a_postgresql_is_named_by_a_url(file: Path, url: str) -> None:
+    assert settings("", file, {"DATABASE_URL": url}).common.database_url == url
+
+
 def test_database_and_redis_are_read_under_their_usual_names(file: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://env", "REDIS_URL": "redis://env"}
 

@@ -89,6 +89,13 @@ class Common(Model):
         base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
         return Path(base) / "uaitools"
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("is postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE")
+        return url
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, url: str | None) -> str | None:

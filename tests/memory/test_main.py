@@ -28,6 +28,12 @@ async def test_check_validates_and_exits() -> None:
     [
         (("--listen", "0.0.0.0:0"), {}, "others can reach 0.0.0.0:0"),
         ((), {"UAITOOLS_MEMORY__POOL__SIZE": "0"}, "memory.pool.size: "),
+        ((), {"DATABASE_URL": "mysql://u:p@a/b"}, "DATABASE_URL: database_url: is postgresql://"),
+        (
+            (),
+            {"UAITOOLS_MEMORY__CONTEXT__TOKENISER": "/nowhere/tokenizer.json"},
+            "memory.context.tokeniser: there is no file /nowhere/tokenizer.json that can be read",
+        ),
         ((), {"UAITOOLS_MEMORY__CACHE__SIZE": "-1"}, "memory.cache.size: "),
         ((), {"UAITOOLS_MEMORY__EMBED__USE": "magic"}, "memory.embed.use: "),
         ((), {"UAITOOLS_MEMORY__EMBED__USE": "http"}, "needs a table memory.embed.http"),
@@ -38,7 +44,7 @@ async def test_check_validates_and_exits() -> None:
 async def test_a_wrong_configuration_stops_the_start(
     arguments: tuple[str, ...], environ: dict[str, str], expected: str
 ) -> None:
-    status, said, complaint = await run(*arguments, **environ)
+    status, said, complaint = await run(*arguments, "--check", **environ)
     assert (status, said) == (2, "")
     assert expected in complaint
     assert "Traceback" not in complaint

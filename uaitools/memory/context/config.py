@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from uaitools.config import Model
 from uaitools.memory.context.assemble import Shares
@@ -26,6 +27,13 @@ class ContextConfig(Model):
     memories: _Share = 25
     digest: _Share = 15
     keep_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+
+    @field_validator("tokeniser")
+    @classmethod
+    def _there(cls, file: Path | None) -> Path | None:
+        if file is not None and not (os.access(file, os.R_OK) and file.is_file()):
+            raise ValueError(f"there is no file {file} that can be read")
+        return file
 
     @model_validator(mode="after")
     def _within(self) -> Self:
