@@ -99,10 +99,10 @@ async def test_the_settings_of_the_docs_start_it(tmp_path: Path) -> None:
     text = (ROOT / "docs/memory.md").read_text()
     [settings] = [one for one in re.findall(r"```json\n(.*?)\n```", text) if '"command"' in one]
     server = orjson.loads(settings)["mcpServers"]["memory"]
-    environ = {**SMALL, "UAITOOLS_DATA_DIR": str(tmp_path)}
-    start = StdioServerParameters(
-        command=sys.executable, args=server["args"], env=environ, cwd=ROOT
-    )
+    config = tmp_path / "uaitools.toml"
+    config.write_text(f'data_dir = "{tmp_path}"\n[memory]\n')
+    arguments = [str(config) if one.endswith(".toml") else one for one in server["args"]]
+    start = StdioServerParameters(command=sys.executable, args=arguments, env=SMALL, cwd=ROOT)
     async with Client(start, mode="legacy") as client:
         made = await client.call_tool("add_memory", {"content": "I like tea"})
         assert made.structured_content["created"] is True
