@@ -70,7 +70,7 @@ PURE_IN_AUTH = (
     "service_token.py",
 )
 PURE_IN_CACHE = ("entries.py", "lifetime.py", "owed.py", "port.py", "script.py")
-PURE_IN_POSTGRES = ("settings.py",)
+PURE_IN_POSTGRES = ("pool_settings.py",)
 PURE_IN_LIMITS = ("keys.py", "lease.py", "limit.py", "outcome.py", "script.py", "verdict.py")
 PURE_IN_INSIGHT = (
     "analysis/bots.py",

@@ -27,7 +27,6 @@ async def test_check_validates_and_exits() -> None:
         (("migrate",), {"UAITOOLS_INSIGHT__ANALYSIS__FILES": "0"}, "insight.analysis.files: "),
         (("migrate",), {"UAITOOLS_INSIGHT__COLOUR": "red"}, "insight.colour: "),
         (("--listen", "0.0.0.0:0", "migrate"), {}, "others can reach 0.0.0.0:0"),
-        ((), {}, "COMMAND"),
         (("import",), {}, "KIND"),
         (("import", "csv"), {}, "FILE"),
         (("import", "git", ".", "--as-of", "soon"), {}, "is a day like"),

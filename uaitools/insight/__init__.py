@@ -15,14 +15,13 @@ Where it is kept, and read fast:
     terms        words and parts of names as what an index finds
     store/       PostgreSQL: one repository, searches, boards, analyses, events
     importing/   from files and clones into the store, all or nothing
-    __main__     migrate, import csv, import git; `config`, the [insight] table
 
 How it is served:
 
     server       the listener: a gateway in front of `api/`, the resources
     service      what they use: `store/` of PostgreSQL, and copies of what it tells
-    copies       answers that are kept; `recent` above, what was served last
-    following    hears of imports and reports, by which copies are no longer good
+    copies       answers that are kept, until `following` hears of an import or a report;
+                 `recent` above, what was served last
 """
 
 from __future__ import annotations

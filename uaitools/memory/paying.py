@@ -14,9 +14,9 @@ from uuid import UUID
 
 from uaitools.cache.remote import OWED
 from uaitools.memory.copies import Copies
-from uaitools.memory.rounds import Rounds
 from uaitools.memory.store.debts import Debts
 from uaitools.postgres.notices import Notices
+from uaitools.rounds import Rounds
 from uaitools.tasks import spawn
 
 CHANNEL: Final = "copies"  # migrations/0003_outbox.sql says it as well
