@@ -59,11 +59,29 @@ def run_program(
     service: str,
     read: Callable[[Namespace, Mapping[str, str]], Settings],
     serve: Callable[[Settings], int],
+    *,
+    extras: str = "",
 ) -> int:
     """Read the configuration and serve, or only check it; the exit status.
 
-    read: may raise ConfigError.
+    read: may raise ConfigError. extras: what to install where a library of others is missing.
     """
+    try:
+        return _run_program(options, service, read, serve)
+    except ModuleNotFoundError as error:
+        if not extras or error.name is None or error.name.startswith("uaitools"):
+            raise
+        hint = f'{error.name} is missing: pip install "uaitools[{extras}]"'
+        sys.stderr.write(f"{hint}\n")
+        return WRONG
+
+
+def _run_program(
+    options: Namespace,
+    service: str,
+    read: Callable[[Namespace, Mapping[str, str]], Settings],
+    serve: Callable[[Settings], int],
+) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by default it ends a process
     log.configure("info", service)
     try:

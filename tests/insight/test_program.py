@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -19,10 +16,10 @@ from yarl import URL
 
 from tests.insight.stores import Line, write
 from tests.peers.component_program import ComponentProgram, run_component
+from tests.peers.schemathesis import assert_nothing_found
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # another process does the work
-SCHEMATHESIS: Final = Path(sys.executable).with_name("schemathesis")
-HERE: Final = str(Path(__file__).parent)
+HERE: Final = Path(__file__).parent
 
 
 @asynccontextmanager
@@ -40,17 +37,7 @@ async def insight_program(directory: Path) -> AsyncIterator[ComponentProgram]:
 @pytest.mark.timeout(180)
 async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     async with insight_program(tmp_path / "data") as insight:
-        process = await asyncio.create_subprocess_exec(
-            SCHEMATHESIS,
-            *("run", f"{insight.url}/openapi.json", "--max-examples", "20"),
-            *("--seed", "1", "--no-color") if "CI" in os.environ else ("--no-color",),
-            cwd=tmp_path,
-            env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": HERE},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        assert process.returncode == 0, said.decode()
+        await assert_nothing_found(insight.url, tmp_path, hooks=HERE)
 
 
 async def test_what_another_process_imports_is_served(tmp_path: Path) -> None:

@@ -49,15 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     named = " ".join(filter(None, (options.command, getattr(options, "kind", None))))
     try:
-        return run_program(options, SERVICE, _settings, commands[named])
+        return run_program(
+            options, SERVICE, _settings, commands[named], extras="insight,embedded-pg"
+        )
     except Refused as error:
         sys.stderr.write(f"{error}\nnothing was imported\n")
-        return WRONG
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("uaitools"):
-            raise
-        hint = f'{error.name} is missing: pip install "uaitools[insight,embedded-pg]"'
-        sys.stderr.write(f"{hint}\n")
         return WRONG
 
 

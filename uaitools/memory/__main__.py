@@ -45,14 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "mcp": partial(_assist, options),
         "eval": partial(_evaluate, options),
     }
-    try:
-        return run_program(options, SERVICE, _settings, commands[options.command])
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("uaitools"):
-            raise
-        hint = f'{error.name} is missing: pip install "uaitools[memory,embedded-pg,embed]"'
-        sys.stderr.write(f"{hint}\n")
-        return WRONG
+    act = commands[options.command]
+    return run_program(options, SERVICE, _settings, act, extras="memory,embedded-pg,embed")
 
 
 def _settings(options: Namespace, environ: Mapping[str, str]) -> Settings:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.insight.api.served import Served, serving
-from tests.insight.stores import fresh_store
 from tests.peers.postgres import PostgresServer, folder_of_run, running
 from tests.peers.redis import RedisServer, redis_server
 from uaitools.insight.store.opening import Store
@@ -17,12 +16,6 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
     """The embedded one: what the store says to each kind is tried there."""
     with running("embedded", folder_of_run(tmp_path_factory)) as server:
         yield server
-
-
-@pytest.fixture
-async def store(postgres: PostgresServer) -> AsyncIterator[Store]:
-    async with fresh_store(postgres) as made:
-        yield made
 
 
 @pytest.fixture
